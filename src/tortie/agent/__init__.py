@@ -1,0 +1,1 @@
+"""The node daemon: wires datastore, calculation and dataplane together."""

@@ -1,0 +1,78 @@
+"""What every resource has: identity, metadata, and the envelope of kind, metadata, spec and status."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+API_VERSION = "projectcalico.org/v3"
+
+
+class Model(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True, gc=False):
+    """Base of every part of a resource: lower-camel names, stored in field order, empty fields left out.
+
+    Decoding ignores unknown fields, because a datastore may be shared with a newer writer; what a
+    person hands in is checked for unknown fields before (`tortie.api.codec`).
+    """
+
+
+class OwnerReference(Model, frozen=True, kw_only=True):
+    """A Kubernetes owner, kept as given."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+class Metadata(Model, frozen=True, kw_only=True):
+    """Kubernetes object metadata; `resource_version` is the decimal revision and is never stored."""
+
+    name: str = ""
+    generate_name: str = ""
+    namespace: str = ""
+    self_link: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_references: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
+    managed_fields: tuple[msgspec.Raw, ...] = ()
+
+
+class ResourceKey(msgspec.Struct, frozen=True, order=True, gc=False):
+    """Which object: kind, namespace (empty for cluster-wide kinds) and name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+class Resource(Model, frozen=True, kw_only=True):
+    """Base of the kinds; each subclass adds `spec` and, where it has one, `status`, in that order.
+
+    `apiVersion` and `kind` are not fields: the codec writes them first.
+    """
+
+    kind: ClassVar[str] = ""
+    plural: ClassVar[str] = ""
+    namespaced: ClassVar[bool] = False
+    aliases: ClassVar[tuple[str, ...]] = ()
+
+    metadata: Metadata = Metadata()
+
+    @property
+    def key(self) -> ResourceKey:
+        """Identity of this object."""
+        return ResourceKey(self.kind, self.metadata.namespace, self.metadata.name)

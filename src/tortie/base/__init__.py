@@ -1,0 +1,1 @@
+"""Addresses, identities, hashes, clocks and errors; imports nothing else of the project."""

@@ -1,0 +1,1 @@
+"""BIRD as a target: configuration from desired state, control socket, status."""

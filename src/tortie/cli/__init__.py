@@ -1,0 +1,1 @@
+"""The tortie command: argument parsing and presentation only."""

@@ -1,0 +1,1 @@
+"""Kubernetes objects to `projectcalico.org/v3` resources. Pure."""

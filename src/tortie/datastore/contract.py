@@ -1,0 +1,75 @@
+"""The contract of every datastore driver: etcd's keys and bytes, revisions, compare-and-swap, watches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class KeyValue(msgspec.Struct, frozen=True, gc=False):
+    """One stored key. Revisions count every write to the datastore, from 1; 0 is before the first."""
+
+    key: str
+    value: bytes
+    revision: int
+    created: int
+
+
+class Listing(msgspec.Struct, frozen=True, gc=False):
+    """All keys of a prefix, sorted, as of one revision."""
+
+    items: Sequence[KeyValue]
+    revision: int
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One change: `value` is None for a deletion; `previous` is what was there before, if anything."""
+
+    key: str
+    value: bytes | None
+    revision: int
+    created: int
+    previous: bytes | None = None
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """Changes that happened, in revision order; everything up to `revision` is in this or an earlier batch."""
+
+    events: Sequence[Event]
+    revision: int
+
+
+class Datastore(Protocol):
+    """One open datastore. All calls raise `Unavailable` when it does not answer."""
+
+    async def get(self, key: str) -> KeyValue | None:
+        """The current value, or None."""
+
+    async def list(self, prefix: str) -> Listing:
+        """All keys that begin with `prefix`, at one revision."""
+
+    async def create(self, key: str, value: bytes) -> int:
+        """Write a key that must not exist; returns its revision. Raises AlreadyExists."""
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        """Write a key that must be at `revision`; returns the new one. Raises NotFound, StaleRevision."""
+
+    async def put(self, key: str, value: bytes) -> int:
+        """Write a key whatever it holds; for status and settings only."""
+
+    async def delete(self, key: str, revision: int | None = None) -> int:
+        """Remove a key, if it is at `revision` when given. Raises NotFound, StaleRevision."""
+
+    def watch(self, prefix: str, revision: int) -> AsyncIterator[Batch]:
+        """Every change of the prefix after `revision`, in order, without gaps, until cancelled.
+
+        Raises RevisionTooOld when history no longer reaches back that far: list again.
+        """
+
+    async def compact(self, revision: int) -> None:
+        """Forget history up to and including `revision`; current values stay."""
+
+    async def close(self) -> None:
+        """Release everything; watches end."""

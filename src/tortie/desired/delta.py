@@ -1,0 +1,47 @@
+"""The difference between two desired states, as calculation emits it.
+
+References are created before they are used and removed after: a consumer applies the fields of a
+delta in the order in which they stand here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tortie.base.addresses import Cidr
+from tortie.desired.bgp import BGPNode
+from tortie.desired.endpoints import Endpoint, EndpointId
+from tortie.desired.policy import Policy, PolicyId, SetId
+from tortie.desired.routes import Route
+from tortie.desired.sets import IPSet, SetChange
+
+
+class Delta(msgspec.Struct, frozen=True, gc=False):
+    """One flush of the calculation.
+
+    Args:
+        sets: new sets, or old ones to be replaced by exactly this.
+        set_changes: differences to sets that exist.
+        policies: new or changed policies and profiles.
+        endpoints: new or changed local endpoints.
+        routes: new or changed routes (replacing the one to the same destination).
+        bgp: the BGP speaker's state when it changed; None takes it away.
+        removed_*: what is gone, each after everything that referred to it.
+    """
+
+    sets: tuple[IPSet, ...] = ()
+    set_changes: tuple[SetChange, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    routes: tuple[Route, ...] = ()
+    bgp: BGPNode | msgspec.UnsetType | None = msgspec.UNSET
+    removed_routes: tuple[Cidr, ...] = ()
+    removed_endpoints: tuple[EndpointId, ...] = ()
+    removed_policies: tuple[PolicyId, ...] = ()
+    removed_sets: tuple[SetId, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(
+            value is not msgspec.UNSET and (name == "bgp" or value)
+            for name, value in zip(self.__struct_fields__, msgspec.structs.astuple(self), strict=True)
+        )

@@ -1,0 +1,39 @@
+"""Local endpoints: which interface is whose, and which policies govern it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tortie.base.addresses import Cidr
+from tortie.desired.policy import PolicyList
+
+
+class EndpointId(msgspec.Struct, frozen=True, order=True, gc=False):
+    """Namespace and name of a WorkloadEndpoint resource."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Endpoint(msgspec.Struct, frozen=True, gc=False):
+    """One workload interface of this node.
+
+    Args:
+        interface: name of the host's end.
+        addresses: the workload's own addresses, each of full length; no other source may be used
+            but `allowed_sources`.
+        mac: the workload's hardware address, or empty.
+        active: an inactive endpoint sends and receives nothing.
+    """
+
+    id: EndpointId
+    interface: str
+    addresses: tuple[Cidr, ...]
+    ingress: PolicyList
+    egress: PolicyList
+    mac: str = ""
+    active: bool = True
+    allowed_sources: tuple[Cidr, ...] = ()

@@ -1,0 +1,83 @@
+"""The whole desired state of a node, kept by applying deltas, and what changed since it was last programmed."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tortie.base.addresses import Cidr
+from tortie.desired.bgp import BGPNode
+from tortie.desired.delta import Delta
+from tortie.desired.endpoints import Endpoint, EndpointId
+from tortie.desired.packed import apply_change
+from tortie.desired.policy import Policy, PolicyId, SetId
+from tortie.desired.routes import Route
+from tortie.desired.sets import IPSet, SetChange
+
+
+class Changes(msgspec.Struct):
+    """Which objects may differ from what was last programmed.
+
+    `sets` are to be compared whole; `set_changes` are exact differences, in order, to sets not in
+    `sets`. `interfaces` are those that appeared, vanished or went up or down.
+    """
+
+    sets: set[SetId] = msgspec.field(default_factory=set)
+    set_changes: dict[SetId, list[SetChange]] = msgspec.field(default_factory=dict)
+    policies: set[PolicyId] = msgspec.field(default_factory=set)
+    endpoints: set[EndpointId] = msgspec.field(default_factory=set)
+    routes: set[Cidr] = msgspec.field(default_factory=set)
+    interfaces: set[str] = msgspec.field(default_factory=set)
+    bgp: bool = False
+
+    def __bool__(self) -> bool:
+        return any(msgspec.structs.astuple(self))
+
+    def note(self, delta: Delta) -> None:
+        """Add everything that a delta touches."""
+        for whole in delta.sets:
+            self.sets.add(whole.id)
+            self.set_changes.pop(whole.id, None)
+        for change in delta.set_changes:
+            if change.id not in self.sets:
+                self.set_changes.setdefault(change.id, []).append(change)
+        for gone in delta.removed_sets:
+            self.sets.add(gone)
+            self.set_changes.pop(gone, None)
+        self.policies.update(policy.id for policy in delta.policies)
+        self.policies.update(delta.removed_policies)
+        self.endpoints.update(endpoint.id for endpoint in delta.endpoints)
+        self.endpoints.update(delta.removed_endpoints)
+        self.routes.update(route.destination for route in delta.routes)
+        self.routes.update(delta.removed_routes)
+        self.bgp = self.bgp or delta.bgp is not msgspec.UNSET
+
+
+class DesiredState(msgspec.Struct):
+    """Everything this node shall have, by identity."""
+
+    sets: dict[SetId, IPSet] = msgspec.field(default_factory=dict)
+    policies: dict[PolicyId, Policy] = msgspec.field(default_factory=dict)
+    endpoints: dict[EndpointId, Endpoint] = msgspec.field(default_factory=dict)
+    routes: dict[Cidr, Route] = msgspec.field(default_factory=dict)
+    bgp: BGPNode | None = None
+
+    def apply(self, delta: Delta) -> None:
+        """Move to the state that the delta leads to."""
+        self.sets.update((whole.id, whole) for whole in delta.sets)
+        for change in delta.set_changes:
+            old = self.sets[change.id]
+            members = apply_change(old.members, change.added, change.removed)
+            self.sets[change.id] = IPSet(id=change.id, members=members, ports=old.ports)
+        self.policies.update((policy.id, policy) for policy in delta.policies)
+        self.endpoints.update((endpoint.id, endpoint) for endpoint in delta.endpoints)
+        self.routes.update((route.destination, route) for route in delta.routes)
+        if delta.bgp is not msgspec.UNSET:
+            self.bgp = delta.bgp
+        for destination in delta.removed_routes:
+            del self.routes[destination]
+        for endpoint_id in delta.removed_endpoints:
+            del self.endpoints[endpoint_id]
+        for policy_id in delta.removed_policies:
+            del self.policies[policy_id]
+        for set_id in delta.removed_sets:
+            del self.sets[set_id]

@@ -1,0 +1,1 @@
+"""Addresses: planning, and the compare-and-swap loop that carries plans out."""

@@ -1,0 +1,1 @@
+"""The kernel's netlink protocols, packed by hand; knows nothing of policy."""

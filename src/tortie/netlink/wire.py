@@ -1,0 +1,131 @@
+"""Netlink messages and attributes: packing and parsing (linux/netlink.h).
+
+Attributes are a 4-byte header (length, type) and data padded to 4 bytes; bit 15 of the type marks a
+nested attribute. Integers in headers are in host order; nf_tables puts its own in network order.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from tortie.base.errors import TortieError
+
+NLM_F_REQUEST = 0x001
+NLM_F_MULTI = 0x002
+NLM_F_ACK = 0x004
+NLM_F_ECHO = 0x008
+NLM_F_DUMP_INTR = 0x010
+NLM_F_REPLACE = 0x100
+NLM_F_EXCL = 0x200
+NLM_F_CREATE = 0x400
+NLM_F_APPEND = 0x800
+NLM_F_DUMP = 0x300
+
+NLMSG_ERROR = 2
+NLMSG_DONE = 3
+
+NESTED = 0x8000
+TYPE_MASK = 0x3FFF
+
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+
+
+class TruncatedMessage(TortieError):
+    """The bytes end before the length that they announce; a dump must be repeated."""
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One message: `type`, `flags`, `sequence` and the payload behind the 16-byte header."""
+
+    type: int
+    flags: int
+    sequence: int
+    payload: bytes
+
+
+def message(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
+    """Pack one message (port id 0: to or from the kernel)."""
+    return _HEADER.pack(16 + len(payload), kind, flags, sequence, 0) + payload + bytes(-len(payload) % 4)
+
+
+def messages(data: bytes) -> Iterator[Message]:
+    """Split a datagram. Raises TruncatedMessage."""
+    offset, end = 0, len(data)
+    while offset < end:
+        if end - offset < 16:
+            raise TruncatedMessage(f"{end - offset} bytes where a netlink header was expected")
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        if length < 16 or offset + length > end:
+            raise TruncatedMessage(f"message of {length} bytes in {end - offset}")
+        yield Message(kind, flags, sequence, data[offset + 16 : offset + length])
+        offset += (length + 3) & ~3
+
+
+def attribute(kind: int, data: bytes) -> bytes:
+    """Pack one attribute; `data` may have up to 65,531 bytes."""
+    return _ATTRIBUTE.pack(4 + len(data), kind) + data + bytes(-len(data) % 4)
+
+
+def nested(kind: int, *attributes: bytes) -> bytes:
+    """Pack attributes inside one."""
+    return attribute(kind | NESTED, b"".join(attributes))
+
+
+def u8(kind: int, value: int) -> bytes:
+    """An attribute of one byte."""
+    return attribute(kind, struct.pack("=B", value))
+
+
+def u16(kind: int, value: int) -> bytes:
+    """An attribute of two bytes in host order."""
+    return attribute(kind, struct.pack("=H", value))
+
+
+def u32(kind: int, value: int) -> bytes:
+    """An attribute of four bytes in host order."""
+    return attribute(kind, struct.pack("=I", value))
+
+
+def be16(kind: int, value: int) -> bytes:
+    """An attribute of two bytes in network order."""
+    return attribute(kind, struct.pack(">H", value))
+
+
+def be32(kind: int, value: int) -> bytes:
+    """An attribute of four bytes in network order."""
+    return attribute(kind, struct.pack(">I", value))
+
+
+def be64(kind: int, value: int) -> bytes:
+    """An attribute of eight bytes in network order."""
+    return attribute(kind, struct.pack(">Q", value))
+
+
+def text(kind: int, value: str) -> bytes:
+    """An attribute that is a NUL-terminated string."""
+    return attribute(kind, value.encode() + b"\0")
+
+
+def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
+    """Parse attributes, the last of each type winning; flags are taken off types. Raises TruncatedMessage."""
+    return dict(attribute_list(data, offset))
+
+
+def attribute_list(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Parse attributes in order, repeated types included. Raises TruncatedMessage."""
+    end = len(data)
+    while offset + 4 <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < 4 or offset + length > end:
+            raise TruncatedMessage(f"attribute of {length} bytes in {end - offset}")
+        yield kind & TYPE_MASK, data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+
+
+def as_text(data: bytes) -> str:
+    """The string in an attribute, without its NUL."""
+    return data.split(b"\0", 1)[0].decode(errors="surrogateescape")

@@ -1,0 +1,1 @@
+"""The selector language: tokens, parser, canonical text, evaluation, label restrictions."""
