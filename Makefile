@@ -1,0 +1,43 @@
+# Each target installs what it needs and says so; a second run costs nothing.
+PYTEST = .venv/bin/python -m pytest -q
+UNPRIVILEGED = not kernel and not system and not soak
+
+.PHONY: help demo demo-down check test bench soak conformance format setup setup-runtime
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup-runtime ## a routed, policed network of three hosts on this machine
+	@.venv/bin/python -m tortie.lab.demo up
+
+demo-down: setup-runtime ## remove every trace of the demo
+	@.venv/bin/python -m tortie.lab.demo down
+
+check: setup ## format, lint, types, import contracts, and every test that needs no root
+	.venv/bin/ruff format --check -q .
+	.venv/bin/ruff check -q .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+	$(PYTEST) -m '$(UNPRIVILEGED)'
+
+test: check ## everything: check, and the tests on the real kernel
+	@cat tests/not_everywhere.txt
+	$(PYTEST) -m '(kernel or system) and not soak'
+
+soak: setup ## the long tests
+	$(PYTEST) -m soak --timeout 7200
+
+bench: setup ## measure; ratios in one run
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; .venv/bin/python $$benchmark || exit 1; done
+
+conformance: setup ## run case files: make conformance DIR=tests/conformance/data
+	@.venv/bin/python tests/conformance/run.py $(or $(DIR),tests/conformance/data)
+
+format: setup ## rewrite the sources in the house's format
+	.venv/bin/ruff check -q --fix . ; .venv/bin/ruff format -q .
+
+setup:
+	@tools/setup.sh dev
+
+setup-runtime:
+	@tools/setup.sh runtime

@@ -1,0 +1,25 @@
+"""Settings of every test: hypothesis profiles, and a clear failure where root is missing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "default",
+    deadline=None,
+    max_examples=50,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def _root_where_needed(request: pytest.FixtureRequest) -> None:
+    needs_root = any(request.node.get_closest_marker(name) for name in ("kernel", "system"))
+    if needs_root and os.geteuid() != 0:
+        pytest.fail("this test programs the kernel: run `make test` as root", pytrace=False)
