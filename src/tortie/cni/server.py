@@ -1,0 +1,112 @@
+"""The agent's side of the plugin: a unix socket, one request a connection, and the spool of missed DELs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from tortie.base.errors import TortieError
+from tortie.cni.errors import TRY_AGAIN_LATER, CniError
+from tortie.cni.request import Request, parse
+from tortie.cni.result import SUPPORTED_VERSIONS, Attachment, check_version, failure, success
+
+MAXIMUM_REQUEST = 1 << 20
+"""Bytes; a network configuration is a few hundred."""
+
+READ_TIMEOUT = 10.0
+"""Seconds for the plugin to hand over its request."""
+
+Add = Callable[[Request], Awaitable[Attachment]]
+Delete = Callable[[Request], Awaitable[None]]
+
+
+class CniServer:
+    """Answers the plugin with the functions given.
+
+    Args:
+        socket: path of the unix socket; the spool is the folder `cni-spool` beside it.
+        add: wires a workload; raises CniError or another TortieError.
+        delete: takes one away; must be idempotent and work without a namespace.
+    """
+
+    def __init__(self, socket: Path, add: Add, delete: Delete) -> None:
+        self._socket = socket
+        self._spool = socket.parent / "cni-spool"
+        self._add = add
+        self._delete = delete
+        self._log = structlog.get_logger("tortie.cni")
+        self._running: dict[str, asyncio.Lock] = {}
+
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        """Empty the spool, then serve until cancelled."""
+        await self.drain_spool()
+        self._socket.parent.mkdir(parents=True, exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(self._serve, self._socket, limit=MAXIMUM_REQUEST)
+        self._socket.chmod(0o600)
+        if ready is not None:
+            ready.set()
+        async with server:
+            await server.serve_forever()
+
+    async def drain_spool(self) -> None:
+        """Carry out the DELs that came while no agent was there; what fails stays for the next time."""
+        if not self._spool.is_dir():
+            return
+        for file in sorted(self._spool.iterdir()):
+            if file.name.startswith("."):
+                continue
+            try:
+                await self._delete(parse(file.read_bytes()))
+            except CniError as error:
+                self._log.warning("cni_spool_unreadable", file=file.name, error=str(error))
+            except TortieError as error:
+                self._log.warning("cni_spool_failed", file=file.name, error=str(error))
+                continue
+            file.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                data = await reader.read(-1)
+            status, body = await self._answer(data)
+            writer.write(b"%d\n" % status + body + b"\n")
+            await writer.drain()
+        except (ConnectionError, TimeoutError) as error:
+            self._log.warning("cni_connection_lost", error=str(error))
+        finally:
+            writer.close()
+
+    async def _answer(self, data: bytes) -> tuple[int, bytes]:
+        version = SUPPORTED_VERSIONS[-1]
+        try:
+            request = parse(data)
+            version = request.config.cni_version
+            check_version(version)
+            lock = self._running.setdefault(request.container_id, asyncio.Lock())
+            async with lock:
+                return 0, await self._carry_out(request)
+        except CniError as error:
+            return self._failed(error, version)
+        except TortieError as error:
+            return self._failed(CniError(TRY_AGAIN_LATER, "the request could not be carried out", str(error)), version)
+
+    async def _carry_out(self, request: Request) -> bytes:
+        match request.command:
+            case "ADD":
+                return success(await self._add(request), request.config.cni_version)
+            case "DEL":
+                await self._delete(request)
+                self._running.pop(request.container_id, None)
+                return b""
+            case "CHECK":
+                return b""
+            case other:
+                raise CniError(4, f"CNI_COMMAND {other!r} is not known", "use ADD, DEL, CHECK or VERSION")
+
+    def _failed(self, error: CniError, version: str) -> tuple[int, bytes]:
+        self._log.warning("cni_failed", code=error.code, error=str(error))
+        return 1, failure(error, version)
