@@ -20,6 +20,7 @@ from tortie.netlink.wire import (
     attributes,
     message,
     messages,
+    unpack,
 )
 
 NETLINK_ROUTE = 0
@@ -37,6 +38,8 @@ _CAPPED = 0x100
 _NLM_F_ACK_TLVS = 0x200
 _NLMSGERR_ATTR_MSG = 1
 _DUMP_ATTEMPTS = 8
+_CODE = struct.Struct("=i")
+_LENGTH = struct.Struct("=I")
 
 
 class NetlinkSocket:
@@ -85,7 +88,7 @@ class NetlinkSocket:
             KernelError: the kernel refused it; `name` says which request.
         """
         sequence = self.next_sequence()
-        self._socket.send(message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, sequence, payload))
+        self.send(message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, sequence, payload))
         return list(self._until_done(sequence, name))
 
     def send(self, data: bytes) -> None:
@@ -116,13 +119,13 @@ class NetlinkSocket:
         """
         for _ in range(_DUMP_ATTEMPTS):
             sequence = self.next_sequence()
-            self._socket.send(message(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload))
-            found = list(self._until_done(sequence, name))
-            if not any(one.flags & NLM_F_DUMP_INTR for one in found):
-                return found
+            self.send(message(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload))
+            answers = list(self._until_done(sequence, name, keep_done=True))
+            if not any(one.flags & NLM_F_DUMP_INTR for one in answers):
+                return answers[:-1]
         raise KernelError(name, errno.EINTR, "the dump was interrupted every time")
 
-    def _until_done(self, sequence: int, name: str) -> Iterator[Message]:
+    def _until_done(self, sequence: int, name: str, *, keep_done: bool = False) -> Iterator[Message]:
         while True:
             for one in self.receive():
                 if one.sequence != sequence:
@@ -131,16 +134,18 @@ class NetlinkSocket:
                     raise_on_error(one, name)
                     return
                 if one.type == NLMSG_DONE:
-                    code = struct.unpack_from("=i", one.payload)[0] if len(one.payload) >= 4 else 0
+                    code = _CODE.unpack_from(one.payload)[0] if len(one.payload) >= 4 else 0
                     if code:
                         raise KernelError(name, -code)
+                    if keep_done:
+                        yield one
                     return
                 yield one
 
 
 def raise_on_error(answer: Message, name: str) -> None:
     """Turn an error message into KernelError; an error of 0 is an acknowledgement."""
-    code = struct.unpack_from("=i", answer.payload)[0]
+    code = unpack(_CODE, answer.payload)[0]
     if code:
         raise KernelError(name, -code, _extended_message(answer))
 
@@ -148,5 +153,5 @@ def raise_on_error(answer: Message, name: str) -> None:
 def _extended_message(answer: Message) -> str:
     if not answer.flags & _NLM_F_ACK_TLVS:
         return ""
-    offset = 20 if answer.flags & _CAPPED else 4 + struct.unpack_from("=I", answer.payload, 4)[0]
+    offset = 20 if answer.flags & _CAPPED else 4 + unpack(_LENGTH, answer.payload, 4)[0]
     return attributes(answer.payload, offset).get(_NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode(errors="replace")

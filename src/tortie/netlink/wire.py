@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
+from tortie.base.addresses import Cidr
 from tortie.base.errors import TortieError
 
 NLM_F_REQUEST = 0x001
@@ -32,6 +34,7 @@ TYPE_MASK = 0x3FFF
 
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
+_U32 = struct.Struct("=I")
 
 
 class TruncatedMessage(TortieError):
@@ -129,3 +132,23 @@ def attribute_list(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
 def as_text(data: bytes) -> str:
     """The string in an attribute, without its NUL."""
     return data.split(b"\0", 1)[0].decode(errors="surrogateescape")
+
+
+def unpack(structure: struct.Struct, data: bytes, offset: int = 0) -> tuple[Any, ...]:
+    """The fields of a fixed header. Raises TruncatedMessage."""
+    if len(data) < offset + structure.size:
+        raise TruncatedMessage(f"{len(data)} bytes where {offset + structure.size} were expected")
+    return structure.unpack_from(data, offset)
+
+
+def as_u32(data: bytes) -> int:
+    """The four bytes of an attribute, in host order. Raises TruncatedMessage."""
+    value: int = unpack(_U32, data)[0]
+    return value
+
+
+def as_address(data: bytes) -> Cidr:
+    """The address of either family in an attribute. Raises TruncatedMessage."""
+    if len(data) not in (4, 16):
+        raise TruncatedMessage(f"an address of {len(data)} bytes")
+    return Cidr.from_bytes(data)
