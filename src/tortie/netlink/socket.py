@@ -76,6 +76,12 @@ class NetlinkSocket:
         """For an event loop's add_reader."""
         return self._socket.fileno()
 
+    @property
+    def port(self) -> int:
+        """The kernel's number of this socket, which events carry that its requests caused."""
+        number: int = self._socket.getsockname()[0]
+        return number
+
     def next_sequence(self) -> int:
         """A fresh sequence number."""
         self._sequence = (self._sequence + 1) & 0x7FFFFFFF

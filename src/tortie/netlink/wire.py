@@ -42,12 +42,16 @@ class TruncatedMessage(TortieError):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """One message: `type`, `flags`, `sequence` and the payload behind the 16-byte header."""
+    """One message: `type`, `flags`, `sequence` and the payload behind the 16-byte header.
+
+    `port` tells who caused an event: the port id of the socket that asked for the change, 0 for the kernel itself.
+    """
 
     type: int
     flags: int
     sequence: int
     payload: bytes
+    port: int = 0
 
 
 def message(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
@@ -61,10 +65,10 @@ def messages(data: bytes) -> Iterator[Message]:
     while offset < end:
         if end - offset < 16:
             raise TruncatedMessage(f"{end - offset} bytes where a netlink header was expected")
-        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        length, kind, flags, sequence, port = _HEADER.unpack_from(data, offset)
         if length < 16 or offset + length > end:
             raise TruncatedMessage(f"message of {length} bytes in {end - offset}")
-        yield Message(kind, flags, sequence, data[offset + 16 : offset + length])
+        yield Message(kind, flags, sequence, data[offset + 16 : offset + length], port)
         offset += (length + 3) & ~3
 
 
