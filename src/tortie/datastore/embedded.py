@@ -1,0 +1,210 @@
+"""The embedded datastore: one SQLite file shared by the processes of one host, durable and without a server.
+
+A commit reaches watchers in other processes through inotify: every writer touches the file's times
+after its commit, when the commit can already be read. (The writes themselves come too early to be a
+signal: SQLite publishes a commit only after the last of them has reached the disk.) Watchers look
+once a second as well, for the writer that died in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import structlog
+
+from tortie.base.errors import Conflict, Unavailable
+from tortie.datastore import tables
+from tortie.datastore.contract import Batch, KeyValue, Listing
+from tortie.datastore.feed import Feed
+from tortie.datastore.inotify import FileWatch
+from tortie.datastore.lane import Lane
+from tortie.datastore.tables import Page, Write
+
+KEEP_REVISIONS = 100_000
+"""How much history is kept for watchers that resume."""
+
+_FALLBACK_SECONDS = 1.0
+_PAGE_EVENTS = 1_000
+_COMMIT_WRITES = 256
+
+_Waiting = tuple[Write, asyncio.Future[int]]
+
+_log = structlog.get_logger(__name__)
+
+
+class EmbeddedDatastore:
+    """A `Datastore` on one SQLite file, or in memory; belongs to one event loop. Made by `open` or `open_memory`."""
+
+    def __init__(self, path: Path | None, keep_revisions: int) -> None:
+        self._path = path
+        self._keep_revisions = keep_revisions
+        self._writer = Lane(path)
+        self._reader = Lane(path) if path else self._writer
+        self._follower = Lane(path) if path else self._writer
+        self._feed = Feed(self._read_feed, _FALLBACK_SECONDS if path else None)
+        self._file_watch: FileWatch | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._committer: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path, keep_revisions: int = KEEP_REVISIONS) -> EmbeddedDatastore:
+        """Open a file, or create it with mode 0600; blocks for some milliseconds.
+
+        Raises:
+            NotADatastore: the file is damaged, foreign, or of a newer version.
+            Unavailable: the file cannot be opened or written.
+        """
+        return cls(path, keep_revisions)
+
+    @classmethod
+    def open_memory(cls, keep_revisions: int = KEEP_REVISIONS) -> EmbeddedDatastore:
+        """A datastore of this process alone, without threads and timers, for tests and simulations."""
+        return cls(None, keep_revisions)
+
+    async def get(self, key: str) -> KeyValue | None:
+        self._refuse_closed()
+        return await self._reader.run(tables.read_key, key)
+
+    async def list(self, prefix: str) -> Listing:
+        self._refuse_closed()
+        return await self._reader.run(tables.read_prefix, prefix)
+
+    async def create(self, key: str, value: bytes) -> int:
+        return await self._write(Write(key, value, 0))
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        return await self._write(Write(key, value, revision))
+
+    async def put(self, key: str, value: bytes) -> int:
+        return await self._write(Write(key, value))
+
+    async def delete(self, key: str, revision: int | None = None) -> int:
+        return await self._write(Write(key, None, revision))
+
+    async def watch(self, prefix: str, revision: int) -> AsyncIterator[Batch]:
+        self._refuse_closed()
+        self._notice_other_processes()
+        while not self._closed:
+            page = await self._follower.run(tables.read_history, revision, prefix, _PAGE_EVENTS)
+            if page.events:
+                yield Batch(page.events, page.revision)
+            revision = page.revision
+            if not page.complete:
+                continue
+            async with contextlib.aclosing(self._follow(prefix, revision)) as batches:
+                async for batch in batches:
+                    yield batch
+                    revision = batch.revision
+
+    async def compact(self, revision: int) -> None:
+        self._refuse_closed()
+        await self._writer.run(tables.compact, revision)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await self._feed.close()
+        if self._committer is not None:
+            await self._committer
+        if self._file_watch is not None:
+            asyncio.get_running_loop().remove_reader(self._file_watch.descriptor)
+            self._file_watch.close()
+        for lane in (self._writer, self._reader, self._follower):
+            await lane.close()
+
+    async def _follow(self, prefix: str, revision: int) -> AsyncGenerator[Batch, None]:
+        """Batches from the feed until it ends, or until this watcher must read history by itself again."""
+        subscription = self._feed.subscribe(prefix, revision)
+        if subscription is None:
+            return
+        try:
+            while batch := await subscription.next():
+                yield batch
+        finally:
+            self._feed.unsubscribe(subscription)
+
+    async def _read_feed(self, after: int) -> Page:
+        return await self._follower.run(tables.read_history, after, "", _PAGE_EVENTS)
+
+    def _notice_other_processes(self) -> None:
+        if self._path is None or self._file_watch is not None:
+            return
+        try:
+            watch = FileWatch(self._path)
+        except OSError as error:
+            _log.warning("datastore_notification_missing", path=str(self._path), problem=str(error))
+            return
+        self._file_watch = watch
+        asyncio.get_running_loop().add_reader(watch.descriptor, self._noticed)
+
+    def _noticed(self) -> None:
+        if self._file_watch is not None:
+            self._file_watch.drain()
+        self._feed.wake()
+
+    async def _write(self, write: Write) -> int:
+        """Queue a write; all that wait for the disk at the same time share one commit."""
+        self._refuse_closed()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[int] = loop.create_future()
+        self._waiting.append((write, done))
+        if self._committer is None:
+            self._committer = loop.create_task(self._commit_waiting())
+        return await done
+
+    async def _commit_waiting(self) -> None:
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(_COMMIT_WRITES, len(self._waiting)))]
+                await self._commit(batch)
+                self._feed.wake()
+        finally:
+            self._committer = None
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        results: Sequence[int | Conflict | Unavailable] = ()
+        try:
+            results = await self._writer.run(_commit, self._path, [write for write, _ in batch], self._keep_revisions)
+        except Unavailable as error:
+            results = [error] * len(batch)
+        finally:
+            _answer(batch, results)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise Unavailable(f"{self._path or 'datastore in memory'}: closed")
+
+
+def _commit(
+    connection: sqlite3.Connection, path: Path | None, writes: Sequence[Write], keep: int
+) -> Sequence[int | Conflict]:
+    results = tables.write_all(connection, writes, keep)
+    if path is not None:
+        _tell_other_processes(path)
+    return results
+
+
+def _tell_other_processes(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def _answer(batch: Sequence[_Waiting], results: Sequence[int | Conflict | Unavailable]) -> None:
+    for (_, done), result in zip_longest(batch, results):
+        if done.done():
+            continue
+        if result is None:
+            done.cancel()
+        elif isinstance(result, int):
+            done.set_result(result)
+        else:
+            done.set_exception(result)

@@ -1,0 +1,82 @@
+"""Names of workload endpoints: `<node>-<orchestrator>-<workload>-<endpoint>`, dashes inside a part doubled. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from tortie.api.workloadendpoint import WorkloadEndpointSpec
+
+_SEPARATOR = re.compile(r"(?<!-)-(?!-)")
+
+
+class WorkloadEndpointParts(NamedTuple):
+    """The four parts of a name: pod, container or virtual machine is the `workload`."""
+
+    node: str
+    orchestrator: str
+    workload: str
+    endpoint: str
+
+
+def workload_endpoint_name(node: str, orchestrator: str, workload: str, endpoint: str) -> str:
+    """The name of an endpoint.
+
+    Raises:
+        ValueError: a part is empty, or begins or ends with a dash, so that the name could not be read back.
+    """
+    parts = (node, orchestrator, workload, endpoint)
+    _refuse_ambiguous(parts)
+    return "-".join(map(_double, parts))
+
+
+def workload_endpoint_prefix(*parts: str) -> str:
+    """What the names of all endpoints with these leading parts begin with; ends in a dash.
+
+    Names with a longer part can begin with it too, so each match must be parsed and compared.
+
+    Raises:
+        ValueError: as for a whole name.
+    """
+    _refuse_ambiguous(parts)
+    return "".join(_double(part) + "-" for part in parts)
+
+
+def name_of_workload_endpoint(spec: WorkloadEndpointSpec) -> str:
+    """The one name that an endpoint with this specification may have.
+
+    Raises:
+        ValueError: the specification lacks a part of the name, or a part is ambiguous.
+    """
+    match spec.orchestrator:
+        case "k8s":
+            workload = spec.pod
+        case "cni":
+            workload = spec.container_id
+        case "libnetwork":
+            workload = "libnetwork"
+        case _:
+            workload = spec.workload
+    return workload_endpoint_name(spec.node, spec.orchestrator, workload, spec.endpoint)
+
+
+def parse_workload_endpoint_name(name: str) -> WorkloadEndpointParts | None:
+    """The parts of a name, or None when it is not the name of any endpoint."""
+    parts = [part.replace("--", "-") for part in _SEPARATOR.split(name)]
+    if len(parts) != 4 or any(map(_is_ambiguous, parts)) or "-".join(map(_double, parts)) != name:
+        return None
+    return WorkloadEndpointParts(*parts)
+
+
+def _is_ambiguous(part: str) -> bool:
+    return not part or part.startswith("-") or part.endswith("-")
+
+
+def _refuse_ambiguous(parts: tuple[str, ...]) -> None:
+    for part in parts:
+        if _is_ambiguous(part):
+            raise ValueError(f"{part!r} cannot be part of a workload endpoint's name")
+
+
+def _double(part: str) -> str:
+    return part.replace("-", "--")

@@ -1,0 +1,192 @@
+"""The SQLite tables of the embedded datastore, and every statement run on them. Blocking; one transaction a call.
+
+`current` holds the keys that exist, `history` every write since the last compaction, and `counter`
+the revision of the last write and of the last compaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from tortie.base.errors import AlreadyExists, Conflict, NotFound, RevisionTooOld, StaleRevision
+from tortie.datastore.contract import Event, KeyValue, Listing
+
+APPLICATION_ID = 0x54525449
+"""Marks a SQLite file as ours, in its header."""
+
+FORMAT = 1
+"""Version of the tables, in the header too; a file with a higher one is not opened."""
+
+_AFTER_EVERY_KEY = "\U0010ffff"
+_TRIM_CHUNK = 256
+
+_SCHEMA = """
+CREATE TABLE current (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL, created INTEGER NOT NULL);
+CREATE TABLE history (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB, created INTEGER NOT NULL,
+                      previous BLOB);
+CREATE TABLE counter (revision INTEGER NOT NULL, compacted INTEGER NOT NULL);
+INSERT INTO counter VALUES (0, 0);
+"""
+
+
+class Write(msgspec.Struct, frozen=True, gc=False):
+    """One wished change.
+
+    Args:
+        value: the new value, or None to delete.
+        expected: the revision that the key must be at, 0 for "must not exist", None for any.
+    """
+
+    key: str
+    value: bytes | None
+    expected: int | None = None
+
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """Part of history: all matching events up to `revision`; `complete` when that is the newest revision."""
+
+    events: Sequence[Event]
+    revision: int
+    complete: bool
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, mode: str = "DEFERRED") -> Iterator[None]:
+    """All or nothing; `mode` is DEFERRED for reading one snapshot and IMMEDIATE for writing."""
+    connection.execute(f"BEGIN {mode}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether the file holds nothing at all."""
+    return connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Whether the file holds a datastore of this format."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return bool(application == APPLICATION_ID and version == FORMAT)
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make an empty file a datastore; does nothing when another process was faster."""
+    with transaction(connection, "IMMEDIATE"):
+        if not is_empty(connection):
+            return
+        for statement in _SCHEMA.strip().split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def read_key(connection: sqlite3.Connection, key: str) -> KeyValue | None:
+    """The current value of one key."""
+    row = connection.execute("SELECT key, value, revision, created FROM current WHERE key = ?", (key,)).fetchone()
+    return None if row is None else KeyValue(*row)
+
+
+def read_prefix(connection: sqlite3.Connection, prefix: str) -> Listing:
+    """All current keys that begin with `prefix`, in order, at one revision."""
+    with transaction(connection):
+        revision, _ = _counter(connection)
+        rows = connection.execute(
+            "SELECT key, value, revision, created FROM current WHERE key >= ? AND key < ? ORDER BY key",
+            (prefix, prefix + _AFTER_EVERY_KEY),
+        )
+        return Listing([KeyValue(*row) for row in rows], revision)
+
+
+def read_history(connection: sqlite3.Connection, after: int, prefix: str, limit: int) -> Page:
+    """At most `limit` events of a prefix after a revision.
+
+    Raises:
+        RevisionTooOld: they have been forgotten, or the revision is one that this datastore never reached.
+    """
+    with transaction(connection):
+        revision, compacted = _counter(connection)
+        if after < compacted or after > revision:
+            raise RevisionTooOld(after, compacted)
+        rows = connection.execute(
+            "SELECT key, value, revision, created, previous FROM history"
+            " WHERE revision > ? AND key >= ? AND key < ? ORDER BY revision LIMIT ?",
+            (after, prefix, prefix + _AFTER_EVERY_KEY, limit),
+        )
+        events = [Event(*row) for row in rows]
+    if len(events) == limit:
+        return Page(events, events[-1].revision, complete=False)
+    return Page(events, revision, complete=True)
+
+
+def write_all(connection: sqlite3.Connection, writes: Sequence[Write], keep: int) -> list[int | Conflict]:
+    """Carry out writes in order in one commit, and trim history to `keep` revisions.
+
+    Each gets its own revision, or the conflict that prevented it and no other.
+    """
+    with transaction(connection, "IMMEDIATE"):
+        revision, compacted = _counter(connection)
+        results: list[int | Conflict] = []
+        for write in writes:
+            current = read_key(connection, write.key)
+            problem = _conflict(write, current)
+            if problem is None:
+                revision += 1
+                _write(connection, write, revision, current)
+            results.append(problem or revision)
+        connection.execute("UPDATE counter SET revision = ?", (revision,))
+        if revision - keep - compacted >= _TRIM_CHUNK:
+            _forget(connection, revision - keep)
+    return results
+
+
+def compact(connection: sqlite3.Connection, revision: int) -> None:
+    """Forget history up to and including a revision; one in the future stands for the newest."""
+    with transaction(connection, "IMMEDIATE"):
+        newest, compacted = _counter(connection)
+        _forget(connection, max(compacted, min(revision, newest)))
+
+
+def _counter(connection: sqlite3.Connection) -> tuple[int, int]:
+    revision, compacted = connection.execute("SELECT revision, compacted FROM counter").fetchone()
+    return revision, compacted
+
+
+def _forget(connection: sqlite3.Connection, revision: int) -> None:
+    connection.execute("DELETE FROM history WHERE revision <= ?", (revision,))
+    connection.execute("UPDATE counter SET compacted = ?", (revision,))
+
+
+def _conflict(write: Write, current: KeyValue | None) -> Conflict | None:
+    if current is None:
+        wants_existing = write.expected or write.value is None
+        return NotFound(write.key) if wants_existing else None
+    if write.expected is None or write.expected == current.revision:
+        return None
+    if write.expected == 0:
+        return AlreadyExists(write.key)
+    return StaleRevision(write.key, write.expected, current.revision)
+
+
+def _write(connection: sqlite3.Connection, write: Write, revision: int, current: KeyValue | None) -> None:
+    created = current.created if current else revision
+    if write.value is None:
+        connection.execute("DELETE FROM current WHERE key = ?", (write.key,))
+    else:
+        connection.execute(
+            "INSERT INTO current VALUES (?1, ?2, ?3, ?4)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision",
+            (write.key, write.value, revision, created),
+        )
+    connection.execute(
+        "INSERT INTO history VALUES (?, ?, ?, ?, ?)",
+        (revision, write.key, write.value, created, current.value if current else None),
+    )

@@ -1,0 +1,246 @@
+"""What every driver promises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from tortie.base.errors import AlreadyExists, NotFound, RevisionTooOld, StaleRevision, Unavailable
+from tortie.datastore.contract import Batch, Datastore, Event
+from tortie.datastore.feed import BACKLOG
+
+DEADLINE = 30.0
+
+
+async def take(watch: AsyncIterator[Batch], count: int) -> list[Event]:
+    """The next events of a watch, at least `count` of them."""
+    events: list[Event] = []
+    async with asyncio.timeout(DEADLINE):
+        while len(events) < count:
+            events += (await anext(watch)).events
+    return events
+
+
+async def test_a_missing_key_reads_as_none(datastore: Datastore) -> None:
+    assert await datastore.get("/a") is None
+
+
+async def test_every_write_gets_a_higher_revision_beginning_with_one(datastore: Datastore) -> None:
+    first = await datastore.create("/a", b"1")
+    second = await datastore.update("/a", b"2", first)
+    third = await datastore.put("/b", b"3")
+    fourth = await datastore.delete("/a")
+    assert [first, second, third, fourth] == [1, 2, 3, 4]
+
+
+async def test_a_key_keeps_its_creation_revision_until_it_is_deleted(datastore: Datastore) -> None:
+    await datastore.create("/a", b"1")
+    await datastore.put("/a", b"2")
+    stored = await datastore.get("/a")
+    assert stored is not None
+    assert (stored.value, stored.created, stored.revision) == (b"2", 1, 2)
+    await datastore.delete("/a")
+    await datastore.create("/a", b"3")
+    stored = await datastore.get("/a")
+    assert stored is not None
+    assert (stored.created, stored.revision) == (4, 4)
+
+
+async def test_create_refuses_a_taken_key(datastore: Datastore) -> None:
+    await datastore.create("/a", b"1")
+    with pytest.raises(AlreadyExists):
+        await datastore.create("/a", b"2")
+
+
+async def test_update_refuses_a_stale_revision_and_names_both(datastore: Datastore) -> None:
+    await datastore.create("/a", b"1")
+    await datastore.put("/a", b"2")
+    with pytest.raises(StaleRevision) as caught:
+        await datastore.update("/a", b"3", 1)
+    assert (caught.value.expected, caught.value.actual) == (1, 2)
+
+
+async def test_update_of_a_missing_key_is_not_found(datastore: Datastore) -> None:
+    with pytest.raises(NotFound):
+        await datastore.update("/a", b"1", 1)
+
+
+async def test_delete_can_be_conditional(datastore: Datastore) -> None:
+    with pytest.raises(NotFound):
+        await datastore.delete("/a")
+    await datastore.create("/a", b"1")
+    with pytest.raises(StaleRevision):
+        await datastore.delete("/a", 7)
+    await datastore.delete("/a", 1)
+    assert await datastore.get("/a") is None
+
+
+async def test_a_refused_write_uses_up_no_revision(datastore: Datastore) -> None:
+    await datastore.create("/a", b"1")
+    with pytest.raises(AlreadyExists):
+        await datastore.create("/a", b"2")
+    assert await datastore.put("/b", b"") == 2
+
+
+async def test_a_list_is_sorted_and_holds_the_prefix_alone(datastore: Datastore) -> None:
+    for key in ("/p/b", "/p/a", "/p", "/q/a", "/p/é", "/p/a/x", "/o/z"):
+        await datastore.put(key, key.encode())
+    listing = await datastore.list("/p/")
+    assert [item.key for item in listing.items] == ["/p/a", "/p/a/x", "/p/b", "/p/é"]
+    assert listing.revision == 7
+    assert len((await datastore.list("")).items) == 7
+
+
+async def test_a_watch_tells_each_change_with_what_was_there_before(datastore: Datastore) -> None:
+    created = await datastore.create("/p/a", b"1")
+    watch = datastore.watch("/p/", created)
+    await datastore.update("/p/a", b"2", created)
+    await datastore.put("/other", b"x")
+    await datastore.delete("/p/a")
+    async with aclosing(watch):
+        assert await take(watch, 2) == [
+            Event("/p/a", b"2", 2, 1, b"1"),
+            Event("/p/a", None, 4, 1, b"2"),
+        ]
+
+
+async def test_a_watch_resumes_at_any_revision_without_gaps_or_duplicates(datastore: Datastore) -> None:
+    for number in range(20):
+        await datastore.put(f"/p/{number % 3}", str(number).encode())
+    for start in (0, 1, 7, 19):
+        watch = datastore.watch("/p/", start)
+        async with aclosing(watch):
+            events = await take(watch, 20 - start)
+        assert [event.revision for event in events] == list(range(start + 1, 21))
+
+
+async def test_batches_tell_how_far_they_reach(datastore: Datastore) -> None:
+    await datastore.put("/p/a", b"1")
+    await datastore.put("/q/a", b"1")
+    watch = datastore.watch("/p/", 0)
+    async with aclosing(watch):
+        batch = await anext(watch)
+    assert batch.revision >= batch.events[-1].revision
+
+
+async def test_watchers_that_begin_while_writing_goes_on_miss_nothing(datastore: Datastore) -> None:
+    total = 300
+
+    async def write() -> None:
+        for number in range(total):
+            await datastore.put(f"/p/{number % 7}", str(number).encode())
+
+    async def follow(delay: int) -> list[int]:
+        for _ in range(delay):
+            await asyncio.sleep(0)
+        start = (await datastore.list("/p/")).revision
+        watch = datastore.watch("/p/", start)
+        async with aclosing(watch):
+            events = await take(watch, total - start) if start < total else []
+        return [start, *(event.revision for event in events)]
+
+    results = await asyncio.gather(write(), *(follow(delay * 17) for delay in range(10)))
+    for seen in results[1:]:
+        assert seen == list(range(seen[0], total + 1))
+
+
+async def test_a_slow_watcher_still_sees_every_change(datastore: Datastore) -> None:
+    watch = datastore.watch("/p/", 0)
+    await datastore.put("/p/first", b"")
+    async with aclosing(watch):
+        assert len(await take(watch, 1)) == 1
+        total = BACKLOG + 500
+        for begin in range(0, total, 500):
+            await asyncio.gather(*(datastore.put(f"/p/{begin + offset}", b"") for offset in range(500)))
+        events = await take(watch, total)
+    assert [event.revision for event in events] == list(range(2, total + 2))
+
+
+async def test_compaction_keeps_values_and_recent_history(datastore: Datastore) -> None:
+    for number in range(10):
+        await datastore.put("/p/a", str(number).encode())
+    await datastore.compact(5)
+    stored = await datastore.get("/p/a")
+    assert stored is not None
+    assert stored.value == b"9"
+    watch = datastore.watch("/p/", 5)
+    async with aclosing(watch):
+        assert [event.revision for event in await take(watch, 5)] == [6, 7, 8, 9, 10]
+
+
+async def test_a_watch_from_before_a_compaction_is_too_old(datastore: Datastore) -> None:
+    for number in range(10):
+        await datastore.put("/p/a", str(number).encode())
+    await datastore.compact(5)
+    with pytest.raises(RevisionTooOld):
+        await anext(datastore.watch("/p/", 4))
+
+
+async def test_a_watch_from_the_future_must_list_again(datastore: Datastore) -> None:
+    await datastore.put("/p/a", b"")
+    with pytest.raises(RevisionTooOld):
+        await anext(datastore.watch("/p/", 2))
+
+
+async def test_compaction_does_not_disturb_a_watcher_that_keeps_up(datastore: Datastore) -> None:
+    watch = datastore.watch("/p/", 0)
+    async with aclosing(watch):
+        for number in range(1, 6):
+            await datastore.put("/p/a", b"")
+            assert [event.revision for event in await take(watch, 1)] == [number]
+            await datastore.compact(number)
+
+
+async def test_closing_ends_watches_and_refuses_calls(datastore: Datastore) -> None:
+    async def follow() -> int:
+        return sum([len(batch.events) async for batch in datastore.watch("/p/", 0)])
+
+    await datastore.put("/p/a", b"")
+    watcher = asyncio.create_task(follow())
+    await asyncio.sleep(0.01)
+    await datastore.close()
+    async with asyncio.timeout(DEADLINE):
+        assert await watcher <= 1
+    with pytest.raises(Unavailable):
+        await datastore.get("/p/a")
+    with pytest.raises(Unavailable):
+        await datastore.put("/p/a", b"")
+
+
+async def test_a_cancelled_watch_leaves_the_others_running(datastore: Datastore) -> None:
+    survivor = datastore.watch("/p/", 0)
+    victim = asyncio.create_task(anext(datastore.watch("/p/", 0)))  # type: ignore[arg-type] # an async generator's is a coroutine
+    await asyncio.sleep(0.01)
+    victim.cancel()
+    await datastore.put("/p/a", b"")
+    async with aclosing(survivor):
+        assert len(await take(survivor, 1)) == 1
+
+
+async def test_hundreds_of_tasks_increment_one_counter_by_compare_and_swap(datastore: Datastore) -> None:
+    tasks, rounds = 200, 2
+    await datastore.create("/counter", b"0")
+
+    async def increment() -> None:
+        while True:
+            stored = await datastore.get("/counter")
+            assert stored is not None
+            try:
+                await datastore.update("/counter", str(int(stored.value) + 1).encode(), stored.revision)
+            except StaleRevision:
+                continue
+            return
+
+    async def work() -> None:
+        for _ in range(rounds):
+            await increment()
+
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(*(work() for _ in range(tasks)))
+    stored = await datastore.get("/counter")
+    assert stored is not None
+    assert stored.value == str(tasks * rounds).encode()
+    assert stored.revision == tasks * rounds + 1
