@@ -77,6 +77,11 @@ class Request(msgspec.Struct, frozen=True):
     config: NetworkConfig
 
     @property
+    def workload(self) -> str:
+        """Whom the request is about, over all of its sandboxes: requests for one workload run one at a time."""
+        return f"{self.namespace}/{self.pod}" if self.pod else self.container_id
+
+    @property
     def handle(self) -> str:
         """Under which the workload's addresses are held."""
         return f"{self.config.name}.{self.container_id}"

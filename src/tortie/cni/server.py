@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -38,7 +39,7 @@ class CniServer:
         self._add = add
         self._delete = delete
         self._log = structlog.get_logger("tortie.cni")
-        self._running: dict[str, asyncio.Lock] = {}
+        self._running: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Empty the spool, then serve until cancelled."""
@@ -86,7 +87,7 @@ class CniServer:
             request = parse(data)
             version = request.config.cni_version
             check_version(version)
-            lock = self._running.setdefault(request.container_id, asyncio.Lock())
+            lock = self._running.setdefault(request.workload, asyncio.Lock())
             async with lock:
                 return 0, await self._carry_out(request)
         except CniError as error:
@@ -100,7 +101,6 @@ class CniServer:
                 return success(await self._add(request), request.config.cni_version)
             case "DEL":
                 await self._delete(request)
-                self._running.pop(request.container_id, None)
                 return b""
             case "CHECK":
                 return b""

@@ -1,0 +1,246 @@
+"""Attaching and detaching workloads on behalf of the CNI plugin: addresses, cable, endpoint, and the proof
+that policy stands before the workload starts.
+
+Order of ADD: addresses, cable, WorkloadEndpoint, then wait until the kernel filters and routes for it;
+whatever fails takes back what came before. Order of DEL: endpoint, cable, then the addresses, which
+nobody can be given while a route or a filter of the old owner stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from tortie.api.profile import Profile, ProfileSpec
+from tortie.api.resource import Metadata, ResourceKey
+from tortie.api.rules import EntityRule, Rule
+from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
+from tortie.base.addresses import Cidr
+from tortie.base.clock import Clock
+from tortie.base.errors import AlreadyExists, Conflict, NotFound, TortieError
+from tortie.cni.errors import ASSIGNMENT_FAILED, TRY_AGAIN_LATER, CniError
+from tortie.cni.request import Request
+from tortie.cni.result import Attachment
+from tortie.cni.wiring import HOST_MAC, Cable, host_interface_name, unwire, wire
+from tortie.datastore.names import workload_endpoint_name
+from tortie.datastore.resources import ResourceStore
+from tortie.desired.endpoints import EndpointId
+from tortie.ipam.allocator import Allocator, AssignRequest
+
+PROGRAMMING_TIMEOUT = 30.0
+"""Seconds that ADD waits for policy and routes before it gives up and takes everything back."""
+
+_WRITE_ATTEMPTS = 20
+
+Result = TypeVar("Result")
+
+Programmed = Callable[[EndpointId, tuple[Cidr, ...]], Awaitable[None]]
+
+
+class Attachments:
+    """The attachments of one node.
+
+    Args:
+        node: its name.
+        prefix: how names of workload interfaces begin.
+        store, allocator: the datastore's resources and addresses.
+        executor: a thread in the node's network namespace, for wiring.
+        programmed: returns once an endpoint with these addresses is in the kernel.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        prefix: str,
+        store: ResourceStore,
+        allocator: Allocator,
+        executor: Executor,
+        programmed: Programmed,
+        clock: Clock,
+    ) -> None:
+        self._node = node
+        self._prefix = prefix
+        self._store = store
+        self._allocator = allocator
+        self._executor = executor
+        self._programmed = programmed
+        self._clock = clock
+        self._log = structlog.get_logger("tortie.attachments")
+
+    async def add(self, request: Request) -> Attachment:
+        """Attach a workload. Raises CniError, or another TortieError to be tried again."""
+        addresses = await self._assign(request)
+        try:
+            return await self._attach(request, addresses)
+        except BaseException:
+            await asyncio.shield(self._take_back(request))
+            raise
+
+    async def delete(self, request: Request) -> None:
+        """Detach a workload; whatever is already gone is no error."""
+        if await self._delete_endpoint(request):
+            await self._in_thread(partial(unwire, self._host_interface(request)))
+        await self._allocator.release_by_handle(request.handle)
+
+    async def _attach(self, request: Request, addresses: tuple[Cidr, ...]) -> Attachment:
+        cable = Cable(
+            host_interface=self._host_interface(request),
+            interface=request.interface,
+            netns=Path(request.netns),
+            addresses=addresses,
+            mtu=request.config.mtu,
+        )
+        mac = await self._in_thread(partial(wire, cable))
+        endpoint = self._endpoint(request, addresses, mac)
+        await self._ensure_profile(request)
+        await self._write(endpoint)
+        await self._wait_programmed(endpoint, addresses)
+        return Attachment(
+            host_interface=cable.host_interface,
+            host_mac=HOST_MAC,
+            interface=cable.interface,
+            mac=mac,
+            netns=request.netns,
+            addresses=addresses,
+            mtu=cable.mtu,
+        )
+
+    async def _assign(self, request: Request) -> tuple[Cidr, ...]:
+        attributes = self._attributes(request)
+        if requested := request.requested_addresses:
+            for address in requested:
+                await self._allocator.assign_address(address, request.handle, self._node, attributes)
+            return requested
+        assignment = await self._allocator.auto_assign(
+            AssignRequest(
+                node=self._node,
+                num4=int(request.wants(4)),
+                num6=int(request.wants(6)),
+                handle=request.handle,
+                attributes=attributes,
+                pools4=request.config.ipam.ipv4_pools,
+                pools6=request.config.ipam.ipv6_pools,
+                namespace=request.namespace or None,
+                all_or_nothing=True,
+            )
+        )
+        addresses = tuple(Cidr(one.family, one.address, one.bits) for one in (*assignment.v4, *assignment.v6))
+        if not addresses:
+            raise CniError(ASSIGNMENT_FAILED, "no address was asked for", "enable assign_ipv4 or assign_ipv6")
+        return addresses
+
+    def _attributes(self, request: Request) -> dict[str, str]:
+        facts = {"node": self._node, "pod": request.pod, "namespace": request.namespace}
+        return {name: value for name, value in facts.items() if value}
+
+    def _endpoint(self, request: Request, addresses: tuple[Cidr, ...], mac: str) -> WorkloadEndpoint:
+        namespace = request.namespace or "default"
+        orchestrator = "k8s" if request.pod else "cni"
+        profile = f"kns.{namespace}" if request.pod else request.config.name
+        return WorkloadEndpoint(
+            metadata=Metadata(
+                name=self._endpoint_name(request),
+                namespace=namespace,
+                labels=request.labels
+                | {"projectcalico.org/namespace": namespace, "projectcalico.org/orchestrator": orchestrator},
+            ),
+            spec=WorkloadEndpointSpec(
+                orchestrator=orchestrator,
+                node=self._node,
+                container_id=request.container_id,
+                pod=request.pod,
+                endpoint=request.interface,
+                ip_networks=tuple(str(address) for address in addresses),
+                profiles=(profile,),
+                interface_name=self._host_interface(request),
+                mac=mac,
+            ),
+        )
+
+    def _endpoint_name(self, request: Request) -> str:
+        if request.pod:
+            return workload_endpoint_name(self._node, "k8s", request.pod, request.interface)
+        return workload_endpoint_name(self._node, "cni", request.container_id, request.interface)
+
+    def _host_interface(self, request: Request) -> str:
+        return host_interface_name(self._prefix, request.namespace, request.pod, request.container_id)
+
+    async def _ensure_profile(self, request: Request) -> None:
+        """Outside Kubernetes each network has a profile of its name: its members may talk to each other."""
+        if request.pod:
+            return
+        name = request.config.name
+        profile = Profile(
+            metadata=Metadata(name=name),
+            spec=ProfileSpec(
+                ingress=(Rule(action="Allow", source=EntityRule(selector=f"has({name})")),),
+                egress=(Rule(action="Allow"),),
+                labels_to_apply={name: ""},
+            ),
+        )
+        try:
+            await self._store.create(profile)
+        except AlreadyExists:
+            return
+
+    async def _write(self, endpoint: WorkloadEndpoint) -> None:
+        """Create the endpoint, or take over the one that an older sandbox of the same pod left."""
+        for _ in range(_WRITE_ATTEMPTS):
+            try:
+                old = await self._store.get(endpoint.key)
+                if old is None:
+                    await self._store.create(endpoint)
+                else:
+                    metadata = msgspec.structs.replace(old.metadata, labels=endpoint.metadata.labels)
+                    await self._store.update(msgspec.structs.replace(endpoint, metadata=metadata))
+                return
+            except Conflict:
+                continue
+        raise CniError(TRY_AGAIN_LATER, "the endpoint is being written by others", str(endpoint.key))
+
+    async def _wait_programmed(self, endpoint: WorkloadEndpoint, addresses: tuple[Cidr, ...]) -> None:
+        identity = EndpointId(endpoint.metadata.namespace, endpoint.metadata.name)
+        try:
+            async with asyncio.timeout(PROGRAMMING_TIMEOUT):
+                await self._programmed(identity, addresses)
+        except TimeoutError as error:
+            raise CniError(
+                TRY_AGAIN_LATER,
+                "policy and routes were not programmed in time",
+                f"see `tortie node status` on {self._node} for what {identity} waits for",
+            ) from error
+
+    async def _delete_endpoint(self, request: Request) -> bool:
+        """Delete the endpoint unless a newer sandbox of the same pod owns it, and with it the cable: then false."""
+        key = ResourceKey("WorkloadEndpoint", request.namespace or "default", self._endpoint_name(request))
+        for _ in range(_WRITE_ATTEMPTS):
+            old = await self._store.get(key)
+            if not isinstance(old, WorkloadEndpoint):
+                return True
+            if old.spec.container_id != request.container_id:
+                return False
+            try:
+                await self._store.delete(key, int(old.metadata.resource_version))
+                return True
+            except NotFound:
+                return True
+            except Conflict:
+                continue
+        raise CniError(TRY_AGAIN_LATER, "the endpoint is being written by others", str(key))
+
+    async def _take_back(self, request: Request) -> None:
+        try:
+            await self.delete(request)
+        except TortieError as error:
+            # The runtime sends DEL after a failed ADD; that tries again.
+            self._log.warning("attachment_not_taken_back", container=request.container_id, error=str(error))
+
+    async def _in_thread(self, function: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)

@@ -1,0 +1,189 @@
+"""Settings of an agent: a table of names, meanings and defaults, read from a file and the environment.
+
+Later sources win: default, file (`key = value` lines), environment. Names in the environment are
+`TORTIE_<NAME>`, then what users of Felix know.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tortie.base.errors import InvalidResource, Problem
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Effective settings; see TABLE for what each means."""
+
+    node: str
+    datastore: Path
+    run_directory: Path
+    netns: Path | None
+    bird_directory: Path | None
+    bird_program: str
+    interface_prefix: str
+    default_endpoint_to_host_action: str
+    health_host: str
+    health_port: int
+    refresh_seconds: float
+    log_level: str
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One row of the table.
+
+    Args:
+        name: field of Settings; upper-cased behind TORTIE_ it is the environment variable.
+        parse: text to value; raises ValueError saying what would be right.
+        default: as text.
+        also: further environment variables.
+        meaning: one sentence for people.
+    """
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str
+    meaning: str
+    also: tuple[str, ...] = ()
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """An effective value, as text, and where it came from."""
+
+    value: str
+    source: str
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        for choice in choices:
+            if text.lower() == choice.lower():
+                return choice
+        raise ValueError(f"use one of {', '.join(choices)}")
+
+    return parse
+
+
+def _optional_path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise ValueError("use a port from 1 to 65535, or 0 for none")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 < value < float("inf"):
+        raise ValueError("use a number of seconds above 0")
+    return value
+
+
+def _prefix(text: str) -> str:
+    if not text or len(text) > 10 or not text.isalnum():
+        raise ValueError("use up to 10 letters and digits")
+    return text
+
+
+def _name(text: str) -> str:
+    if not text or "/" in text:
+        raise ValueError("use the name of this node's Node resource")
+    return text
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("node", _name, "", "Name of this node; the host name when empty.", ("FELIX_FELIXHOSTNAME", "NODENAME")),
+    Setting("datastore", Path, "/var/lib/tortie/datastore.db", "File of the embedded datastore."),
+    Setting("run_directory", Path, "/run/tortie", "Sockets and the rule names of this agent."),
+    Setting("netns", _optional_path, "", "Network namespace to work in; that of the process when empty."),
+    Setting("bird_directory", _optional_path, "", "Where bird.conf and bird.ctl are; no BGP when empty."),
+    Setting("bird_program", str, "bird", "The BIRD binary, for checking configurations."),
+    Setting("interface_prefix", _prefix, "cali", "How names of workload interfaces begin.", ("FELIX_INTERFACEPREFIX",)),
+    Setting(
+        "default_endpoint_to_host_action",
+        _one_of("Drop", "Accept", "Return"),
+        "Drop",
+        "What happens to traffic from a workload to its own host that the workload may send.",
+        ("FELIX_DEFAULTENDPOINTTOHOSTACTION",),
+    ),
+    Setting("health_host", str, "localhost", "Where health, status and metrics are served.", ("FELIX_HEALTHHOST",)),
+    Setting("health_port", _port, "9099", "TCP port of health, status and metrics; 0 for none.", ("FELIX_HEALTHPORT",)),
+    Setting("refresh_seconds", _positive, "90", "Time between full comparisons with the kernel."),
+    Setting(
+        "log_level",
+        _one_of("debug", "info", "warning", "error"),
+        "info",
+        "Least severity that is logged.",
+        ("FELIX_LOGSEVERITYSCREEN",),
+    ),
+)
+
+
+def read_settings(
+    environment: Mapping[str, str], file_text: str = "", overrides: Mapping[str, str] | None = None
+) -> tuple[Settings, dict[str, Origin]]:
+    """The effective settings, and the origin of each.
+
+    Args:
+        environment: variables of the process.
+        file_text: content of the configuration file.
+        overrides: from the command line; they win.
+
+    Raises:
+        InvalidResource: every value that cannot be used, with its source and what would be right.
+    """
+    from_file = _parse_file(file_text)
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    problems = []
+    for setting in TABLE:
+        origin = _origin(setting, environment, from_file, overrides or {})
+        try:
+            values[setting.name] = setting.parse(origin.value)
+        except ValueError as error:
+            problems.append(Problem(origin.source, setting.name, f"{origin.value!r} cannot be used", str(error)))
+        origins[setting.name] = origin
+    if problems:
+        raise InvalidResource(*problems)
+    return Settings(**values), origins
+
+
+def _origin(
+    setting: Setting, environment: Mapping[str, str], from_file: Mapping[str, str], overrides: Mapping[str, str]
+) -> Origin:
+    if setting.name in overrides:
+        return Origin(overrides[setting.name], "command line")
+    for variable in (f"TORTIE_{setting.name.upper()}", *setting.also):
+        if environment.get(variable):
+            return Origin(environment[variable], f"environment {variable}")
+    if from_file.get(setting.name):
+        return Origin(from_file[setting.name], "configuration file")
+    if setting.name == "node":
+        return Origin(socket.gethostname().lower(), "host name")
+    return Origin(setting.default, "default")
+
+
+def _parse_file(text: str) -> dict[str, str]:
+    values = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith(("#", ";", "[")):
+            continue
+        key, separator, value = stripped.partition("=")
+        key = key.strip().lower()
+        if not separator or key not in {setting.name for setting in TABLE}:
+            names = ", ".join(setting.name for setting in TABLE)
+            raise InvalidResource(
+                Problem("configuration file", f"line {number}", f"{stripped!r} is not a setting", f"known are {names}")
+            )
+        values[key] = value.strip()
+    return values

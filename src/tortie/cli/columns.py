@@ -1,0 +1,105 @@
+"""Which columns `tortie get` shows of each kind: a table of headings and how to get the values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from tortie.api.resource import Resource
+
+Value = Callable[[Any], object]
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column: `wide` ones are shown by `-o wide` only."""
+
+    heading: str
+    value: Value
+    wide: bool = False
+
+
+def _joined(values: Sequence[object]) -> str:
+    return ",".join(str(value) for value in values)
+
+
+NAMESPACE = Column("NAMESPACE", lambda resource: resource.metadata.namespace)
+NAME = Column("NAME", lambda resource: resource.metadata.name)
+
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "NetworkPolicy": (
+        Column("TIER", lambda policy: policy.spec.tier),
+        Column("ORDER", lambda policy: policy.spec.order),
+        Column("TYPES", lambda policy: _joined(policy.spec.types)),
+        Column("SELECTOR", lambda policy: policy.spec.selector or "all()", wide=True),
+    ),
+    "GlobalNetworkPolicy": (
+        Column("TIER", lambda policy: policy.spec.tier),
+        Column("ORDER", lambda policy: policy.spec.order),
+        Column("TYPES", lambda policy: _joined(policy.spec.types)),
+        Column("SELECTOR", lambda policy: policy.spec.selector or "all()", wide=True),
+    ),
+    "Tier": (
+        Column("ORDER", lambda tier: tier.spec.order),
+        Column("DEFAULT ACTION", lambda tier: tier.spec.default_action),
+    ),
+    "Profile": (
+        Column("LABELS", lambda profile: _joined([f"{k}={v}" for k, v in profile.spec.labels_to_apply.items()])),
+    ),
+    "NetworkSet": (Column("NETS", lambda networks: _joined(networks.spec.nets)),),
+    "GlobalNetworkSet": (Column("NETS", lambda networks: _joined(networks.spec.nets)),),
+    "WorkloadEndpoint": (
+        Column("WORKLOAD", lambda endpoint: endpoint.spec.pod or endpoint.spec.workload or endpoint.spec.container_id),
+        Column("NODE", lambda endpoint: endpoint.spec.node),
+        Column("NETWORKS", lambda endpoint: _joined(endpoint.spec.ip_networks)),
+        Column("INTERFACE", lambda endpoint: endpoint.spec.interface_name),
+        Column("PROFILES", lambda endpoint: _joined(endpoint.spec.profiles), wide=True),
+        Column("MAC", lambda endpoint: endpoint.spec.mac, wide=True),
+        Column(
+            "LABELS", lambda endpoint: _joined([f"{k}={v}" for k, v in endpoint.metadata.labels.items()]), wide=True
+        ),
+    ),
+    "Node": (
+        Column("IPV4", lambda node: node.spec.bgp.ipv4_address if node.spec.bgp else ""),
+        Column("IPV6", lambda node: node.spec.bgp.ipv6_address if node.spec.bgp else ""),
+        Column("ASN", lambda node: (node.spec.bgp.as_number if node.spec.bgp else None) or "(default)"),
+    ),
+    "IPPool": (
+        Column("CIDR", lambda pool: pool.spec.cidr),
+        Column("BLOCK SIZE", lambda pool: f"/{pool.spec.block_size}"),
+        Column("DISABLED", lambda pool: pool.spec.disabled),
+        Column("IPIP MODE", lambda pool: pool.spec.ipip_mode, wide=True),
+        Column("VXLAN MODE", lambda pool: pool.spec.vxlan_mode, wide=True),
+        Column("NAT", lambda pool: pool.spec.nat_outgoing, wide=True),
+        Column("SELECTOR", lambda pool: pool.spec.node_selector, wide=True),
+    ),
+    "IPReservation": (Column("CIDRS", lambda reservation: _joined(reservation.spec.reserved_cidrs)),),
+    "BGPConfiguration": (
+        Column("MESH", lambda bgp: bgp.spec.node_to_node_mesh_enabled),
+        Column("ASN", lambda bgp: bgp.spec.as_number),
+    ),
+    "BGPPeer": (
+        Column("PEER", lambda peer: peer.spec.peer_ip or peer.spec.peer_selector),
+        Column("NODE", lambda peer: peer.spec.node or peer.spec.node_selector or "(global)"),
+        Column("ASN", lambda peer: peer.spec.as_number),
+    ),
+}
+
+
+def table(kind: type[Resource], resources: Sequence[Resource], *, wide: bool) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows."""
+    columns = [NAMESPACE, NAME] if kind.namespaced else [NAME]
+    columns += [column for column in COLUMNS.get(kind.kind, ()) if wide or not column.wide]
+    rows = [[_text(column.value(resource)) for column in columns] for resource in resources]
+    return [column.heading for column in columns], rows
+
+
+def _text(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,105 @@
+"""`tortie node status`: what the agent of this host says of itself."""
+
+from __future__ import annotations
+
+import datetime
+import http.client
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from tortie.agent.status import AgentReport
+from tortie.base.errors import Unavailable
+from tortie.cli.connection import or_exit
+from tortie.cli.output import Format, aligned, say, structured
+
+app = typer.Typer(help="This host's node.", no_args_is_help=True)
+
+
+@app.callback()
+def _node() -> None:
+    """This host's node."""
+
+
+@app.command()
+def status(
+    run_directory: Annotated[
+        Path, typer.Option(envvar="TORTIE_RUN_DIRECTORY", help="Run directory of the agent.")
+    ] = Path("/run/tortie"),
+    output: Annotated[Format | None, typer.Option("-o", "--output", help="How to show it.")] = None,
+) -> None:
+    """Show the agent, its BGP sessions, and what of its state is programmed; status 1 when it is not ready."""
+    report = or_exit(lambda: ask(run_directory / "status.sock"))
+    if output in (Format.YAML, Format.JSON):
+        say(structured(msgspec.to_builtins(report), output))
+    else:
+        say(describe(report))
+    if not report.ready:
+        raise typer.Exit(1)
+
+
+def ask(path: Path) -> AgentReport:
+    """The report of the agent that listens on a unix socket. Raises Unavailable."""
+    connection = _UnixConnection(path)
+    try:
+        connection.request("GET", "/status")
+        return msgspec.json.decode(connection.getresponse().read(), type=AgentReport)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        raise Unavailable(f"no agent answers on {path}: {error}; is tortie-agent running?") from error
+    finally:
+        connection.close()
+
+
+def describe(report: AgentReport) -> str:
+    """The report for people."""
+    started = datetime.datetime.fromtimestamp(report.started, datetime.UTC)
+    parts = [
+        f"Node {report.node}: agent {report.version}, process {report.pid}, since {started:%Y-%m-%d %H:%M:%S} UTC, "
+        + ("ready" if report.ready else "not ready"),
+        f"{report.endpoints} endpoints, {report.policies} policies and profiles, {report.sets} IP sets, "
+        f"{report.routes} routes",
+        "",
+        _targets(report),
+    ]
+    if report.bgp:
+        parts += ["", _sessions(report)]
+    elif report.bgp_problem:
+        parts += ["", f"BGP: {report.bgp_problem}"]
+    waiting = [f"{name}: {reason}" for target in report.targets for name, reason in target.waiting.items()]
+    rejected = [f"{key}: {problem}" for key, problem in report.rejected.items()]
+    for heading, lines in (("Waiting", waiting), ("Not usable, treated as absent", rejected)):
+        if lines:
+            parts += ["", f"{heading}:", *(f"  {line}" for line in lines)]
+    return "\n".join(parts)
+
+
+def _targets(report: AgentReport) -> str:
+    rows = [
+        [target.name, target.state, str(target.operations), str(target.full_passes), target.reason or "-"]
+        for target in report.targets
+    ]
+    return aligned(["TARGET", "STATE", "OPERATIONS", "FULL PASSES", "REASON"], rows)
+
+
+def _sessions(report: AgentReport) -> str:
+    rows = [
+        [one.peer, str(one.peer_as), one.state, one.since, f"{one.imported}/{one.exported}", one.info or "-"]
+        for one in report.bgp
+    ]
+    return aligned(["PEER", "AS", "STATE", "SINCE", "ROUTES IN/OUT", "INFO"], rows)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
