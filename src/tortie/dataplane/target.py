@@ -7,7 +7,7 @@ that are ours by construction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -24,10 +24,12 @@ class Plan(msgspec.Struct, Generic[Operation], frozen=True):
     Args:
         operations: self-contained, because they are applied in another thread.
         waiting: object (as text) to the reason it cannot be programmed now, such as a missing interface.
+        settled: objects (as text) that an incremental plan looked at and that may have been waiting but no longer are.
     """
 
     operations: Sequence[Operation] = ()
     waiting: Mapping[str, str] = {}
+    settled: Collection[str] = ()
 
 
 class Target(Protocol[Actual, Operation]):
