@@ -14,7 +14,7 @@ Opener = Callable[[Path], Awaitable[Datastore]]
 
 
 async def open_file(folder: Path) -> Datastore:
-    return EmbeddedDatastore.open(folder / "store.db")
+    return await EmbeddedDatastore.open(folder / "store.db")
 
 
 async def open_memory(folder: Path) -> Datastore:

@@ -55,14 +55,14 @@ class EmbeddedDatastore:
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path, keep_revisions: int = KEEP_REVISIONS) -> EmbeddedDatastore:
-        """Open a file, or create it with mode 0600; blocks for some milliseconds.
+    async def open(cls, path: Path, keep_revisions: int = KEEP_REVISIONS) -> EmbeddedDatastore:
+        """Open a file, or create it with mode 0600.
 
         Raises:
             NotADatastore: the file is damaged, foreign, or of a newer version.
             Unavailable: the file cannot be opened or written.
         """
-        return cls(path, keep_revisions)
+        return await asyncio.to_thread(cls, path, keep_revisions)
 
     @classmethod
     def open_memory(cls, keep_revisions: int = KEEP_REVISIONS) -> EmbeddedDatastore:

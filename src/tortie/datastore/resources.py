@@ -1,0 +1,264 @@
+"""Typed access to stored resources: defaults, validation, references, revisions and compare-and-swap."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import msgspec
+import structlog
+
+from tortie.api import codec
+from tortie.api.defaults import with_defaults
+from tortie.api.kinds import KINDS
+from tortie.api.resource import Resource, ResourceKey
+from tortie.api.validation import validate
+from tortie.api.workloadendpoint import WorkloadEndpoint
+from tortie.base.backoff import Backoff
+from tortie.base.clock import Clock
+from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, Problem, StaleRevision
+from tortie.datastore.builtin import BUILT_IN_TIERS, DEFAULT_ALLOW
+from tortie.datastore.contract import Datastore, KeyValue
+from tortie.datastore.keys import parse_resource_key, resource_key, resource_prefix
+from tortie.datastore.names import name_of_workload_endpoint
+from tortie.datastore.references import References
+from tortie.datastore.values import decode_resource
+
+_APPLY_ATTEMPTS = 100
+_DECODE_SLICE = 500
+
+_log = structlog.get_logger(__name__)
+
+Outcome = Literal["created", "configured", "unchanged"]
+
+
+class Applied(msgspec.Struct, frozen=True, gc=False):
+    """A resource as it is now stored, and what `apply` had to do for it."""
+
+    resource: Resource
+    outcome: Outcome
+
+
+class ResourceStore:
+    """Reads and writes resources of the kinds in `tortie.api.kinds`. All calls raise Unavailable.
+
+    Args:
+        datastore: where they are kept; not closed by this object.
+        clock: stamps creation times, and paces retries.
+        check_selector: what is wrong with a selector's text, or None.
+        new_uid: makes the identity of a new resource.
+    """
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        clock: Clock,
+        check_selector: Callable[[str], str | None],
+        new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._datastore = datastore
+        self._clock = clock
+        self._check_selector = check_selector
+        self._new_uid = new_uid
+        self._references = References(self.get, self.list)
+
+    async def get(self, key: ResourceKey) -> Resource | None:
+        """One resource with its revision as `resource_version`, or None.
+
+        Raises:
+            InvalidResource: what is stored is not a resource of this kind.
+        """
+        key = _located(key)
+        if key == DEFAULT_ALLOW.key:
+            return DEFAULT_ALLOW
+        stored = await self._datastore.get(resource_key(key))
+        return None if stored is None else decode_resource(key, stored.value, stored.revision)
+
+    async def list(self, kind: str, namespace: str | None = None) -> Sequence[Resource]:
+        """All resources of a kind, or of one namespace of it, by namespace and name; unreadable ones are left out."""
+        prefix = resource_prefix(kind, namespace if KINDS[kind].namespaced else None)
+        listing = await self._datastore.list(prefix)
+        found: dict[ResourceKey, Resource] = {}
+        for position, item in enumerate(listing.items):
+            if resource := _readable(item):
+                found[resource.key] = resource
+            if position % _DECODE_SLICE == _DECODE_SLICE - 1:
+                await asyncio.sleep(0)
+        if kind == DEFAULT_ALLOW.kind:
+            found[DEFAULT_ALLOW.key] = DEFAULT_ALLOW
+        return [found[key] for key in sorted(found)]
+
+    async def create(self, resource: Resource) -> Resource:
+        """Store a new resource; returns it with defaults, uid, creation time and revision.
+
+        Raises:
+            InvalidResource: the resource or one of its references is wrong.
+            AlreadyExists: there is one of this name.
+        """
+        if resource.metadata.resource_version:
+            problem = Problem(str(resource.key), "metadata.resourceVersion", "a new resource has none", "leave it out")
+            raise InvalidResource(problem)
+        resource = self._checked(resource)
+        await self._references.check_write(resource, None)
+        return await self._create(resource)
+
+    async def update(self, resource: Resource) -> Resource:
+        """Replace the resource that `metadata.resource_version` says was read; writes nothing when it is equal.
+
+        Raises:
+            InvalidResource: the resource or one of its references is wrong, or it has no revision.
+            NotFound: it has been deleted.
+            StaleRevision: it has been written since.
+        """
+        expected = _expected_revision(resource)
+        resource = self._checked(resource)
+        stored = await self._datastore.get(resource_key(resource.key))
+        if stored is None:
+            raise NotFound(str(resource.key))
+        if stored.revision != expected:
+            raise StaleRevision(str(resource.key), expected, stored.revision)
+        return (await self._replace(resource, stored, keep_status=False)).resource
+
+    async def apply(self, resource: Resource) -> Applied:
+        """Make the stored resource like this one, whatever revision it is at; an empty status leaves the stored one.
+
+        Raises:
+            InvalidResource: the resource or one of its references is wrong.
+            Conflict: others write it all the time.
+        """
+        resource = self._checked(resource)
+        backoff = Backoff(first=0.002, limit=0.1)
+        for _ in range(_APPLY_ATTEMPTS):
+            try:
+                return await self._apply_once(resource)
+            except (AlreadyExists, NotFound, StaleRevision):
+                await self._clock.sleep(backoff.next())
+        raise Conflict(str(resource.key), "is being written by others all the time")
+
+    async def delete(self, key: ResourceKey, revision: int | None = None) -> None:
+        """Remove a resource, if it is at `revision` when given.
+
+        Raises:
+            InvalidResource: it is built in, or others refer to it.
+            NotFound, StaleRevision: as the names say.
+        """
+        key = _located(key)
+        await self._references.check_delete(key)
+        with _named(key):
+            await self._datastore.delete(resource_key(key), revision)
+
+    async def ensure_initialized(self) -> None:
+        """Write what every datastore must hold and this one lacks: the built-in tiers."""
+        for tier in BUILT_IN_TIERS.values():
+            if await self.get(tier.key) is None:
+                with contextlib.suppress(AlreadyExists):
+                    await self.create(tier)
+
+    def _checked(self, resource: Resource) -> Resource:
+        resource = with_defaults(_with_computed_name(resource))
+        validate(resource, self._check_selector)
+        return resource
+
+    async def _apply_once(self, resource: Resource) -> Applied:
+        stored = await self._datastore.get(resource_key(resource.key))
+        if stored is not None:
+            return await self._replace(resource, stored, keep_status=True)
+        await self._references.check_write(resource, None)
+        return Applied(await self._create(resource), "created")
+
+    async def _create(self, resource: Resource) -> Resource:
+        metadata = resource.metadata
+        resource = _with_metadata(
+            resource,
+            uid=metadata.uid or self._new_uid(),
+            creation_timestamp=metadata.creation_timestamp or _timestamp(self._clock.now()),
+        )
+        with _named(resource.key):
+            revision = await self._datastore.create(resource_key(resource.key), codec.encode(resource))
+        return _with_metadata(resource, resource_version=str(revision))
+
+    async def _replace(self, resource: Resource, stored: KeyValue, keep_status: bool) -> Applied:
+        old = _readable(stored)
+        if old is not None:
+            resource = _with_identity_of(resource, old)
+            resource = _with_status_of(resource, old) if keep_status else resource
+        await self._references.check_write(resource, old)
+        data = codec.encode(resource)
+        if old is not None and codec.encode(old) == data:
+            return Applied(old, "unchanged")
+        with _named(resource.key):
+            revision = await self._datastore.update(resource_key(resource.key), data, stored.revision)
+        return Applied(_with_metadata(resource, resource_version=str(revision)), "configured")
+
+
+def _located(key: ResourceKey) -> ResourceKey:
+    """The key without a namespace that its kind does not have."""
+    return key if KINDS[key.kind].namespaced else ResourceKey(key.kind, "", key.name)
+
+
+def _readable(item: KeyValue) -> Resource | None:
+    key = parse_resource_key(item.key)
+    if key is None:
+        return None
+    try:
+        return decode_resource(key, item.value, item.revision)
+    except InvalidResource as error:
+        _log.warning("stored_resource_unreadable", key=item.key, problem=str(error))
+        return None
+
+
+def _expected_revision(resource: Resource) -> int:
+    text = resource.metadata.resource_version
+    if text.isascii() and text.isdigit():
+        return int(text)
+    problem = Problem(str(resource.key), "metadata.resourceVersion", f"{text!r} is no revision", "read, then update")
+    raise InvalidResource(problem)
+
+
+def _with_computed_name(resource: Resource) -> Resource:
+    if not isinstance(resource, WorkloadEndpoint) or resource.metadata.name:
+        return resource
+    try:
+        return _with_metadata(resource, name=name_of_workload_endpoint(resource.spec))
+    except ValueError as error:
+        raise InvalidResource(Problem(str(resource.key), "metadata.name", str(error))) from error
+
+
+def _with_identity_of(resource: Resource, old: Resource) -> Resource:
+    kept = old.metadata
+    return _with_metadata(
+        resource,
+        uid=kept.uid or resource.metadata.uid,
+        creation_timestamp=kept.creation_timestamp or resource.metadata.creation_timestamp,
+    )
+
+
+def _with_status_of(resource: Resource, old: Resource) -> Resource:
+    status = getattr(resource, "status", None)
+    given = status is not None and status != type(status)()
+    return msgspec.structs.replace(resource, status=old.status) if hasattr(old, "status") and not given else resource
+
+
+def _with_metadata(resource: Resource, **fields: str | None) -> Resource:
+    return msgspec.structs.replace(resource, metadata=msgspec.structs.replace(resource.metadata, **fields))
+
+
+def _timestamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+@contextlib.contextmanager
+def _named(key: ResourceKey) -> Iterator[None]:
+    """Let conflicts speak of the resource, not of where it is stored."""
+    try:
+        yield
+    except AlreadyExists as error:
+        raise AlreadyExists(str(key)) from error
+    except NotFound as error:
+        raise NotFound(str(key)) from error
+    except StaleRevision as error:
+        raise StaleRevision(str(key), error.expected, error.actual) from error

@@ -1,0 +1,142 @@
+"""Many kinds of stored objects as one stream of typed changes, with a mark where all of them have been listed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+import structlog
+
+from tortie.api.resource import ResourceKey
+from tortie.base.backoff import Backoff
+from tortie.base.clock import Clock
+from tortie.base.errors import InvalidResource
+from tortie.datastore.builtin import DEFAULT_ALLOW
+from tortie.datastore.contract import Datastore
+from tortie.datastore.keys import parse_key, stream_prefixes
+from tortie.datastore.source import PrefixSource, StoredChange
+from tortie.datastore.values import StoredValue, decode_stored
+
+BATCH_CHANGES = 500
+"""Most changes in one batch, so that a reader can do other things in between."""
+
+_log = structlog.get_logger(__name__)
+
+Decode = Callable[[ResourceKey, bytes, int], StoredValue]
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """What is now under a key; None when nothing is, or nothing that can be read."""
+
+    key: ResourceKey
+    value: StoredValue | None
+
+
+class StreamBatch(msgspec.Struct, frozen=True, gc=False):
+    """Changes by revision, at most one a key; `in_sync` once every kind has been told completely, and ever after."""
+
+    changes: Sequence[Change]
+    in_sync: bool
+
+
+class ResourceStream:
+    """Lists and then watches kinds, through failures and compactions, for one reader.
+
+    A reader that is slow gets the newest state of a key, not each state in between. Changes of one
+    key come in order; changes of several kinds are in the order of their revisions within a batch.
+
+    Args:
+        kinds: names of resource kinds, or IPAMBlock, BlockAffinity, IPAMHandle, IPAMConfig.
+        clock: paces retries.
+        decode: from key, bytes and revision to the object; raises InvalidResource.
+        backoff: makes the delays of one prefix's retries.
+    """
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        kinds: Sequence[str],
+        clock: Clock,
+        decode: Decode = decode_stored,
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
+        self._decode = decode
+        self._with_default_allow = DEFAULT_ALLOW.kind in kinds
+        self._pending: dict[str, StoredChange] = {}
+        self._news = asyncio.Event()
+        self._rejected: dict[ResourceKey, str] = {}
+        self._sources = [
+            PrefixSource(datastore, prefix, clock, backoff(), self._take, self._news.set)
+            for kind in kinds
+            for prefix in stream_prefixes(kind)
+        ]
+
+    @property
+    def rejected(self) -> Mapping[ResourceKey, str]:
+        """Objects that are stored but cannot be read, and why."""
+        return MappingProxyType(self._rejected)
+
+    async def batches(self) -> AsyncIterator[StreamBatch]:
+        """Everything that is stored, then every change, until cancelled or closed. May be called once."""
+        tasks = [asyncio.create_task(source.run()) for source in self._sources]
+        for task in tasks:
+            task.add_done_callback(lambda _: self._news.set())
+        try:
+            if self._with_default_allow:
+                yield StreamBatch((Change(DEFAULT_ALLOW.key, DEFAULT_ALLOW),), in_sync=False)
+            async for batch in self._batches(tasks):
+                yield batch
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _batches(self, tasks: Sequence[asyncio.Task[None]]) -> AsyncIterator[StreamBatch]:
+        was_in_sync = False
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            _raise_failure(tasks)
+            in_sync = all(source.is_listed for source in self._sources)
+            pending, self._pending = self._pending, {}
+            newest = sorted(pending.values(), key=lambda change: change.revision)
+            for begin in range(0, len(newest), BATCH_CHANGES):
+                changes = self._decoded(newest[begin : begin + BATCH_CHANGES])
+                is_last = begin + BATCH_CHANGES >= len(newest)
+                yield StreamBatch(changes, was_in_sync or (in_sync and is_last))
+                await asyncio.sleep(0)
+            if in_sync and not was_in_sync and not newest:
+                yield StreamBatch((), in_sync=True)
+            was_in_sync = in_sync
+
+    def _take(self, change: StoredChange) -> None:
+        self._pending[change.key] = change
+        self._news.set()
+
+    def _decoded(self, stored: Sequence[StoredChange]) -> Sequence[Change]:
+        changes = []
+        for item in stored:
+            key = parse_key(item.key)
+            if key is not None and key != DEFAULT_ALLOW.key:
+                changes.append(Change(key, self._value(key, item)))
+        return changes
+
+    def _value(self, key: ResourceKey, item: StoredChange) -> StoredValue | None:
+        self._rejected.pop(key, None)
+        if item.value is None:
+            return None
+        try:
+            return self._decode(key, item.value, item.revision)
+        except InvalidResource as error:
+            self._rejected[key] = str(error)
+            _log.warning("stored_object_unreadable", key=item.key, problem=str(error))
+            return None
+
+
+def _raise_failure(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """A source ends by a bug only, and a bug must not look like silence."""
+    for task in tasks:
+        if task.done():
+            task.result()

@@ -1,0 +1,38 @@
+"""Stored bytes of any kind as the object that its key says it is. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tortie.api import codec
+from tortie.api.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
+from tortie.api.resource import Resource, ResourceKey
+
+StoredValue = Resource | IPAMBlock | BlockAffinity | IPAMHandle | IPAMConfig
+
+_IPAM_TYPES: dict[str, type[IPAMBlock | BlockAffinity | IPAMHandle | IPAMConfig]] = {
+    type.__name__: type for type in (IPAMBlock, BlockAffinity, IPAMHandle, IPAMConfig)
+}
+
+
+def decode_stored(key: ResourceKey, data: bytes, revision: int) -> StoredValue:
+    """The object under a key.
+
+    Raises:
+        InvalidResource: the bytes are not an object of the key's kind.
+    """
+    type = _IPAM_TYPES.get(key.kind)
+    return codec.decode_value(type, data) if type else decode_resource(key, data, revision)
+
+
+def decode_resource(key: ResourceKey, data: bytes, revision: int) -> Resource:
+    """The resource under a key, with its revision; where it is stored decides its name, whatever it says itself.
+
+    Raises:
+        InvalidResource: the bytes are not a resource of the key's kind.
+    """
+    resource = codec.decode(key.kind, data)
+    metadata = msgspec.structs.replace(
+        resource.metadata, name=key.name, namespace=key.namespace, resource_version=str(revision)
+    )
+    return msgspec.structs.replace(resource, metadata=metadata)
