@@ -1,0 +1,254 @@
+"""The front of address management: every way to take, give back and claim addresses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from random import Random
+
+from tortie.api.ipam import BlockAttribute, IPAMConfig
+from tortie.base.addresses import Cidr
+from tortie.base.clock import Clock
+from tortie.base.errors import TortieError
+from tortie.datastore.contract import Datastore
+from tortie.ipam.assign import Assigner, exactly
+from tortie.ipam.auto import AutoAssigner, Job, block_limit
+from tortie.ipam.catalog import read_config, read_labels, read_pools, read_reserved, write_config
+from tortie.ipam.claims import Claims
+from tortie.ipam.errors import Contention, InvalidRequest, NoPool, PoolNotUsable, PrefixTooSmall, UseNotAllowed
+from tortie.ipam.pools import BLOCK_LENGTHS, Pool, PoolRequest, choose, pool_of
+from tortie.ipam.release import Releaser
+from tortie.ipam.requests import Assignment, AssignRequest, Claimed, Released, ReleaseRequest
+from tortie.ipam.store import ATTEMPTS, Store
+
+USES = ("Workload", "Tunnel", "LoadBalancer")
+MAX_CLAIM = 65536
+"""Most blocks that one call claims."""
+
+
+class Allocator:
+    """Gives out addresses of one datastore. Any number of them may work on it at the same time.
+
+    Every write is one conditional write of one key. A crash at any point gives no address twice;
+    what it leaves half done (a claim, a handle that counts too many) is put right by whoever needs
+    it next. An assignment of which the caller never heard is released by its handle.
+    """
+
+    def __init__(self, datastore: Datastore, clock: Clock, random: Random) -> None:
+        self._store = Store(datastore, clock, random)
+        self._claims = Claims(self._store, clock)
+        self._assigner = Assigner(self._store, clock)
+        self._releaser = Releaser(self._store, clock, self._claims)
+        self._auto = AutoAssigner(self._store, clock, random, self._claims, self._assigner)
+
+    async def auto_assign(self, request: AssignRequest) -> Assignment:
+        """Give addresses from the pools that suit the request; may give fewer, and says why.
+
+        When it raises, nothing that it assigned is kept.
+
+        Raises:
+            NoPool: no pool may serve the request (also PoolNotUsable, UseNotAllowed).
+            UnknownNode: the node does not exist.
+            BlockLimitReached: the node's blocks are full and it may own no more.
+            NotEnoughAddresses: fewer are free, and the request is for all or nothing.
+            InvalidRequest: an unknown use, or a limit per handle without a handle.
+            Contention, Unavailable: the datastore is too busy, or away.
+        """
+        _check(request)
+        jobs: list[Job] = []
+        try:
+            for family in (4, 6):
+                if request.count(family):
+                    jobs.append(await self._job(request, family))
+                    await self._run(request, jobs[-1])
+            assignment = _assignment(jobs)
+            if request.all_or_nothing:
+                assignment.require(request.num4, request.num6)
+        except BaseException:
+            await self._undo(request, jobs)
+            raise
+        return assignment
+
+    async def assign_address(
+        self, address: Cidr, node: str, handle: str | None, attributes: Mapping[str, str], use: str = ""
+    ) -> None:
+        """Give one address that the caller names, reserved or not.
+
+        Raises:
+            AlreadyAssigned: somebody holds it, or it is cooling down.
+            NoPool, PoolNotUsable: it is in no pool, or in one that is disabled.
+            UseNotAllowed: its pool is not for this use; an empty use suits any pool.
+            StrictAffinity: another node owns its block, and borrowing is off.
+            Contention, Unavailable: the datastore is too busy, or away.
+        """
+        pool = _pool_for(await read_pools(self._store), address, use)
+        config = await read_config(self._store)
+        owner, block = f"host:{node}", pool.block_of(address)
+        pick = exactly(address, owner, config.strict_affinity)
+        attribute = _attribute(handle, attributes)
+        for attempt in range(ATTEMPTS):
+            await self._store.pause(attempt)
+            if await self._assigner.take(block, attribute, pick, config.ip_cooldown_seconds):
+                return
+            await self._claims.claim(owner, block)
+        raise Contention(f"address {address.text}", ATTEMPTS)
+
+    async def release(self, requests: Iterable[ReleaseRequest]) -> Released:
+        """Release addresses, block by block.
+
+        Raises:
+            ReleaseConflict: an address is not held as the request believes; none of its block is released.
+            Contention, Unavailable: the datastore is too busy, or away.
+        """
+        return await self._releaser.release(requests)
+
+    async def release_by_handle(self, handle: str) -> tuple[Cidr, ...]:
+        """Release all that a handle holds; an unknown handle holds nothing."""
+        return await self._releaser.release_by_handle(handle)
+
+    async def addresses_of(self, handle: str) -> tuple[Cidr, ...]:
+        """What a handle holds, IPv4 first."""
+        return await self._releaser.holding(handle, 4) + await self._releaser.holding(handle, 6)
+
+    async def claim_affinity(self, prefix: Cidr, node: str) -> Claimed:
+        """Claim every block of a prefix for a node.
+
+        Raises:
+            PrefixTooSmall: it is smaller than a block.
+            InvalidRequest: it holds too many blocks.
+        """
+        claimed: list[Cidr] = []
+        failed: list[Cidr] = []
+        for block in _blocks_of(prefix, await read_pools(self._store)):
+            won = await self._claims.claim(f"host:{node}", block)
+            (claimed if won else failed).append(block)
+        return Claimed(tuple(claimed), tuple(failed))
+
+    async def release_affinity(self, prefix: Cidr, node: str, only_empty: bool = False) -> tuple[Cidr, ...]:
+        """Give up the node's blocks within a prefix; addresses in use stay held. Gives those released."""
+        return await self._release_owned(f"host:{node}", prefix, only_empty)
+
+    async def release_pool(self, prefix: Cidr) -> None:
+        """Give up every block within a pool's prefix, whoever owns it; for a pool that is disabled already."""
+        cooldown = (await read_config(self._store)).ip_cooldown_seconds
+        for owner, block in await self._claims.everyone(prefix.family):
+            if prefix.contains(block):
+                await self._claims.release(owner, block, cooldown, only_empty=False)
+
+    async def ensure_block(self, request: AssignRequest) -> tuple[Cidr, ...]:
+        """A block of the request's node for every family that it counts, claimed where there is none.
+
+        Raises:
+            NoPool: no pool may serve the request, or none has a free block.
+        """
+        _check(request)
+        blocks = []
+        for family in (family for family in (4, 6) if request.count(family)):
+            job = await self._job(request, family)
+            block = await self._auto.ensure_block(job)
+            if block is None:
+                raise NoPool(f"no free IPv{family} block for {job.owner} (add an IPPool)")
+            blocks.append(block)
+        return tuple(blocks)
+
+    async def get_config(self) -> IPAMConfig:
+        """The settings in force."""
+        return await read_config(self._store)
+
+    async def set_config(self, config: IPAMConfig) -> None:
+        """Change the settings.
+
+        Raises:
+            InvalidRequest: they contradict each other.
+        """
+        await write_config(self._store, config)
+
+    async def _release_owned(self, owner: str, prefix: Cidr, only_empty: bool) -> tuple[Cidr, ...]:
+        cooldown = (await read_config(self._store)).ip_cooldown_seconds
+        blocks = [block for block in await self._claims.owned(owner, prefix.family) if prefix.contains(block)]
+        return tuple([b for b in blocks if await self._claims.release(owner, b, cooldown, only_empty)])
+
+    async def _job(self, request: AssignRequest, family: int) -> Job:
+        pools = await read_pools(self._store)
+        labels = await read_labels(self._store, request.owner)
+        config = await read_config(self._store)
+        return Job(
+            owner=request.owner,
+            family=family,
+            count=request.count(family),
+            pools=choose(pools, _pool_request(request, family, labels)),
+            all_pools=pools,
+            labels=labels,
+            config=config,
+            limit=block_limit(request.max_blocks, config.max_blocks_per_host),
+            reserved=await read_reserved(self._store, family),
+            attribute=_attribute(request.handle, request.attributes),
+        )
+
+    async def _run(self, request: AssignRequest, job: Job) -> None:
+        """Give back what the handle holds when that is its limit; else assign."""
+        if request.max_per_handle and request.handle:
+            holding = await self._releaser.holding(request.handle, job.family)
+            if len(holding) >= request.max_per_handle:
+                job.kept += holding
+                return
+        await self._auto.run(job)
+
+    async def _undo(self, request: AssignRequest, jobs: Iterable[Job]) -> None:
+        """Release what failed jobs assigned; what cannot be released now is released by its handle later."""
+        given = [ReleaseRequest(address, request.handle) for job in jobs for address in job.given]
+        if given:
+            with contextlib.suppress(TortieError):
+                await self._releaser.release(given)
+
+
+def _check(request: AssignRequest) -> None:
+    if request.use not in USES:
+        raise InvalidRequest(f"use {request.use!r}: unknown (one of {', '.join(USES)})")
+    if request.max_per_handle and not request.handle:
+        raise InvalidRequest("max_per_handle: needs a handle")
+
+
+def _assignment(jobs: Iterable[Job]) -> Assignment:
+    by_family = {job.family: (*job.kept, *job.given) for job in jobs}
+    messages = tuple(message for job in jobs for message in job.messages)
+    return Assignment(by_family.get(4, ()), by_family.get(6, ()), messages)
+
+
+def _attribute(handle: str | None, attributes: Mapping[str, str]) -> BlockAttribute:
+    return BlockAttribute(handle_id=handle, secondary=dict(attributes) or None)
+
+
+def _pool_request(request: AssignRequest, family: int, labels: Mapping[str, str]) -> PoolRequest:
+    return PoolRequest(
+        family=family,
+        use=request.use,
+        node=request.node,
+        node_labels=labels,
+        namespace_labels=request.namespace_labels,
+        requested=request.pools(family),
+    )
+
+
+def _pool_for(pools: Iterable[Pool], address: Cidr, use: str) -> Pool:
+    """The pool of an address that a caller names."""
+    pool = pool_of(pools, address)
+    if pool is None:
+        raise NoPool(f"address {address.text}: is in no pool (add an IPPool that holds it)")
+    if not pool.enabled:
+        raise PoolNotUsable(f"address {address.text}: its pool {pool.name} is not enabled")
+    if use and use not in pool.uses:
+        raise UseNotAllowed(f"address {address.text}: its pool {pool.name} is not allowed for use {use}")
+    return pool
+
+
+def _blocks_of(prefix: Cidr, pools: Iterable[Pool]) -> list[Cidr]:
+    """The blocks that make up a prefix, of the size that its pool says, or of the usual size."""
+    pool = pool_of(pools, prefix)
+    length = pool.block_length if pool else BLOCK_LENGTHS[prefix.family]
+    if prefix.length > length:
+        raise PrefixTooSmall(f"prefix {prefix}: smaller than the minimum, a block of /{length}")
+    if 1 << (length - prefix.length) > MAX_CLAIM:
+        raise InvalidRequest(f"prefix {prefix}: holds more than {MAX_CLAIM} blocks (claim a smaller one)")
+    step = 1 << (prefix.bits - length)
+    return [Cidr(prefix.family, address, length) for address in range(prefix.address, prefix.last + 1, step)]

@@ -1,0 +1,99 @@
+"""Taking addresses out of one block: read it, count the handle up, write it; again when others were faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tortie.api.ipam import BlockAttribute, IPAMBlock
+from tortie.base.addresses import Cidr
+from tortie.base.clock import Clock
+from tortie.base.errors import Conflict
+from tortie.datastore.keys import block_key
+from tortie.ipam.block import address_at, assign, attribute_at, collect, next_free, ordinal_of, written
+from tortie.ipam.errors import AlreadyAssigned, Contention, StrictAffinity
+from tortie.ipam.handles import decrement, increment
+from tortie.ipam.ranges import Ranges
+from tortie.ipam.store import ATTEMPTS, Store, Stored
+
+Pick = Callable[[IPAMBlock], Sequence[int] | None]
+"""Which ordinals of a block to take; None when the block is not to be used at all."""
+
+
+def any_of(count: int, reserved: Ranges, owner: str | None) -> Pick:
+    """Up to `count` free ordinals, of a block of this owner, or of anybody's when that is None."""
+
+    def pick(block: IPAMBlock) -> Sequence[int] | None:
+        return next_free(block, count, reserved) if owner in (None, block.affinity) else None
+
+    return pick
+
+
+def exactly(address: Cidr, owner: str, strict: bool) -> Pick:
+    """This one address.
+
+    Raises:
+        AlreadyAssigned: it is not free.
+        StrictAffinity: the block is another's, and `strict` forbids to borrow.
+    """
+
+    def pick(block: IPAMBlock) -> Sequence[int]:
+        ordinal = ordinal_of(block, address)
+        if strict and block.affinity != owner:
+            raise StrictAffinity(
+                f"address {address.text}: is in block {block.cidr} of {block.affinity or 'nobody'}, and strict "
+                f"affinity forbids {owner} to borrow (choose an address of its own blocks)"
+            )
+        if attribute_at(block, ordinal):
+            raise AlreadyAssigned(address.text, _describe(attribute_at(block, ordinal)))
+        return (ordinal,)
+
+    return pick
+
+
+class Assigner:
+    """Takes addresses out of blocks."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def take(self, block: Cidr, attribute: BlockAttribute, pick: Pick, cooldown: int) -> tuple[Cidr, ...] | None:
+        """Assign what `pick` chooses; None when the block is missing or not to be used.
+
+        The handle is counted up after the block was read and before it is written. So whoever
+        deletes a handle may first rewrite its blocks, and knows that no assignment is under way.
+
+        Raises:
+            Contention: others changed the block every time.
+        """
+        key = block_key(str(block))
+        for attempt in range(ATTEMPTS):
+            await self._store.pause(attempt)
+            stored = await self._store.read(key, IPAMBlock)
+            current = collect(stored.value, self._clock.now(), cooldown) if stored else None
+            ordinals = pick(current) if current else None
+            if stored is None or current is None or not ordinals:
+                return None if ordinals is None else ()
+            if await self._write(stored, written(assign(current, ordinals, attribute)), attribute, len(ordinals)):
+                return tuple(address_at(current, ordinal) for ordinal in ordinals)
+        raise Contention(f"assignment in block {block}", ATTEMPTS)
+
+    async def _write(self, stored: Stored[IPAMBlock], wanted: IPAMBlock, attribute: BlockAttribute, count: int) -> bool:
+        counted = None
+        if attribute.handle_id is not None:
+            counted = await increment(self._store, attribute.handle_id, wanted.cidr, count)
+        try:
+            await self._store.write(block_key(wanted.cidr), stored, wanted)
+        except Conflict:
+            if counted:
+                await decrement(self._store, counted, count)
+            return False
+        return True
+
+
+def _describe(attribute: BlockAttribute | None) -> str:
+    if attribute is None or attribute.released_at is not None:
+        return f"nobody, but cooling down since {attribute.released_at if attribute else ''}"
+    facts = attribute.secondary or {}
+    owner = "/".join(facts[name] for name in ("namespace", "pod") if name in facts)
+    return " ".join(filter(None, (f"handle {attribute.handle_id}" if attribute.handle_id else "", owner))) or "somebody"

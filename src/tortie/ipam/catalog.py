@@ -1,0 +1,82 @@
+"""What the cluster says about addresses: pools, reservations, node labels and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import structlog
+
+from tortie.api.ipam import IPAMConfig
+from tortie.api.ippool import IPPool
+from tortie.api.ipreservation import IPReservation
+from tortie.base.addresses import Cidr
+from tortie.datastore.keys import IPAM_CONFIG_KEY
+from tortie.ipam.errors import InvalidRequest, UnknownNode
+from tortie.ipam.pools import Pool
+from tortie.ipam.ranges import Ranges, of_prefixes
+from tortie.ipam.requests import LOAD_BALANCER
+from tortie.ipam.store import Store
+
+DEFAULT_CONFIG = IPAMConfig(auto_allocate_blocks=True, kubevirt_vm_address_persistence="Enabled")
+"""What holds while nothing is stored. A stored value without `auto_allocate_blocks` means false."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def read_pools(store: Store) -> list[Pool]:
+    """All pools in the order of names; one whose prefix cannot be read is left out."""
+    pools = []
+    for resource in await store.resources("IPPool"):
+        try:
+            pools.append(Pool.of(cast(IPPool, resource)))
+        except ValueError as error:
+            _log.warning("pool unreadable", pool=resource.metadata.name, problem=str(error))
+    return pools
+
+
+async def read_reserved(store: Store, family: int) -> Ranges:
+    """The addresses of a family that are never given out automatically."""
+    prefixes = []
+    for resource in await store.resources("IPReservation"):
+        for text in cast(IPReservation, resource).spec.reserved_cidrs:
+            try:
+                prefixes.append(Cidr.parse(text))
+            except ValueError as error:
+                _log.warning("reservation unreadable", reservation=resource.metadata.name, problem=str(error))
+    return of_prefixes(prefixes, family)
+
+
+async def read_labels(store: Store, owner: str) -> Mapping[str, str]:
+    """The labels that pools select an owner of blocks by; a virtual owner has none.
+
+    Raises:
+        UnknownNode: the node does not exist.
+    """
+    if owner == LOAD_BALANCER:
+        return {}
+    name = owner.removeprefix("host:")
+    node = await store.resource("Node", name) if name else None
+    if node is None:
+        raise UnknownNode(name)
+    return node.metadata.labels
+
+
+async def read_config(store: Store) -> IPAMConfig:
+    """The settings in force."""
+    stored = await store.read(IPAM_CONFIG_KEY, IPAMConfig)
+    return stored.value if stored else DEFAULT_CONFIG
+
+
+async def write_config(store: Store, config: IPAMConfig) -> None:
+    """Change the settings; writes nothing when they are as wanted already.
+
+    Raises:
+        InvalidRequest: they contradict each other.
+    """
+    if not config.strict_affinity and not config.auto_allocate_blocks:
+        raise InvalidRequest("IPAM config: strict_affinity and auto_allocate_blocks are both off (turn one on)")
+    if config.max_blocks_per_host > 0 and not config.strict_affinity:
+        raise InvalidRequest("IPAM config: maxBlocksPerHost needs strict_affinity (turn it on, or set the limit to 0)")
+    if config != await read_config(store):
+        await store.put(IPAM_CONFIG_KEY, config)

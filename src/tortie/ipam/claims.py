@@ -1,0 +1,144 @@
+"""Who owns which block: claims on blocks through their states, each step one conditional write.
+
+The block says who owns it; affinities are the index by owner, and go through these states:
+
+    (none) → pending → confirmed → pendingDeletion → (none)
+
+`pending` is written before the block and `confirmed` after it, `pendingDeletion` before the block
+is given up. Whoever finds a claim in between (its writer died) goes on from there. A block found
+under an unconfirmed claim is rewritten first: that invalidates what a slow releaser has read.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from tortie.api.ipam import BlockAffinity, IPAMBlock
+from tortie.base.addresses import Cidr
+from tortie.base.clock import Clock
+from tortie.base.errors import Conflict
+from tortie.datastore.keys import (
+    HOST_AFFINITY_PREFIX,
+    VIRTUAL_AFFINITY_PREFIX,
+    VIRTUAL_OWNER,
+    affinity_key,
+    affinity_prefix,
+    block_key,
+    parse_key,
+)
+from tortie.ipam.block import collect, is_empty, new_block, orphaned, written
+from tortie.ipam.errors import Contention
+from tortie.ipam.store import ATTEMPTS, Store, Stored
+
+PENDING = BlockAffinity(state="pending")
+CONFIRMED = BlockAffinity(state="confirmed")
+LEAVING = BlockAffinity(state="pendingDeletion")
+SETTLED = frozenset({"confirmed", ""})
+"""States that let the owner use the block at once; very old writers stored none."""
+
+_log = structlog.get_logger(__name__)
+
+
+def owner_name(owner: str) -> str:
+    """The owner as keys spell it: a host by its bare name."""
+    return owner.removeprefix("host:")
+
+
+def full_owner(name: str) -> str:
+    """The inverse of `owner_name`."""
+    return name if name.startswith(VIRTUAL_OWNER) else f"host:{name}"
+
+
+class Claims:
+    """Claims and releases blocks for their owners (`host:<node>` or `virtual:<name>`)."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def owned(self, owner: str, family: int) -> list[Cidr]:
+        """The blocks that an owner claims, in whatever state, by address."""
+        prefix = f"{affinity_prefix(owner_name(owner))}ipv{family}/block/"
+        names = [parse_key(key) for key in await self._store.list_values(prefix, BlockAffinity)]
+        return sorted(Cidr.parse(name.name) for name in names if name)
+
+    async def everyone(self, family: int) -> list[tuple[str, Cidr]]:
+        """All claims of a family: owner and block."""
+        found = []
+        for prefix in (HOST_AFFINITY_PREFIX, VIRTUAL_AFFINITY_PREFIX):
+            for key in await self._store.list_values(prefix, BlockAffinity):
+                name = parse_key(key)
+                if name and (block := Cidr.parse(name.name)).family == family:
+                    found.append((full_owner(name.namespace), block))
+        return found
+
+    async def claim(self, owner: str, block: Cidr) -> Stored[IPAMBlock] | None:
+        """Make a block the owner's, wherever an earlier claim left off; None when another owns it.
+
+        Raises:
+            Contention: others changed the claim every time.
+        """
+        key = affinity_key(owner_name(owner), str(block))
+        for attempt in range(ATTEMPTS):
+            await self._store.pause(attempt)
+            try:
+                return await self._claim(key, owner, block)
+            except Conflict:
+                continue
+        raise Contention(f"claim of block {block} for {owner}", ATTEMPTS)
+
+    async def _claim(self, key: str, owner: str, block: Cidr) -> Stored[IPAMBlock] | None:
+        claim = await self._store.read(key, BlockAffinity)
+        found = await self._store.read(block_key(str(block)), IPAMBlock)
+        if found and found.value.affinity != owner:
+            if claim:
+                await self._store.remove(key, claim)
+            return None
+        if found and claim and claim.value.state in SETTLED:
+            return found
+        pending = await self._store.write(key, claim, PENDING)
+        wanted = written(found.value) if found else new_block(block, owner, self._clock.now())
+        mine = await self._store.write(block_key(str(block)), found, wanted)
+        await self._store.write(key, pending, CONFIRMED)
+        _log.info("block claimed", owner=owner, block=str(block))
+        return mine
+
+    async def release(
+        self, owner: str | None, block: Cidr, cooldown: int, only_empty: bool = True, number: int = 0
+    ) -> bool:
+        """Give up a block; whether the owner is rid of it.
+
+        An empty block is deleted, any other (unless `only_empty`) keeps its addresses without an
+        owner. With a `number`, only a block that still has this sequence number is given up.
+
+        Raises:
+            Contention: others changed the block every time.
+        """
+        for attempt in range(ATTEMPTS):
+            await self._store.pause(attempt)
+            found = await self._store.read(block_key(str(block)), IPAMBlock)
+            if found and found.value.affinity == owner and not self._may_go(found.value, cooldown, only_empty, number):
+                return False
+            try:
+                await self._release(owner, block, found, cooldown)
+            except Conflict:
+                continue
+            return True
+        raise Contention(f"release of block {block} by {owner}", ATTEMPTS)
+
+    def _may_go(self, block: IPAMBlock, cooldown: int, only_empty: bool, number: int) -> bool:
+        empty = is_empty(collect(block, self._clock.now(), cooldown))
+        return (empty or not only_empty) and number in (0, block.sequence_number)
+
+    async def _release(self, owner: str | None, block: Cidr, found: Stored[IPAMBlock] | None, cooldown: int) -> None:
+        """Mark the claim, give up the block as it was read, then drop the claim."""
+        key = affinity_key(owner_name(owner or ""), str(block))
+        claim = await self._store.read(key, BlockAffinity) if owner else None
+        if found and found.value.affinity == owner:
+            claim = await self._store.write(key, claim, LEAVING) if claim else None
+            rest = collect(found.value, self._clock.now(), cooldown)
+            wanted = None if is_empty(rest) else written(orphaned(rest))
+            await self._store.write(block_key(str(block)), found, wanted)
+            _log.info("block released", owner=owner, block=str(block), deleted=wanted is None)
+        if claim:
+            await self._store.remove(key, claim)

@@ -1,0 +1,144 @@
+"""Typed access to what is stored, and the one compare-and-swap loop: read, plan, write, read again if too late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+
+from tortie.api.codec import decode, decode_value, encode_value
+from tortie.api.resource import Resource, ResourceKey
+from tortie.base.backoff import Backoff
+from tortie.base.clock import Clock
+from tortie.base.errors import Conflict, InvalidResource, NotFound
+from tortie.datastore.contract import Datastore, KeyValue
+from tortie.datastore.keys import resource_key, resource_prefix
+from tortie.ipam.errors import Contention
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_log = structlog.get_logger(__name__)
+
+ATTEMPTS = 100
+"""How often a write is tried against others before giving up."""
+
+
+class Stored(msgspec.Struct, Generic[T], frozen=True, gc=False):
+    """A value, its revision, and the revision at which its key came to be."""
+
+    value: T
+    revision: int
+    created: int
+
+
+Plan = Callable[[T | None], T | None]
+"""From what is there to what should be; None is absent. The same object back means: leave it."""
+
+
+class Store:
+    """A datastore, read and written as typed values."""
+
+    def __init__(self, datastore: Datastore, clock: Clock, random: Random) -> None:
+        self._datastore = datastore
+        self._clock = clock
+        self._random = random
+
+    async def read(self, key: str, type: type[T]) -> Stored[T] | None:
+        """The value of a key, or None."""
+        found = await self._datastore.get(key)
+        return None if found is None else _stored(found, type)
+
+    async def list_values(self, prefix: str, type: type[T]) -> dict[str, Stored[T]]:
+        """All values under a prefix, by key, in the order of keys; what cannot be read is left out."""
+        listing = await self._datastore.list(prefix)
+        values = ((item.key, _readable(item, type)) for item in listing.items)
+        return {key: stored for key, stored in values if stored is not None}
+
+    async def resources(self, kind: str) -> list[Resource]:
+        """All resources of a kind, in the order of names; what cannot be read is left out."""
+        listing = await self._datastore.list(resource_prefix(kind))
+        return [resource for item in listing.items if (resource := _readable_resource(kind, item)) is not None]
+
+    async def resource(self, kind: str, name: str) -> Resource | None:
+        """One cluster-wide resource, or None."""
+        found = await self._datastore.get(resource_key(ResourceKey(kind, "", name)))
+        return None if found is None else decode(kind, found.value)
+
+    async def put(self, key: str, value: msgspec.Struct) -> None:
+        """Write whatever is there; for settings only."""
+        await self._datastore.put(key, encode_value(value))
+
+    async def write(self, key: str, current: Stored[T] | None, wanted: T | None) -> Stored[T] | None:
+        """Bring a key from what was read to what is wanted, as one conditional write.
+
+        Raises:
+            Conflict: it is no longer as it was read.
+        """
+        if current is None:
+            return None if wanted is None else await self._create(key, wanted)
+        if wanted is None:
+            await self._datastore.delete(key, current.revision)
+            return None
+        if wanted is current.value:
+            return current
+        revision = await self._datastore.update(key, encode_value(wanted), current.revision)
+        return Stored(wanted, revision, current.created)
+
+    async def _create(self, key: str, wanted: T) -> Stored[T]:
+        revision = await self._datastore.create(key, encode_value(wanted))
+        return Stored(wanted, revision, revision)
+
+    async def change(self, key: str, type: type[T], plan: Plan[T]) -> tuple[Stored[T] | None, Stored[T] | None]:
+        """Carry out a plan for one key, however often others get in between; gives before and after.
+
+        Raises:
+            Contention: others got in between every time.
+        """
+        for attempt in range(ATTEMPTS):
+            await self.pause(attempt)
+            before = await self.read(key, type)
+            try:
+                return before, await self.write(key, before, plan(before.value if before else None))
+            except Conflict:
+                continue
+        raise Contention(key, ATTEMPTS)
+
+    async def remove(self, key: str, current: Stored[T]) -> bool:
+        """Delete a key if it is as it was read; whether it is gone now."""
+        try:
+            await self._datastore.delete(key, current.revision)
+        except NotFound:
+            return True
+        except Conflict:
+            return False
+        return True
+
+    async def pause(self, attempt: int) -> None:
+        """Wait before a try that is not the first, longer each time."""
+        if attempt:
+            delay = Backoff(first=0.002, limit=0.2, random=self._random, attempts=attempt - 1).next()
+            await self._clock.sleep(delay)
+
+
+def _stored(found: KeyValue, type: type[T]) -> Stored[T]:
+    return Stored(decode_value(type, found.value), found.revision, found.created)
+
+
+def _readable(found: KeyValue, type: type[T]) -> Stored[T] | None:
+    """One broken value must not keep a whole cluster from its addresses."""
+    try:
+        return _stored(found, type)
+    except InvalidResource as error:
+        _log.warning("stored value unreadable", key=found.key, problem=str(error))
+        return None
+
+
+def _readable_resource(kind: str, found: KeyValue) -> Resource | None:
+    try:
+        return decode(kind, found.value)
+    except InvalidResource as error:
+        _log.warning("stored resource unreadable", key=found.key, problem=str(error))
+        return None
