@@ -258,8 +258,8 @@ def check_whole(path: Path, acknowledged: dict[str, tuple[int, int]]) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         newest, compacted = connection.execute("SELECT revision, compacted FROM counter").fetchone()
         history = connection.execute("SELECT revision, key, value FROM history ORDER BY revision").fetchall()
-    assert [revision for revision, _, _ in history] == list(range(compacted + 1, newest + 1))
         stored = {item.key: item for item in tables.read_prefix(connection, "/").items}
+    assert [revision for revision, _, _ in history] == list(range(compacted + 1, newest + 1))
     told = {key: (revision, value) for revision, key, value in history}
     for key, (revision, number) in acknowledged.items():
         item = stored[key]
