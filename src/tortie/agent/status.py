@@ -18,7 +18,8 @@ class TargetReport(msgspec.Struct, frozen=True):
         reason: why, when failing.
         waiting: object to what it waits for.
         operations: kernel operations carried out since the agent's start.
-        full_passes: whole comparisons with the kernel since the agent's start.
+        full_passes: whole comparisons with the kernel since then.
+        failures: refused attempts since then.
     """
 
     name: str
@@ -27,6 +28,7 @@ class TargetReport(msgspec.Struct, frozen=True):
     waiting: dict[str, str] = {}
     operations: int = 0
     full_passes: int = 0
+    failures: int = 0
 
 
 class AgentReport(msgspec.Struct, frozen=True):

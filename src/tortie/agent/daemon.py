@@ -1,0 +1,201 @@
+"""One node's agent: watch, calculate, reconcile; and the answers to CNI, health checks and people.
+
+When it dies, the kernel goes on routing and filtering under the last state; when it starts, it takes
+over what is there and rewrites nothing that is right. Workload interfaces that it does not know stay
+dropped throughout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from tortie import __version__
+from tortie.agent.attachments import Attachments
+from tortie.agent.dataplane import Dataplane, open_dataplane
+from tortie.agent.feed import Feed
+from tortie.agent.http import application, listen_tcp, listen_unix, serve
+from tortie.agent.metrics import registry
+from tortie.agent.settings import Settings
+from tortie.agent.status import AgentReport, TargetReport
+from tortie.base.backoff import Backoff
+from tortie.base.clock import Clock, SystemClock
+from tortie.base.errors import KernelError, Unavailable
+from tortie.bgp.control import BirdControl, BirdRefused
+from tortie.bgp.status import SessionStatus, sessions
+from tortie.calculation.graph import Calculation
+from tortie.cni.server import CniServer
+from tortie.dataplane.keeper import Schedule
+from tortie.dataplane.loop import Reconciler
+from tortie.dataplane.status import TargetStatus
+from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.resources import ResourceStore
+from tortie.datastore.stream import ResourceStream
+from tortie.ipam.allocator import Allocator
+from tortie.netlink.namespace import NamespaceThread
+from tortie.selector.check import selector_problem
+
+Result = TypeVar("Result")
+
+WATCHED_KINDS = (
+    "Node",
+    "IPPool",
+    "BGPConfiguration",
+    "BGPPeer",
+    "Tier",
+    "Profile",
+    "GlobalNetworkSet",
+    "NetworkSet",
+    "GlobalNetworkPolicy",
+    "NetworkPolicy",
+    "WorkloadEndpoint",
+    "BlockAffinity",
+)
+"""What the calculation reads."""
+
+
+class Agent:
+    """The agent of one node. Several may run in one process, each in its own network namespace."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._started = self._clock.now()
+        self._log = structlog.get_logger("tortie.agent", node=settings.node)
+        self._reconciler: Reconciler | None = None
+        self._feed: Feed | None = None
+        self._stream: ResourceStream | None = None
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises what cannot be helped by waiting."""
+        self._settings.run_directory.mkdir(parents=True, exist_ok=True)
+        async with AsyncExitStack() as stack:
+            kernel = stack.enter_context(NamespaceThread(self._settings.netns))
+            wiring = stack.enter_context(NamespaceThread(self._settings.netns))
+            dataplane = await self._retried(lambda: open_dataplane(self._settings, kernel))
+            stack.callback(dataplane.close)
+            await self._retried(dataplane.stand_guard)
+            datastore = await self._retried(lambda: EmbeddedDatastore.open(self._settings.datastore))
+            stack.push_async_callback(datastore.close)
+            await self._work(dataplane, datastore, kernel, wiring)
+
+    async def _work(
+        self, dataplane: Dataplane, datastore: EmbeddedDatastore, kernel: NamespaceThread, wiring: NamespaceThread
+    ) -> None:
+        store = ResourceStore(datastore, self._clock, selector_problem)
+        stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
+        schedule = Schedule(full_interval=self._settings.refresh_seconds)
+        reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
+        feed = Feed(stream, Calculation(self._settings.node), reconciler, self._clock)
+        attachments = Attachments(
+            node=self._settings.node,
+            prefix=self._settings.interface_prefix,
+            store=store,
+            allocator=Allocator(datastore, self._clock),
+            executor=wiring,
+            programmed=feed.programmed,
+            clock=self._clock,
+        )
+        cni = CniServer(self._settings.run_directory / "cni.sock", attachments.add, attachments.delete)
+        self._reconciler, self._feed, self._stream = reconciler, feed, stream
+        watching = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(dataplane.watch(reconciler, watching), name="watch the kernel")
+            await watching.wait()
+            tasks.create_task(self._serve_status(), name="status")
+            tasks.create_task(feed.run(), name="feed")
+            tasks.create_task(reconciler.run(), name="reconcile")
+            tasks.create_task(self._announce_ready(reconciler), name="ready")
+            await feed.synchronised.wait()
+            tasks.create_task(cni.run(), name="cni")
+
+    async def _announce_ready(self, reconciler: Reconciler) -> None:
+        """Ready is: in sync, and everything programmed once (BIRD may come later)."""
+        assert self._feed is not None
+        await self._feed.synchronised.wait()
+        await reconciler.wait_applied(reconciler.generation, ("nftables", "interfaces", "routes"))
+        self.ready.set()
+        self._log.info("agent_ready", seconds=round(self._clock.now() - self._started, 3))
+
+    async def _serve_status(self) -> None:
+        listeners = [listen_unix(self._settings.run_directory / "status.sock")]
+        if self._settings.health_port:
+            try:
+                listeners += listen_tcp(self._settings.health_host, self._settings.health_port)
+            except OSError as error:
+                self._log.error("health_port_not_served", port=self._settings.health_port, error=str(error))
+        await serve(application(self.report, registry(self._report_without_bgp)), listeners)
+
+    async def report(self) -> AgentReport:
+        """What `tortie node status` shows."""
+        found, problem = await self._bgp()
+        return self._report(found, problem)
+
+    def _report_without_bgp(self) -> AgentReport:
+        return self._report((), "")
+
+    def _report(self, bgp: Sequence[SessionStatus], bgp_problem: str) -> AgentReport:
+        assert self._reconciler is not None
+        assert self._feed is not None
+        assert self._stream is not None
+        desired = self._reconciler.desired
+        return AgentReport(
+            node=self._settings.node,
+            version=__version__,
+            pid=os.getpid(),
+            started=self._started,
+            ready=self.ready.is_set(),
+            in_sync=self._feed.synchronised.is_set(),
+            endpoints=len(desired.endpoints),
+            policies=len(desired.policies),
+            sets=len(desired.sets),
+            routes=len(desired.routes),
+            targets=[_target_report(status) for status in self._reconciler.status()],
+            bgp=bgp,
+            bgp_problem=bgp_problem,
+            rejected={str(key): str(problem) for key, problem in self._stream.rejected.items()},
+        )
+
+    async def _bgp(self) -> tuple[Sequence[SessionStatus], str]:
+        directory = self._settings.bird_directory
+        if directory is None:
+            return (), ""
+        try:
+            return await asyncio.to_thread(_sessions, directory / "bird.ctl"), ""
+        except (Unavailable, BirdRefused) as error:
+            return (), str(error)
+
+    async def _retried(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Do what a missing part may delay, however long that takes."""
+        backoff = Backoff(first=0.2, limit=10)
+        while True:
+            try:
+                return await work()
+            except (Unavailable, KernelError) as error:
+                delay = backoff.next()
+                self._log.error("start_delayed", reason=str(error), retry_seconds=round(delay, 2))
+                await self._clock.sleep(delay)
+
+
+def _sessions(control_socket: Path) -> list[SessionStatus]:
+    with BirdControl(control_socket) as control:
+        return sessions(control)
+
+
+def _target_report(status: TargetStatus) -> TargetReport:
+    return TargetReport(
+        name=status.name,
+        state=str(status.phase),
+        reason=status.failing,
+        waiting=dict(status.waiting),
+        operations=status.counters.operations,
+        full_passes=status.counters.full_passes,
+        failures=status.counters.failures,
+    )

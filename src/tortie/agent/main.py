@@ -1,0 +1,86 @@
+"""The tortie-agent command."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from tortie import __version__
+from tortie.agent.daemon import Agent
+from tortie.agent.settings import Origin, Settings, read_settings
+from tortie.base.errors import TortieError
+
+CONFIGURATION_FILE = Path("/etc/tortie/agent.conf")
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def start(
+    config: Annotated[Path, typer.Option(help="File of `key = value` lines.")] = CONFIGURATION_FILE,
+    show_settings: Annotated[
+        bool, typer.Option("--show-settings", help="Print settings and origins, and end.")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version, and end.")] = False,
+) -> None:
+    """The agent of this node. Settings come from the file and from TORTIE_... environment variables."""
+    if version:
+        print(__version__)
+        return
+    try:
+        settings, origins = read_settings(os.environ, config.read_text() if config.exists() else "")
+    except TortieError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from error
+    if show_settings:
+        show(origins)
+        return
+    configure_logging(settings.log_level)
+    raise typer.Exit(asyncio.run(run(settings)))
+
+
+def show(origins: dict[str, Origin]) -> None:
+    """Print effective settings and where each comes from."""
+    for name, origin in origins.items():
+        print(f"{name} = {origin.value}    # {origin.source}")
+
+
+def configure_logging(level: str) -> None:
+    """One JSON object an event, to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+async def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; what is in the kernel stays there."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        await Agent(settings).run()
+    except asyncio.CancelledError:
+        structlog.get_logger("tortie.agent").info("agent_stopped")
+    return 0
+
+
+def main() -> None:
+    """Entry point."""
+    typer.run(start)

@@ -1,0 +1,66 @@
+"""Kernel notifications to the reconciler: links that come and go, and changes that others made to what is ours."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+
+from tortie.dataplane.loop import Reconciler
+from tortie.dataplane.routes import RoutesTarget
+from tortie.netlink.links import Link, list_links
+from tortie.netlink.monitor import Event, LinkEvent, LinkTable, Monitor, Resync, RouteEvent
+from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
+
+
+class LinkWatch:
+    """Follows links and routes of one network namespace for the life of an agent.
+
+    Args:
+        links: kept current.
+        routes: tells which route changes are someone else's.
+        executor: a thread in the namespace.
+        prefix: how names of workload interfaces begin.
+    """
+
+    def __init__(self, links: LinkTable, routes: RoutesTarget, executor: Executor, prefix: str) -> None:
+        self._links = links
+        self._routes = routes
+        self._executor = executor
+        self._prefix = prefix
+        self._lost = asyncio.Event()
+
+    async def run(self, reconciler: Reconciler, watching: asyncio.Event) -> None:
+        """Work until cancelled; `watching` is set once every link is known."""
+
+        def heard(event: Event) -> None:
+            self._heard(event, reconciler)
+
+        loop = asyncio.get_running_loop()
+        monitor = await loop.run_in_executor(self._executor, Monitor, heard, self._links)
+        try:
+            monitor.start(await loop.run_in_executor(self._executor, _list_links))
+            watching.set()
+            while True:
+                await self._lost.wait()
+                self._lost.clear()
+                monitor.resynchronised(await loop.run_in_executor(self._executor, _list_links))
+                for target in ("routes", "interfaces"):
+                    reconciler.drifted(target)
+        finally:
+            monitor.close()
+
+    def _heard(self, event: Event, reconciler: Reconciler) -> None:
+        match event:
+            case LinkEvent(name=name) if name.startswith(self._prefix):
+                reconciler.interface_changed(name)
+            case RouteEvent() if self._routes.is_foreign(event):
+                reconciler.drifted("routes")
+            case Resync():
+                self._lost.set()
+            case _:
+                pass
+
+
+def _list_links() -> list[Link]:
+    with NetlinkSocket(NETLINK_ROUTE) as socket:
+        return list_links(socket)

@@ -1,0 +1,152 @@
+"""Plugin and server together: the real plugin program against a server in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tortie.base.addresses import Cidr
+from tortie.base.errors import Unavailable
+from tortie.cni import server as server_module
+from tortie.cni.request import Request
+from tortie.cni.result import Attachment
+from tortie.cni.server import CniServer
+
+PLUGIN = Path(server_module.__file__).with_name("tortie-cni")
+
+
+class Workloads:
+    """Notes what the server asks for."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.failure: Exception | None = None
+        self.inside = 0
+        self.most_inside = 0
+
+    async def add(self, request: Request) -> Attachment:
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        await asyncio.sleep(0.01)
+        self.inside -= 1
+        self.calls.append(("ADD", request.container_id))
+        if self.failure is not None:
+            raise self.failure
+        addresses = (Cidr.host("10.65.0.1"), Cidr.host("fd00::1"))
+        return Attachment(
+            "cali1", "ee:ee:ee:ee:ee:ee", request.interface, "0a:00:00:00:00:01", request.netns, addresses
+        )
+
+    async def delete(self, request: Request) -> None:
+        self.calls.append(("DEL", request.container_id))
+        if self.failure is not None:
+            raise self.failure
+
+
+async def call(
+    directory: Path, command: str, container: str = "c1", version: str = "1.0.0", pod: str = ""
+) -> tuple[int, bytes]:
+    config = {"cniVersion": version, "name": "net", "type": "tortie-cni", "socket": str(directory / "cni.sock")}
+    environment = {
+        "CNI_COMMAND": command,
+        "CNI_CONTAINERID": container,
+        "CNI_NETNS": "/run/netns/none" if command == "ADD" else "",
+        "CNI_IFNAME": "eth0",
+        "CNI_ARGS": f"K8S_POD_NAMESPACE=shop;K8S_POD_NAME={pod}" if pod else "",
+    }
+    process = await asyncio.create_subprocess_exec(
+        PLUGIN, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
+    output, _ = await process.communicate(json.dumps(config).encode())
+    assert process.returncode is not None
+    return process.returncode, output
+
+
+@asynccontextmanager
+async def running(directory: Path, workloads: Workloads) -> AsyncIterator[None]:
+    ready = asyncio.Event()
+    task = asyncio.create_task(CniServer(directory / "cni.sock", workloads.add, workloads.delete).run(ready))
+    await ready.wait()
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("version", ["0.3.0", "0.3.1", "0.4.0", "1.0.0"])
+async def test_add_answers_with_interfaces_and_addresses(tmp_path: Path, version: str) -> None:
+    async with running(tmp_path, Workloads()):
+        status, output = await call(tmp_path, "ADD", version=version)
+    assert status == 0
+    result = json.loads(output)
+    assert result["cniVersion"] == version
+    assert result["interfaces"][1] == {"name": "eth0", "mac": "0a:00:00:00:00:01", "sandbox": "/run/netns/none"}
+    assert [ip["address"] for ip in result["ips"]] == ["10.65.0.1/32", "fd00::1/128"]
+    assert ("version" in result["ips"][0]) == (version != "1.0.0")
+
+
+async def test_version_is_answered_without_an_agent(tmp_path: Path) -> None:
+    status, output = await call(tmp_path, "VERSION")
+    assert status == 0
+    assert "1.0.0" in json.loads(output)["supportedVersions"]
+
+
+async def test_add_without_an_agent_says_so_and_asks_to_try_again(tmp_path: Path) -> None:
+    status, output = await call(tmp_path, "ADD")
+    assert status == 1
+    result = json.loads(output)
+    assert result["code"] == 11
+    assert "tortie-agent" in result["msg"]
+
+
+async def test_del_without_an_agent_is_kept_and_carried_out_before_anything_else(tmp_path: Path) -> None:
+    assert await call(tmp_path, "DEL", "gone") == (0, b"")
+    workloads = Workloads()
+    async with running(tmp_path, workloads):
+        assert (await call(tmp_path, "ADD", "new"))[0] == 0
+    assert workloads.calls == [("DEL", "gone"), ("ADD", "new")]
+    assert list((tmp_path / "cni-spool").iterdir()) == []
+
+
+async def test_a_spooled_del_that_fails_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    await call(tmp_path, "DEL", "gone")
+    workloads = Workloads()
+    workloads.failure = Unavailable("no datastore")
+    async with running(tmp_path, workloads):
+        pass
+    assert len(list((tmp_path / "cni-spool").iterdir())) == 1
+
+
+async def test_errors_of_ours_become_the_specifications_answer(tmp_path: Path) -> None:
+    workloads = Workloads()
+    workloads.failure = Unavailable("the datastore does not answer")
+    async with running(tmp_path, workloads):
+        status, output = await call(tmp_path, "ADD")
+    assert status == 1
+    assert json.loads(output)["code"] == 11
+    assert "does not answer" in json.loads(output)["details"]
+
+
+async def test_a_version_that_we_do_not_speak_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path, Workloads()):
+        status, output = await call(tmp_path, "ADD", version="9.9.9")
+    assert (status, json.loads(output)["code"]) == (1, 1)
+
+
+async def test_requests_for_one_pod_run_one_at_a_time(tmp_path: Path) -> None:
+    workloads = Workloads()
+    async with running(tmp_path, workloads):
+        await asyncio.gather(*(call(tmp_path, "ADD", f"c{number}", pod="web-0") for number in range(4)))
+    assert workloads.most_inside == 1
+
+
+async def test_the_socket_is_for_root_only(tmp_path: Path) -> None:
+    async with running(tmp_path, Workloads()):
+        assert (tmp_path / "cni.sock").stat().st_mode & 0o777 == 0o600
