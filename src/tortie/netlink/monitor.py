@@ -91,8 +91,9 @@ class LinkTable:
         return events + [event for link in present for event in self.note(link)]
 
     def _remove(self, index: int) -> list[LinkEvent]:
-        name = self._names.pop(index, None)
-        if name is None or self._by_name[name].index != index:
+        name = self._names.pop(index, "")
+        link = self._by_name.get(name)
+        if link is None or link.index != index:
             return []
         del self._by_name[name]
         return [LinkEvent(name, None)]

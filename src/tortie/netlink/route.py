@@ -42,6 +42,7 @@ _RTA_GATEWAY = 5
 _RTA_PRIORITY = 6
 _RTA_PREFSRC = 7
 _RTA_TABLE = 15
+_RTA_VIA = 18
 _RTNH_F_ONLINK = 4
 _RTM_F_CLONED = 0x200
 _RTMSG = struct.Struct("=BBBBBBBBI")
@@ -140,7 +141,7 @@ def decode_route(message: Message) -> Route | None:
     return Route(
         destination=_destination(version, length, found.get(_RTA_DST)),
         index=as_u32(found[_RTA_OIF]) if _RTA_OIF in found and kind < RouteType.BLACKHOLE else 0,
-        gateway=as_address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None,
+        gateway=_gateway(found),
         metric=as_u32(found[_RTA_PRIORITY]) if _RTA_PRIORITY in found else 0,
         protocol=protocol,
         table=as_u32(found[_RTA_TABLE]) if _RTA_TABLE in found else table,
@@ -161,6 +162,19 @@ def _destination(version: int, length: int, packed: bytes | None) -> Cidr:
     return Cidr(version, 0, length) if packed is None else Cidr.from_bytes(packed, length)
 
 
+def _gateway(found: dict[int, bytes]) -> Cidr | None:
+    if _RTA_VIA in found:
+        return as_address(found[_RTA_VIA][2:])
+    return as_address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None
+
+
+def _packed_gateway(gateway: Cidr, family: int) -> bytes:
+    """A gateway of the other family than the destination's carries its family before it."""
+    if gateway.family == family:
+        return attribute(_RTA_GATEWAY, gateway.packed)
+    return attribute(_RTA_VIA, struct.pack("=H", FAMILIES[gateway.family]) + gateway.packed)
+
+
 def _pack(route: Route) -> bytes:
     destination = route.destination
     header = _RTMSG.pack(
@@ -177,7 +191,7 @@ def _pack(route: Route) -> bytes:
     packed = header + attribute(_RTA_DST, destination.packed) + u32(_RTA_TABLE, route.table)
     packed += u32(_RTA_PRIORITY, route.metric) if route.metric else b""
     packed += u32(_RTA_OIF, route.index) if route.index else b""
-    packed += attribute(_RTA_GATEWAY, route.gateway.packed) if route.gateway else b""
+    packed += _packed_gateway(route.gateway, destination.family) if route.gateway else b""
     return packed + (attribute(_RTA_PREFSRC, route.source.packed) if route.source else b"")
 
 
