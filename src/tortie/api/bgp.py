@@ -13,7 +13,7 @@ class SecretKeyRef(Model, frozen=True, kw_only=True):
     """A key of a Secret."""
 
     name: str = ""
-    key: str = ""
+    key: str = msgspec.field(default_factory=str)
     optional: bool | None = None
 
 
@@ -74,7 +74,7 @@ class BGPConfiguration(Resource, frozen=True, kw_only=True):
     plural: ClassVar[str] = "bgpconfigurations"
     aliases: ClassVar[tuple[str, ...]] = ("bgpconfig", "bgpconfigs")
 
-    spec: BGPConfigurationSpec
+    spec: BGPConfigurationSpec = msgspec.field(default_factory=BGPConfigurationSpec)
 
 
 class BGPPeerSpec(Model, frozen=True, kw_only=True):
@@ -106,4 +106,4 @@ class BGPPeer(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "BGPPeer"
     plural: ClassVar[str] = "bgppeers"
 
-    spec: BGPPeerSpec
+    spec: BGPPeerSpec = msgspec.field(default_factory=BGPPeerSpec)

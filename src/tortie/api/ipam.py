@@ -27,10 +27,10 @@ class IPAMBlock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     cidr: str
-    affinity: str | None
+    affinity: str | None = None
     affinity_claim_time: str | msgspec.UnsetType = msgspec.UNSET
-    allocations: tuple[int | None, ...]
-    unallocated: tuple[int, ...]
+    allocations: tuple[int | None, ...] = ()
+    unallocated: tuple[int, ...] = ()
     attributes: tuple[BlockAttribute, ...] | None = None
     sequence_number: int = msgspec.field(default=0, name="sequenceNumber")
     sequence_number_for_allocation: dict[str, int] = msgspec.field(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
-from tortie.api.resource import Model, Resource
+from tortie.api.resource import Condition, Model, Resource
 
 
 class IPPoolSpec(Model, frozen=True, kw_only=True):
@@ -26,9 +26,9 @@ class IPPoolSpec(Model, frozen=True, kw_only=True):
 
 
 class IPPoolStatus(Model, frozen=True, kw_only=True):
-    """Conditions set by controllers, kept as given."""
+    """Conditions set by controllers."""
 
-    conditions: tuple[dict[str, Any], ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
 class IPPool(Resource, frozen=True, kw_only=True):
@@ -38,5 +38,5 @@ class IPPool(Resource, frozen=True, kw_only=True):
     plural: ClassVar[str] = "ippools"
     aliases: ClassVar[tuple[str, ...]] = ("pool", "pools", "ipp", "ipps")
 
-    spec: IPPoolSpec
+    spec: IPPoolSpec = msgspec.field(default_factory=IPPoolSpec)
     status: IPPoolStatus | None = None

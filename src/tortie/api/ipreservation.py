@@ -21,4 +21,4 @@ class IPReservation(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "IPReservation"
     plural: ClassVar[str] = "ipreservations"
 
-    spec: IPReservationSpec
+    spec: IPReservationSpec = msgspec.field(default_factory=IPReservationSpec)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
 from tortie.api.resource import Model, Resource
 
 
@@ -21,7 +23,7 @@ class NetworkSet(Resource, frozen=True, kw_only=True):
     namespaced: ClassVar[bool] = True
     aliases: ClassVar[tuple[str, ...]] = ("netset", "netsets")
 
-    spec: NetworkSetSpec
+    spec: NetworkSetSpec = msgspec.field(default_factory=NetworkSetSpec)
 
 
 class GlobalNetworkSet(Resource, frozen=True, kw_only=True):
@@ -31,4 +33,4 @@ class GlobalNetworkSet(Resource, frozen=True, kw_only=True):
     plural: ClassVar[str] = "globalnetworksets"
     aliases: ClassVar[tuple[str, ...]] = ("gns",)
 
-    spec: NetworkSetSpec
+    spec: NetworkSetSpec = msgspec.field(default_factory=NetworkSetSpec)

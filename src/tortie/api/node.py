@@ -23,7 +23,7 @@ class OrchRef(Model, frozen=True, kw_only=True):
     """What an orchestrator calls this node."""
 
     node_name: str = ""
-    orchestrator: str = ""
+    orchestrator: str = msgspec.field(default_factory=str)
 
 
 class NodeWireguard(Model, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class NodeWireguard(Model, frozen=True, kw_only=True):
 class NodeAddress(Model, frozen=True, kw_only=True):
     """An address of the host; `type` is CalicoNodeIP, InternalIP or ExternalIP."""
 
-    address: str = ""
+    address: str = msgspec.field(default_factory=str)
     type: str = ""
 
 
@@ -75,5 +75,5 @@ class Node(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "Node"
     plural: ClassVar[str] = "nodes"
 
-    spec: NodeSpec
-    status: NodeStatus
+    spec: NodeSpec = msgspec.field(default_factory=NodeSpec)
+    status: NodeStatus = msgspec.field(default_factory=NodeStatus)

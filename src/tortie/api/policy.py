@@ -31,7 +31,7 @@ class NetworkPolicy(Resource, frozen=True, kw_only=True):
     namespaced: ClassVar[bool] = True
     aliases: ClassVar[tuple[str, ...]] = ("np", "cnp", "caliconetworkpolicy")
 
-    spec: NetworkPolicySpec
+    spec: NetworkPolicySpec = msgspec.field(default_factory=NetworkPolicySpec)
 
 
 class GlobalNetworkPolicySpec(Model, frozen=True, kw_only=True):
@@ -58,4 +58,4 @@ class GlobalNetworkPolicy(Resource, frozen=True, kw_only=True):
     plural: ClassVar[str] = "globalnetworkpolicies"
     aliases: ClassVar[tuple[str, ...]] = ("gnp", "cgnp")
 
-    spec: GlobalNetworkPolicySpec
+    spec: GlobalNetworkPolicySpec = msgspec.field(default_factory=GlobalNetworkPolicySpec)

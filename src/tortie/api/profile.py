@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
 from tortie.api.resource import Model, Resource
 from tortie.api.rules import Rule
 
@@ -22,4 +24,4 @@ class Profile(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "Profile"
     plural: ClassVar[str] = "profiles"
 
-    spec: ProfileSpec
+    spec: ProfileSpec = msgspec.field(default_factory=ProfileSpec)

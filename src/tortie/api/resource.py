@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -13,19 +13,43 @@ class Model(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     """Base of every part of a resource: lower-camel names, stored in field order, empty fields left out.
 
     Decoding ignores unknown fields, because a datastore may be shared with a newer writer; what a
-    person hands in is checked for unknown fields before (`tortie.api.codec`).
+    person hands in is checked for unknown fields before (`tortie.api.documents`). A field with a
+    `default_factory` is one that is always stored, even when it is empty.
     """
 
 
 class OwnerReference(Model, frozen=True, kw_only=True):
     """A Kubernetes owner, kept as given."""
 
-    api_version: str = ""
-    kind: str = ""
-    name: str = ""
-    uid: str = ""
+    api_version: str = msgspec.field(default_factory=str)
+    kind: str = msgspec.field(default_factory=str)
+    name: str = msgspec.field(default_factory=str)
+    uid: str = msgspec.field(default_factory=str)
     controller: bool | None = None
     block_owner_deletion: bool | None = None
+
+
+class ManagedFields(Model, frozen=True, kw_only=True):
+    """Which Kubernetes writer owns which fields, kept as given."""
+
+    manager: str = ""
+    operation: str = ""
+    api_version: str = ""
+    time: str | None = None
+    fields_type: str = ""
+    fields_v1: dict[str, Any] | None = None
+    subresource: str = ""
+
+
+class Condition(Model, frozen=True, kw_only=True):
+    """One observation of a controller: `status` is True, False or Unknown."""
+
+    type: str = msgspec.field(default_factory=str)
+    status: str = msgspec.field(default_factory=str)
+    observed_generation: int = 0
+    last_transition_time: str | None = msgspec.field(default_factory=lambda: None)
+    reason: str = msgspec.field(default_factory=str)
+    message: str = msgspec.field(default_factory=str)
 
 
 class Metadata(Model, frozen=True, kw_only=True):
@@ -45,7 +69,7 @@ class Metadata(Model, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
     finalizers: tuple[str, ...] = ()
-    managed_fields: tuple[msgspec.Raw, ...] = ()
+    managed_fields: tuple[ManagedFields, ...] = ()
 
 
 class ResourceKey(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -70,7 +94,7 @@ class Resource(Model, frozen=True, kw_only=True):
     namespaced: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ()
 
-    metadata: Metadata = Metadata()
+    metadata: Metadata = msgspec.field(default_factory=Metadata)
 
     @property
     def key(self) -> ResourceKey:

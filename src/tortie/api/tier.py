@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from tortie.api.resource import Model, Resource
+import msgspec
+
+from tortie.api.resource import Condition, Model, Resource
 
 
 class TierSpec(Model, frozen=True, kw_only=True):
@@ -15,9 +17,9 @@ class TierSpec(Model, frozen=True, kw_only=True):
 
 
 class TierStatus(Model, frozen=True, kw_only=True):
-    """Conditions set by controllers, kept as given."""
+    """Conditions set by controllers."""
 
-    conditions: tuple[dict[str, Any], ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
 class Tier(Resource, frozen=True, kw_only=True):
@@ -26,5 +28,5 @@ class Tier(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "Tier"
     plural: ClassVar[str] = "tiers"
 
-    spec: TierSpec
-    status: TierStatus
+    spec: TierSpec = msgspec.field(default_factory=TierSpec)
+    status: TierStatus = msgspec.field(default_factory=TierStatus)

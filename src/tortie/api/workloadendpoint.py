@@ -22,8 +22,31 @@ class EndpointPort(Model, frozen=True, omit_defaults=False):
 class IPNAT(Model, frozen=True, kw_only=True):
     """A floating address: traffic to the external one is delivered to the internal one."""
 
-    internal_ip: str = msgspec.field(default="", name="internalIP")
-    external_ip: str = msgspec.field(default="", name="externalIP")
+    internal_ip: str = msgspec.field(default_factory=str, name="internalIP")
+    external_ip: str = msgspec.field(default_factory=str, name="externalIP")
+
+
+class QoSControls(Model, frozen=True, kw_only=True):
+    """Limits of one workload; bandwidths in bits and packets a second, bursts in bits and packets, 0 is none.
+
+    `dscp` marks what leaves the cluster: a number 0 to 63 or a name such as `EF`.
+    """
+
+    ingress_bandwidth: int = 0
+    egress_bandwidth: int = 0
+    ingress_burst: int = 0
+    egress_burst: int = 0
+    ingress_peakrate: int = 0
+    egress_peakrate: int = 0
+    ingress_minburst: int = 0
+    egress_minburst: int = 0
+    ingress_packet_rate: int = 0
+    egress_packet_rate: int = 0
+    ingress_packet_burst: int = 0
+    egress_packet_burst: int = 0
+    ingress_max_connections: int = 0
+    egress_max_connections: int = 0
+    dscp: int | str | None = None
 
 
 class WorkloadEndpointSpec(Model, frozen=True, kw_only=True):
@@ -45,7 +68,7 @@ class WorkloadEndpointSpec(Model, frozen=True, kw_only=True):
     mac: str = ""
     ports: tuple[EndpointPort, ...] = ()
     allow_spoofed_source_prefixes: tuple[str, ...] = ()
-    qos_controls: msgspec.Raw | None = None
+    qos_controls: QoSControls | None = None
 
 
 class WorkloadEndpoint(Resource, frozen=True, kw_only=True):
@@ -56,4 +79,4 @@ class WorkloadEndpoint(Resource, frozen=True, kw_only=True):
     namespaced: ClassVar[bool] = True
     aliases: ClassVar[tuple[str, ...]] = ("wep", "weps")
 
-    spec: WorkloadEndpointSpec
+    spec: WorkloadEndpointSpec = msgspec.field(default_factory=WorkloadEndpointSpec)
