@@ -131,7 +131,7 @@ class Allocator:
     async def release_pool(self, prefix: Cidr) -> None:
         """Give up every block within a pool's prefix, whoever owns it; for a pool that is disabled already."""
         cooldown = (await read_config(self._store)).ip_cooldown_seconds
-        for owner, block in await self._claims.everyone(prefix.family):
+        for owner, block in await self._claims.everyone():
             if prefix.contains(block):
                 await self._claims.release(owner, block, cooldown, only_empty=False)
 

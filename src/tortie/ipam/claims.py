@@ -62,14 +62,13 @@ class Claims:
         names = [parse_key(key) for key in await self._store.list_values(prefix, BlockAffinity)]
         return sorted(Cidr.parse(name.name) for name in names if name)
 
-    async def everyone(self, family: int) -> list[tuple[str, Cidr]]:
-        """All claims of a family: owner and block."""
-        found = []
+    async def everyone(self) -> dict[tuple[str, Cidr], BlockAffinity]:
+        """All claims, by owner (as blocks spell it) and block."""
+        found = {}
         for prefix in (HOST_AFFINITY_PREFIX, VIRTUAL_AFFINITY_PREFIX):
-            for key in await self._store.list_values(prefix, BlockAffinity):
-                name = parse_key(key)
-                if name and (block := Cidr.parse(name.name)).family == family:
-                    found.append((full_owner(name.namespace), block))
+            for key, stored in (await self._store.list_values(prefix, BlockAffinity)).items():
+                if name := parse_key(key):
+                    found[full_owner(name.namespace), Cidr.parse(name.name)] = stored.value
         return found
 
     async def claim(self, owner: str, block: Cidr) -> Stored[IPAMBlock] | None:
