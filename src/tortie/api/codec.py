@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -44,8 +43,17 @@ def encode(resource: Resource) -> bytes:
     Raises:
         InvalidResource: a text holds half a surrogate pair and so has no UTF-8 form.
     """
-    stored = msgspec.structs.replace(resource, metadata=_stored_metadata(resource))
-    return _encode_body(stored)
+    try:
+        fields = _fields(msgspec.structs.replace(resource, metadata=_stored_metadata(resource)))
+    except UnicodeEncodeError as error:
+        raise InvalidResource(
+            Problem(repr(str(resource.key)), "", f"holds text that is not Unicode: {error}")
+        ) from error
+    return b'{"kind":"%s","apiVersion":"%s",%s' % (
+        resource.kind.encode(),
+        API_VERSION.encode(),
+        _respell(fields)[1:],
+    )
 
 
 def to_json(resource: Resource) -> bytes:
@@ -90,14 +98,9 @@ def decode_value(type: type[T], data: bytes) -> T:
     return cast(T, _decode(type, data or b"{}", type.__name__))
 
 
-@cache
-def _decoder(type: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type)
-
-
 def _decode(type: type[Any], data: bytes, object: str) -> Any:
     try:
-        return _decoder(type).decode(data)
+        return msgspec.json.decode(data, type=type)
     except msgspec.ValidationError:
         return _decode_with_nulls(type, data, object)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -116,18 +119,6 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
     return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _encode_body(resource: Resource) -> bytes:
-    try:
-        fields = _fields(resource)
-    except UnicodeEncodeError as error:
-        raise InvalidResource(Problem(str(resource.key), "", f"holds text that is not Unicode: {error}")) from error
-    return b'{"kind":"%s","apiVersion":"%s",%s' % (
-        resource.kind.encode(),
-        API_VERSION.encode(),
-        _respell(fields)[1:],
-    )
 
 
 def _fields(resource: Resource) -> bytes:
@@ -188,7 +179,7 @@ class _KeptMetadata(msgspec.Struct, gc=False):
 
 def _kept_name(resource: Resource, annotation: str) -> str:
     try:
-        return cast(str, _decoder(_KeptMetadata).decode(annotation).name)
+        return msgspec.json.decode(annotation, type=_KeptMetadata).name
     except msgspec.DecodeError as error:
         path = f"metadata.annotations[{NAME_ANNOTATION}]"
         raise InvalidResource(Problem(str(resource.key), path, str(error))) from error
