@@ -36,7 +36,7 @@ class References:
         """Raises InvalidResource when the resource may not be written in place of `old`."""
         match resource:
             case NetworkPolicy() | GlobalNetworkPolicy():
-                await self._require_tier(resource.key, resource.spec.tier)
+                await self._require_tier(resource.key, _tier(resource))
             case IPPool():
                 _refuse_moved_pool(resource, old)
                 await self._refuse_overlap(resource)
