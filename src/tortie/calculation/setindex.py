@@ -39,7 +39,12 @@ class SetIndex:
 
 def port_record(family: int, address: int, protocol: int, port: int) -> bytes:
     """One packed member of a port set."""
-    return address.to_bytes(BITS[family] // 8, "big") + protocol.to_bytes(1, "big") + port.to_bytes(2, "big")
+    return address.to_bytes(BITS[family] // 8, "big") + port_suffix(protocol, port)
+
+
+def port_suffix(protocol: int, port: int) -> bytes:
+    """What follows the address in a packed member of a port set."""
+    return protocol.to_bytes(1, "big") + port.to_bytes(2, "big")
 
 
 class _Members(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,156 @@
+"""Addresses and named ports of all items, in columns by item id, and who else holds an address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from pyroaring import BitMap
+
+from tortie.api.resource import ResourceKey
+from tortie.base.addresses import Cidr
+from tortie.calculation.interning import Interner
+from tortie.calculation.items import Item, NamedPort
+from tortie.calculation.labels import LabelIndex
+
+Address = bytes | Cidr
+"""A packed address of 4 or 16 bytes, or a prefix."""
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """What one item contributes to sets."""
+
+    hosts4: bytes
+    hosts6: bytes
+    nets: tuple[Cidr, ...]
+    ports: tuple[NamedPort, ...]
+
+    def hosts(self) -> Iterator[bytes]:
+        """Packed addresses of both families, one by one."""
+        for start in range(0, len(self.hosts4), 4):
+            yield self.hosts4[start : start + 4]
+        for start in range(0, len(self.hosts6), 16):
+            yield self.hosts6[start : start + 16]
+
+    def addresses(self) -> Iterator[Address]:
+        """Addresses and prefixes, one by one."""
+        yield from self.hosts()
+        yield from self.nets
+
+
+EMPTY = Row(b"", b"", (), ())
+
+
+class Columns:
+    """Gives items their ids, keeps what they contribute and feeds their labels to the label index.
+
+    Args (attributes):
+        before: what items that changed since `settle` contributed then (EMPTY for new ones).
+    """
+
+    def __init__(self, labels: LabelIndex) -> None:
+        self.before: dict[int, Row] = {}
+        self._label_index = labels
+        self._ids: dict[ResourceKey, int] = {}
+        self._hosts4: list[bytes] = []
+        self._hosts6: list[bytes] = []
+        self._rare: dict[int, tuple[Cidr, ...]] = {}
+        self._ports: list[tuple[NamedPort, ...]] = []
+        self._port_lists: Interner[tuple[NamedPort, ...]] = Interner()
+        self._owners: dict[Address, int | BitMap] = {}
+        self._free: list[int] = []
+        self._leaving: list[int] = []
+
+    def id_of(self, key: ResourceKey) -> int | None:
+        """The id of an item, if it is there."""
+        return self._ids.get(key)
+
+    def row(self, item: int) -> Row:
+        """What an item contributes now."""
+        return Row(self._hosts4[item], self._hosts6[item], self._rare.get(item, ()), self._ports[item])
+
+    def row_before(self, item: int) -> Row:
+        """What an item contributed when `settle` was last called."""
+        return self.before.get(item) or self.row(item)
+
+    def owners(self, address: Address) -> tuple[int, ...] | BitMap:
+        """All items that hold exactly this address or prefix."""
+        found = self._owners.get(address, ())
+        return (found,) if isinstance(found, int) else found
+
+    def put(self, key: ResourceKey, item: Item) -> int:
+        """Add or replace an item; returns its id."""
+        number = self._ids.get(key)
+        if number is None:
+            number = self._ids[key] = self._allocate()
+        row = Row(item.hosts4, item.hosts6, item.nets, item.ports)
+        if row != self.row(number):
+            self._store(number, row)
+        self._label_index.put(number, item.labels, item.parents)
+        return number
+
+    def remove(self, key: ResourceKey) -> int | None:
+        """Take an item out; returns the id it had, if it was there. The id is not reused before `settle`."""
+        number = self._ids.pop(key, None)
+        if number is not None:
+            self._store(number, EMPTY)
+            self._label_index.remove(number)
+            self._leaving.append(number)
+        return number
+
+    def settle(self) -> None:
+        """Forget what was before: every set is up to date."""
+        self.before = {}
+        self._free += self._leaving
+        self._leaving = []
+
+    def is_empty(self) -> bool:
+        """Whether no item is held."""
+        return not (self._ids or self._owners or self._rare or self._port_lists)
+
+    def _allocate(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self._hosts4.append(b"")
+        self._hosts6.append(b"")
+        self._ports.append(())
+        return len(self._ports) - 1
+
+    def _store(self, number: int, row: Row) -> None:
+        old = self.row(number)
+        self.before.setdefault(number, old)
+        for address in row.addresses():
+            self._own(address, number)
+        for address in set(old.addresses()).difference(row.addresses()):
+            self._disown(address, number)
+        self._hosts4[number], self._hosts6[number] = row.hosts4, row.hosts6
+        self._store_nets(number, row.nets)
+        self._store_ports(number, row.ports)
+
+    def _store_nets(self, number: int, nets: tuple[Cidr, ...]) -> None:
+        if nets:
+            self._rare[number] = nets
+        else:
+            self._rare.pop(number, None)
+
+    def _store_ports(self, number: int, ports: tuple[NamedPort, ...]) -> None:
+        old = self._ports[number]
+        self._ports[number] = self._port_lists.acquire(ports) if ports else ()
+        if old:
+            self._port_lists.release(old)
+
+    def _own(self, address: Address, number: int) -> None:
+        found = self._owners.setdefault(address, number)
+        if isinstance(found, BitMap):
+            found.add(number)
+        elif found != number:
+            self._owners[address] = BitMap((found, number))
+
+    def _disown(self, address: Address, number: int) -> None:
+        found = self._owners[address]
+        if found == number:
+            del self._owners[address]
+        elif isinstance(found, BitMap):
+            found.discard(number)
+            if len(found) == 1:
+                self._owners[address] = found[0]

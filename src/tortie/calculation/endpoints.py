@@ -1,0 +1,168 @@
+"""The endpoints of this node: who holds which interface, and what is to be programmed for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from pyroaring import BitMap
+
+from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
+from tortie.base.addresses import Cidr
+from tortie.calculation.labels import LabelIndex
+from tortie.calculation.ordering import Ordering
+from tortie.calculation.policies import ActivePolicies
+from tortie.calculation.profiles import ActiveProfiles, profile_id
+from tortie.calculation.routes import LocalRoutes
+from tortie.desired.endpoints import Endpoint, EndpointId
+from tortie.desired.policy import Direction, PolicyId, PolicyList
+
+
+class _Local(msgspec.Struct, frozen=True, gc=False):
+    """An endpoint of this node, and its id in the label index."""
+
+    item: int
+    spec: WorkloadEndpointSpec
+    addresses: tuple[Cidr, ...]
+    profiles: tuple[str, ...]
+
+
+class LocalEndpoints:
+    """Of endpoints that claim one interface only the one with the lowest id is programmed.
+
+    Args (attributes):
+        subjects: items of the endpoints that are programmed: those that policies can select.
+    """
+
+    def __init__(self, labels: LabelIndex, profiles: ActiveProfiles) -> None:
+        self.subjects = BitMap()
+        self.routes = LocalRoutes()
+        self._labels = labels
+        self._profiles = profiles
+        self._endpoints: dict[EndpointId, _Local] = {}
+        self._claims: dict[str, set[EndpointId]] = {}
+        self._holders: dict[str, EndpointId] = {}
+        self._by_item: dict[int, EndpointId] = {}
+        self._dirty: set[EndpointId] = set()
+        self._told: dict[EndpointId, Endpoint] = {}
+
+    def put(self, endpoint_id: EndpointId, endpoint: WorkloadEndpoint, item: int) -> None:
+        """Add or replace an endpoint of this node."""
+        spec = endpoint.spec
+        addresses = tuple(sorted({Cidr.host(net) for net in spec.ip_networks}))
+        local = _Local(item, spec, addresses, tuple(dict.fromkeys(spec.profiles)))
+        self.remove(endpoint_id)
+        self._endpoints[endpoint_id] = local
+        self._claims.setdefault(spec.interface_name, set()).add(endpoint_id)
+        self._settle(spec.interface_name)
+
+    def remove(self, endpoint_id: EndpointId) -> None:
+        """Take an endpoint out, if it is there."""
+        local = self._endpoints.get(endpoint_id)
+        if local is None:
+            return
+        interface = local.spec.interface_name
+        self._claims[interface].discard(endpoint_id)
+        self._settle(interface)
+        del self._endpoints[endpoint_id]
+
+    def all_items(self) -> BitMap:
+        """Every endpoint that is programmed."""
+        return self.subjects.copy()
+
+    def flush(
+        self, items: Iterable[int], policies: ActivePolicies, ordering: Ordering
+    ) -> tuple[list[Endpoint], list[EndpointId]]:
+        """What is new or different since the last flush, and what is gone."""
+        dirty, self._dirty = self._dirty, set()
+        dirty.update(self._by_item[item] for item in items if item in self._by_item)
+        lists = _PolicyLists(policies, ordering)
+        changed: list[Endpoint] = []
+        removed: list[EndpointId] = []
+        for endpoint_id in sorted(dirty):
+            local = self._programmed(endpoint_id)
+            if local is None and self._told.pop(endpoint_id, None) is not None:
+                removed.append(endpoint_id)
+            elif local is not None:
+                changed += self._tell(_endpoint(endpoint_id, local, lists))
+        return changed, removed
+
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        held = (self._endpoints, self._claims, self._holders, self._by_item, self._dirty, self._told, self.subjects)
+        return not any(held) and self.routes.is_empty()
+
+    def _programmed(self, endpoint_id: EndpointId) -> _Local | None:
+        local = self._endpoints.get(endpoint_id)
+        held = local is not None and self._holders.get(local.spec.interface_name) == endpoint_id
+        return local if held else None
+
+    def _tell(self, endpoint: Endpoint) -> Iterator[Endpoint]:
+        if self._told.get(endpoint.id) != endpoint:
+            self._told[endpoint.id] = endpoint
+            yield endpoint
+
+    def _settle(self, interface: str) -> None:
+        """Give the interface to the lowest of those that claim it."""
+        claims = self._claims[interface]
+        old, new = self._holders.get(interface), min(claims, default=None)
+        if not claims:
+            del self._claims[interface]
+        if old == new:
+            return
+        if old is not None:
+            self._unseat(old)
+        if new is not None:
+            self._seat(new)
+
+    def _seat(self, endpoint_id: EndpointId) -> None:
+        local = self._endpoints[endpoint_id]
+        self._holders[local.spec.interface_name] = endpoint_id
+        self._by_item[local.item] = endpoint_id
+        self.subjects.add(local.item)
+        self._labels.touch(local.item)
+        self._profiles.acquire(local.profiles)
+        self.routes.claim(endpoint_id, local.spec.interface_name, local.addresses)
+        self._dirty.add(endpoint_id)
+
+    def _unseat(self, endpoint_id: EndpointId) -> None:
+        local = self._endpoints[endpoint_id]
+        del self._holders[local.spec.interface_name]
+        del self._by_item[local.item]
+        self.subjects.discard(local.item)
+        self._labels.touch(local.item)
+        self._profiles.release(local.profiles)
+        self.routes.disclaim(endpoint_id, local.addresses)
+        self._dirty.add(endpoint_id)
+
+
+class _PolicyLists:
+    """Policy lists of one flush; endpoints with the same policies share the work and the result."""
+
+    def __init__(self, policies: ActivePolicies, ordering: Ordering) -> None:
+        self._policies = policies
+        self._ordering = ordering
+        self._made: dict[tuple[frozenset[PolicyId], tuple[str, ...]], tuple[PolicyList, PolicyList]] = {}
+
+    def of(self, local: _Local) -> tuple[PolicyList, PolicyList]:
+        """Ingress and egress."""
+        key = (frozenset(self._policies.matching(local.item)), local.profiles)
+        if key not in self._made:
+            profiles = tuple(profile_id(name) for name in local.profiles)
+            self._made[key] = (
+                self._ordering.policy_list(key[0], profiles, Direction.INGRESS),
+                self._ordering.policy_list(key[0], profiles, Direction.EGRESS),
+            )
+        return self._made[key]
+
+
+def _endpoint(endpoint_id: EndpointId, local: _Local, lists: _PolicyLists) -> Endpoint:
+    ingress, egress = lists.of(local)
+    return Endpoint(
+        id=endpoint_id,
+        interface=local.spec.interface_name,
+        addresses=local.addresses,
+        ingress=ingress,
+        egress=egress,
+        mac=local.spec.mac,
+    )

@@ -1,0 +1,163 @@
+"""The calculation: resources in, in any order; exact differences of this node's desired state out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tortie.api.ipam import BlockAffinity, IPAMBlock
+from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
+from tortie.api.profile import Profile
+from tortie.api.resource import Resource, ResourceKey
+from tortie.api.tier import Tier
+from tortie.api.workloadendpoint import WorkloadEndpoint
+from tortie.calculation.bgp import BGP
+from tortie.calculation.columns import Columns
+from tortie.calculation.endpoints import LocalEndpoints
+from tortie.calculation.ipsets import IPSets
+from tortie.calculation.items import Item, item_of
+from tortie.calculation.labels import LabelIndex
+from tortie.calculation.ordering import Ordering, tier_rank
+from tortie.calculation.policies import ActivePolicies
+from tortie.calculation.problems import Problems
+from tortie.calculation.profiles import ActiveProfiles
+from tortie.calculation.programs import Programs
+from tortie.calculation.selections import Selections
+from tortie.desired.delta import Delta
+from tortie.desired.endpoints import EndpointId
+from tortie.desired.policy import PolicyId
+
+Value = Resource | IPAMBlock | BlockAffinity | None
+
+
+class Work(msgspec.Struct, frozen=True, gc=False):
+    """How much was done since the start.
+
+    Args:
+        touched: items put, removed or visited one by one in the label index.
+        set_evaluations: selectors of IP sets evaluated.
+        policy_evaluations: selectors of policies evaluated.
+    """
+
+    touched: int
+    set_evaluations: int
+    policy_evaluations: int
+
+
+class Calculation:
+    """The desired state of one node, as a function of the current resources only.
+
+    Updates may come in any order, twice, or refer to what is not there yet. A resource that cannot
+    be read counts as absent, and `problems` says why.
+    """
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.problems = Problems()
+        self._in_sync = False
+        self._all_dirty = False
+        self._labels = LabelIndex()
+        self._columns = Columns(self._labels)
+        self._sets = IPSets(self._columns, self._labels)
+        self._programs = Programs(self._sets)
+        self._profiles = ActiveProfiles(self._programs, self.problems)
+        self._endpoints = LocalEndpoints(self._labels, self._profiles)
+        self._ordering = Ordering()
+        subjects = Selections(self._labels, self._endpoints.subjects)
+        self._policies = ActivePolicies(subjects, self._programs, self._ordering, self.problems)
+        self._bgp = BGP(node, self.problems)
+
+    @property
+    def work(self) -> Work:
+        """How much was done since the start."""
+        return Work(self._labels.touched, self._sets.selections.evaluations, self._policies.selections.evaluations)
+
+    def update(self, key: ResourceKey, value: Value) -> None:
+        """The resource is now this; None when it is gone. Cheap: most of the work is left to `flush`."""
+        self.problems.forget(key)
+        match key.kind:
+            case "WorkloadEndpoint" | "NetworkSet" | "GlobalNetworkSet":
+                self._update_item(key, value if isinstance(value, Resource) else None)
+            case "NetworkPolicy" | "GlobalNetworkPolicy":
+                policy = value if isinstance(value, NetworkPolicy | GlobalNetworkPolicy) else None
+                self._policies.put(PolicyId(key.kind, key.namespace, key.name), policy)
+            case "Profile":
+                self._update_profile(key.name, value if isinstance(value, Profile) else None)
+            case "Tier":
+                self._update_tier(key.name, value if isinstance(value, Tier) else None)
+            case _:
+                self._bgp.put(key, value if not isinstance(value, IPAMBlock) else None)
+
+    def set_in_sync(self) -> None:
+        """All resources that existed at the start have been given; from now on `flush` has output."""
+        self._in_sync = True
+
+    def flush(self) -> Delta:
+        """The exact difference between what was last told and what the resources now imply."""
+        if not self._in_sync:
+            return Delta()
+        changes = self._labels.take_changes()
+        touched = self._policies.flush(changes)
+        if self._all_dirty:
+            touched |= self._endpoints.subjects
+            self._all_dirty = False
+        endpoints, removed_endpoints = self._endpoints.flush(touched, self._policies, self._ordering)
+        self._profiles.flush()
+        policies, removed_policies = self._programs.flush()
+        sets = self._sets.flush(changes)
+        self._columns.settle()
+        routes, removed_routes = self._endpoints.routes.flush()
+        return Delta(
+            sets=tuple(sets.sets),
+            set_changes=tuple(sets.changes),
+            policies=tuple(policies),
+            endpoints=tuple(endpoints),
+            routes=tuple(routes),
+            bgp=self._bgp.flush(),
+            removed_routes=tuple(removed_routes),
+            removed_endpoints=tuple(removed_endpoints),
+            removed_policies=tuple(removed_policies),
+            removed_sets=tuple(sets.removed),
+        )
+
+    def is_empty(self) -> bool:
+        """Whether nothing is held any more: after every resource is gone, and a flush."""
+        parts = (self._labels, self._columns, self._sets, self._programs)
+        others = (self._profiles, self._endpoints, self._policies, self._bgp)
+        return (
+            all(part.is_empty() for part in parts)
+            and all(part.is_empty() for part in others)
+            and not self._ordering.tiers
+            and not self.problems.current
+        )
+
+    def _update_item(self, key: ResourceKey, resource: Resource | None) -> None:
+        item = self._read_item(key, resource)
+        number = self._columns.remove(key) if item is None else self._columns.put(key, item)
+        if key.kind != "WorkloadEndpoint":
+            return
+        endpoint_id = EndpointId(key.namespace, key.name)
+        here = isinstance(resource, WorkloadEndpoint) and resource.spec.node == self.node
+        if isinstance(resource, WorkloadEndpoint) and here and item is not None and number is not None:
+            self._endpoints.put(endpoint_id, resource, number)
+        else:
+            self._endpoints.remove(endpoint_id)
+
+    def _read_item(self, key: ResourceKey, resource: Resource | None) -> Item | None:
+        if resource is None:
+            return None
+        try:
+            return item_of(resource)
+        except ValueError as error:
+            self.problems.note(key, error)
+            return None
+
+    def _update_profile(self, name: str, profile: Profile | None) -> None:
+        self._labels.set_parent(name, profile.spec.labels_to_apply if profile else None)
+        self._profiles.put(name, profile)
+
+    def _update_tier(self, name: str, tier: Tier | None) -> None:
+        if tier is None:
+            self._ordering.tiers.pop(name, None)
+        else:
+            self._ordering.tiers[name] = tier_rank(tier)
+        self._all_dirty = True

@@ -1,0 +1,86 @@
+"""What can be a member of an IP set, taken from resources: labels, parents, addresses and named ports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+import msgspec
+
+from tortie.api.networkset import GlobalNetworkSet, NetworkSet
+from tortie.api.resource import Resource
+from tortie.api.workloadendpoint import WorkloadEndpoint
+from tortie.base.addresses import Cidr
+from tortie.calculation.labels import Labels, Parents
+from tortie.calculation.protocols import protocol_number
+from tortie.selector.scoping import NAMESPACE, SERVICE_ACCOUNT
+
+ORCHESTRATOR = "projectcalico.org/orchestrator"
+LONGEST_SERVICE_ACCOUNT = 62
+"""A label value has at most 63 characters; names longer than this get no label, as everywhere in the field."""
+
+
+class NamedPort(msgspec.Struct, frozen=True, order=True, gc=False):
+    """A port that an endpoint names."""
+
+    name: str
+    protocol: int
+    port: int
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """One possible member. Addresses are packed, sorted and distinct; `nets` are shorter than an address."""
+
+    labels: Labels
+    parents: Parents
+    hosts4: bytes = b""
+    hosts6: bytes = b""
+    nets: tuple[Cidr, ...] = ()
+    ports: tuple[NamedPort, ...] = ()
+
+
+def item_of(resource: Resource) -> Item | None:
+    """The item that a resource stands for, or None for a resource of another kind.
+
+    Raises:
+        ValueError: an address or protocol cannot be read, or an endpoint has no interface.
+    """
+    if isinstance(resource, WorkloadEndpoint):
+        return _endpoint(resource)
+    if isinstance(resource, NetworkSet):
+        namespace = resource.metadata.namespace
+        labels = resource.metadata.labels | {NAMESPACE: namespace}
+        return _item(labels, (f"kns.{namespace}",), resource.spec.nets, ())
+    if isinstance(resource, GlobalNetworkSet):
+        return _item(resource.metadata.labels, (), resource.spec.nets, ())
+    return None
+
+
+def _endpoint(endpoint: WorkloadEndpoint) -> Item:
+    spec = endpoint.spec
+    if not spec.interface_name:
+        raise ValueError("endpoint without an interface name")
+    labels = endpoint.metadata.labels | {NAMESPACE: endpoint.metadata.namespace}
+    if spec.orchestrator:
+        labels[ORCHESTRATOR] = spec.orchestrator
+    if 0 < len(spec.service_account_name) <= LONGEST_SERVICE_ACCOUNT:
+        labels[SERVICE_ACCOUNT] = spec.service_account_name
+    ports = tuple(
+        NamedPort(sys.intern(port.name), protocol_number(port.protocol), port.port) for port in spec.ports if port.name
+    )
+    return _item(labels, spec.profiles, spec.ip_networks, ports)
+
+
+def _item(
+    labels: Mapping[str, str], parents: tuple[str, ...], nets: tuple[str, ...], ports: tuple[NamedPort, ...]
+) -> Item:
+    cidrs = sorted({Cidr.parse(net) for net in nets})
+    intern = sys.intern
+    return Item(
+        labels=tuple(sorted((intern(label), intern(value)) for label, value in labels.items())),
+        parents=tuple(intern(parent) for parent in parents),
+        hosts4=b"".join(cidr.packed for cidr in cidrs if cidr.family == 4 and cidr.is_host),
+        hosts6=b"".join(cidr.packed for cidr in cidrs if cidr.family == 6 and cidr.is_host),
+        nets=tuple(cidr for cidr in cidrs if not cidr.is_host),
+        ports=tuple(sorted(set(ports))),
+    )

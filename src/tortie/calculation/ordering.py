@@ -1,0 +1,86 @@
+"""The order of tiers and policies, and what of them governs each direction of an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from tortie.api.policy import GlobalNetworkPolicySpec, NetworkPolicySpec
+from tortie.api.tier import Tier
+from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
+
+DEFAULT_TIER = "default"
+DEFAULT_TIER_ORDER = 1_000_000.0
+
+
+class TierRank(msgspec.Struct, frozen=True, gc=False):
+    """Order and end of a tier."""
+
+    order: float
+    default_action: Action
+
+
+BUILT_IN_TIERS = {
+    "kube-admin": TierRank(1_000.0, Action.PASS),
+    DEFAULT_TIER: TierRank(DEFAULT_TIER_ORDER, Action.DENY),
+    "kube-baseline": TierRank(10_000_000.0, Action.PASS),
+}
+"""Tiers that every cluster has, whether or not they have been written yet."""
+
+
+class PolicyRank(msgspec.Struct, frozen=True, gc=False):
+    """Where a policy stands and which directions it governs."""
+
+    tier: str
+    order: float
+    directions: tuple[Direction, ...]
+
+
+def tier_rank(tier: Tier) -> TierRank:
+    """A tier without an order has that of the default tier; any default action but Pass is Deny."""
+    order = DEFAULT_TIER_ORDER if tier.spec.order is None else tier.spec.order
+    return TierRank(order, Action.PASS if tier.spec.default_action == "Pass" else Action.DENY)
+
+
+def policy_rank(spec: NetworkPolicySpec | GlobalNetworkPolicySpec) -> PolicyRank:
+    """A policy without an order comes last in its tier; one without types governs both directions."""
+    types = {name.lower() for name in spec.types}
+    return PolicyRank(
+        tier=spec.tier or DEFAULT_TIER,
+        order=float("inf") if spec.order is None else spec.order,
+        directions=tuple(direction for direction in Direction if not types or direction.value in types),
+    )
+
+
+class Ordering:
+    """All tiers, and the ranks of the policies that matter."""
+
+    def __init__(self) -> None:
+        self.tiers: dict[str, TierRank] = {}
+        self.policies: dict[PolicyId, PolicyRank] = {}
+
+    def policy_list(self, policies: Iterable[PolicyId], profiles: tuple[PolicyId, ...], way: Direction) -> PolicyList:
+        """What governs one direction of an endpoint that all of `policies` select."""
+        tiers: dict[str, list[PolicyId]] = {}
+        for policy in sorted(policies, key=self._policy_key):
+            rank = self.policies[policy]
+            if way in rank.directions:
+                tiers.setdefault(rank.tier, []).append(policy)
+        ordered = sorted(tiers, key=self._tier_key)
+        return PolicyList(tuple(TierPolicies(name, tuple(tiers[name]), self._end(name)) for name in ordered), profiles)
+
+    def _rank(self, tier: str) -> TierRank | None:
+        return self.tiers.get(tier) or BUILT_IN_TIERS.get(tier)
+
+    def _end(self, tier: str) -> Action:
+        rank = self._rank(tier)
+        return Action.DENY if rank is None else rank.default_action
+
+    def _tier_key(self, tier: str) -> tuple[bool, float, str]:
+        # Unknown tiers come after all others, but their policies apply.
+        rank = self._rank(tier)
+        return (rank is None, 0.0 if rank is None else rank.order, tier)
+
+    def _policy_key(self, policy: PolicyId) -> tuple[float, str]:
+        return (self.policies[policy].order, f"{policy.name}/{policy.namespace}/{policy.kind}")

@@ -1,0 +1,147 @@
+"""Active policies: which policies select which endpoints of this node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+import msgspec
+from pyroaring import BitMap
+
+from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
+from tortie.calculation.compile import CompiledPolicy, compile_policy
+from tortie.calculation.labels import LabelChanges
+from tortie.calculation.ordering import Ordering, PolicyRank, policy_rank
+from tortie.calculation.problems import Problems
+from tortie.calculation.programs import Programs
+from tortie.calculation.selections import Selection, Selections
+from tortie.desired.policy import PolicyId
+from tortie.selector.parser import Selector
+from tortie.selector.scoping import policy_selector
+
+AnyPolicy = NetworkPolicy | GlobalNetworkPolicy
+
+
+class _Entry(msgspec.Struct):
+    """A policy that can select endpoints, and whom it selects now."""
+
+    policy: AnyPolicy
+    selector: Selector
+    rank: PolicyRank
+    selection: Selection | None = None
+
+
+class ActivePolicies:
+    """A policy is active while it selects an endpoint of this node; only then is it compiled.
+
+    Policies for host interfaces before NAT or without tracking select no workload.
+    """
+
+    def __init__(self, selections: Selections, programs: Programs, ordering: Ordering, problems: Problems) -> None:
+        self.selections = selections
+        self._programs = programs
+        self._ordering = ordering
+        self._problems = problems
+        self._entries: dict[PolicyId, _Entry] = {}
+        self._pending: dict[PolicyId, AnyPolicy | None] = {}
+        self._selecting: dict[str, set[PolicyId]] = {}
+        self._matched: dict[int, set[PolicyId]] = {}
+        self._active: set[PolicyId] = set()
+
+    def put(self, policy_id: PolicyId, policy: AnyPolicy | None) -> None:
+        """Add, replace or, with None, remove a policy; takes effect at the next flush."""
+        self._pending[policy_id] = policy
+
+    def matching(self, item: int) -> Set[PolicyId]:
+        """The active policies that select an endpoint."""
+        return self._matched.get(item, set()) & self._active
+
+    def flush(self, changes: LabelChanges) -> BitMap:
+        """Follow all changes; returns the endpoints whose policies, or their order, may be different."""
+        touched = BitMap()
+        reconsidered: set[PolicyId] = set()
+        for change in self.selections.refresh(changes):
+            users = self._selecting[change.selection.selector.canonical]
+            self._match(users, change.now - change.before)
+            self._unmatch(users, change.before - change.now)
+            touched |= change.now ^ change.before
+            reconsidered |= users
+        pending, self._pending = self._pending, {}
+        for policy_id, policy in pending.items():
+            touched |= self._replace(policy_id, policy)
+        for policy_id in reconsidered - pending.keys():
+            self._activate(policy_id, again=False)
+        return touched
+
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        held = (self._entries, self._pending, self._selecting, self._matched, self._active, self._ordering.policies)
+        return not (any(held) or self.selections)
+
+    def _replace(self, policy_id: PolicyId, policy: AnyPolicy | None) -> BitMap:
+        """Put a new version in the place of the old one; returns whom either selects."""
+        touched = self._close(policy_id)
+        entry = None if policy is None else self._read(policy)
+        if entry is not None:
+            entry.selection = self.selections.acquire(entry.selector)
+            self._entries[policy_id] = entry
+            self._selecting.setdefault(entry.selector.canonical, set()).add(policy_id)
+            self._match({policy_id}, entry.selection.items)
+            touched |= entry.selection.items
+        self._activate(policy_id, again=True)
+        return touched
+
+    def _close(self, policy_id: PolicyId) -> BitMap:
+        entry = self._entries.pop(policy_id, None)
+        if entry is None or entry.selection is None:
+            return BitMap()
+        items = entry.selection.items.copy()
+        self._unmatch({policy_id}, items)
+        self.selections.release(entry.selection)
+        users = self._selecting[entry.selector.canonical]
+        users.discard(policy_id)
+        if not users:
+            del self._selecting[entry.selector.canonical]
+        return items
+
+    def _read(self, policy: AnyPolicy) -> _Entry | None:
+        if isinstance(policy, GlobalNetworkPolicy) and (policy.spec.do_not_track or policy.spec.pre_dnat):
+            return None
+        try:
+            return _Entry(policy, policy_selector(policy), policy_rank(policy.spec))
+        except ValueError as error:
+            self._problems.note(policy.key, error)
+            return None
+
+    def _activate(self, policy_id: PolicyId, again: bool) -> None:
+        """Make the policy active if it selects anybody, else inactive; `again` recompiles it."""
+        entry = self._entries.get(policy_id)
+        wanted = entry is not None and entry.selection is not None and bool(entry.selection.items)
+        if wanted == (policy_id in self._active) and not again:
+            return
+        compiled = self._compile(policy_id, entry) if entry is not None and wanted else None
+        if compiled is not None and entry is not None:
+            self._active.add(policy_id)
+            self._ordering.policies[policy_id] = entry.rank
+            self._programs.put(policy_id, compiled)
+        elif policy_id in self._active:
+            self._active.discard(policy_id)
+            del self._ordering.policies[policy_id]
+            self._programs.put(policy_id, None)
+
+    def _compile(self, policy_id: PolicyId, entry: _Entry) -> CompiledPolicy | None:
+        spec = entry.policy.spec
+        try:
+            return compile_policy(policy_id, entry.rank.tier, spec.ingress, spec.egress)
+        except ValueError as error:
+            self._problems.note(entry.policy.key, error)
+            return None
+
+    def _match(self, policies: Iterable[PolicyId], items: BitMap) -> None:
+        for item in items:
+            self._matched.setdefault(item, set()).update(policies)
+
+    def _unmatch(self, policies: Iterable[PolicyId], items: BitMap) -> None:
+        for item in items:
+            self._matched[item].difference_update(policies)
+            if not self._matched[item]:
+                del self._matched[item]
