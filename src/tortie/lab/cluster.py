@@ -1,0 +1,55 @@
+"""What a lab's datastore holds from the start: its hosts as Nodes, an address pool of each family, BGP settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec
+from tortie.api.ippool import IPPool, IPPoolSpec
+from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
+from tortie.api.resource import Metadata, Resource
+from tortie.base.clock import SystemClock
+from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.resources import ResourceStore
+from tortie.lab.topology import Host, Topology
+from tortie.selector.check import selector_problem
+
+POOLS = {"pool4": "10.65.0.0/16", "pool6": "fd00:65::/64"}
+
+
+def initial_resources(topology: Topology) -> list[Resource]:
+    """Nodes, pools and BGP settings of a new lab."""
+    pools: list[Resource] = [
+        IPPool(metadata=Metadata(name=name), spec=IPPoolSpec(cidr=cidr)) for name, cidr in POOLS.items()
+    ]
+    bgp = BGPConfiguration(
+        metadata=Metadata(name="default"), spec=BGPConfigurationSpec(as_number=64512, node_to_node_mesh_enabled=True)
+    )
+    return [bgp, *pools, *(_node(topology, host) for host in topology.hosts)]
+
+
+async def write(topology: Topology, resources: Iterable[Resource]) -> None:
+    """Apply resources to the lab's datastore, making it if there is none."""
+    datastore = await EmbeddedDatastore.open(topology.datastore)
+    try:
+        store = ResourceStore(datastore, SystemClock(), selector_problem)
+        await store.ensure_initialized()
+        for resource in resources:
+            await store.apply(resource)
+    finally:
+        await datastore.close()
+
+
+def _node(topology: Topology, host: Host) -> Node:
+    return Node(
+        metadata=Metadata(name=host.name),
+        spec=NodeSpec(
+            bgp=NodeBGP(ipv4_address=_with_length(topology, host, 4), ipv6_address=_with_length(topology, host, 6))
+        ),
+        status=NodeStatus(),
+    )
+
+
+def _with_length(topology: Topology, host: Host, family: int) -> str:
+    address = host.address(family)
+    return f"{address}/{topology.subnet(address).length}" if address else ""
