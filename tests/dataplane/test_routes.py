@@ -334,8 +334,8 @@ def test_the_changes_of_others_are_told_from_our_own(host: Rig) -> None:
     mine = ours(A, index(host, "cali1"))
     assert not host.target.is_foreign(RouteEvent(mine, True, host.rtnetlink.port))
     assert host.target.is_foreign(RouteEvent(mine, True, host.rtnetlink.port + 1))
-    assert host.target.is_foreign(RouteEvent(mine, True, 0))
-    assert not host.target.is_foreign(RouteEvent(route.device_route(A, 1, 0, 12), True, 0))
+    assert not host.target.is_foreign(RouteEvent(mine, True, 0))
+    assert not host.target.is_foreign(RouteEvent(route.device_route(A, 1, 0, 12), True, 1))
 
 
 @pytest.mark.kernel

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import socket as socketlib
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -143,7 +145,7 @@ async def test_routes_are_reported_with_the_one_who_changed_them(
 
 
 @pytest.mark.kernel
-async def test_lost_events_are_reported_as_the_need_to_read_again(
+async def test_after_lost_events_old_ones_are_dropped_and_new_ones_wait_for_a_complete_list(
     namespace: int, rtnetlink: NetlinkSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder()
@@ -157,10 +159,32 @@ async def test_lost_events_are_reported_as_the_need_to_read_again(
             raise failures.pop()
         return receive(socket, size)
 
+    monitor.start(links.list_links(rtnetlink))
     monkeypatch.setattr(NetlinkSocket, "receive", overrun)
-    monitor.start([])
-    execute(rtnetlink, links.create_bridge("br0"))
-    await recorder.until(lambda events: Resync() in events and monitor.links.get("br0") is not None)
-    monitor.resynchronised(links.list_links(rtnetlink))
-    assert {link.name for link in monitor.links} == {"lo", "br0"}
+    execute(rtnetlink, links.create_bridge("queued"))
+    await recorder.until(lambda events: Resync() in events)
+    execute(rtnetlink, links.delete("queued"))
+    complete = links.list_links(rtnetlink)
+    execute(rtnetlink, links.create_bridge("later"))
+    await asyncio.sleep(0.01)
+    assert {link.name for link in monitor.links} == {"lo"}
+    monitor.resynchronised(complete)
+    await recorder.until(lambda events: monitor.links.get("later") is not None)
+    assert {link.name for link in monitor.links} == {"lo", "later"}
+    monitor.close()
+
+
+@pytest.mark.kernel
+async def test_a_buffer_that_really_overflows_ends_in_a_resync(
+    namespace: int, rtnetlink: NetlinkSocket, veth: int
+) -> None:
+    recorder = Recorder()
+    with inside(namespace):
+        monitor = Monitor(recorder)
+    with socketlib.socket(fileno=os.dup(monitor.fileno())) as raw:
+        raw.setsockopt(socketlib.SOL_SOCKET, socketlib.SO_RCVBUF, 4096)
+    monitor.start(links.list_links(rtnetlink))
+    routes = [route.device_route(Cidr(4, 0x0A410000 + number, 32), veth, 1024, 80) for number in range(500)]
+    execute(rtnetlink, *[route.add(one) for one in routes])
+    await recorder.until(lambda events: Resync() in events)
     monitor.close()

@@ -72,8 +72,12 @@ class RoutesTarget:
         self._port = routes.port
 
     def is_foreign(self, event: RouteEvent) -> bool:
-        """Whether an event is someone else's change to our routes, to be told to `Reconciler.drifted`."""
-        return event.route.protocol == PROTOCOL and event.route.table == route.TABLE_MAIN and event.port != self._port
+        """Whether an event is someone else's change to our routes, to be told to `Reconciler.drifted`.
+
+        What the kernel does by itself (port 0) follows from a link, whose event is heard too.
+        """
+        ours = event.route.protocol == PROTOCOL and event.route.table == route.TABLE_MAIN
+        return ours and event.port not in (0, self._port)
 
     def read(self) -> Actual:
         found: dict[Cidr, set[route.Route]] = {}

@@ -48,7 +48,7 @@ class RouteEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Resync(msgspec.Struct, frozen=True, gc=False):
-    """Events were lost: read links and routes again."""
+    """Events were lost: read links and routes again; the monitor pauses until `Monitor.resynchronised`."""
 
 
 Event = LinkEvent | RouteEvent | Resync
@@ -117,14 +117,19 @@ class Monitor:
 
     def start(self, links: Iterable[Link]) -> None:
         """Begin with a complete list of links, then follow events; to be called in the event loop."""
-        self.resynchronised(links)
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._socket.fileno(), self._read)
+        self.resynchronised(links)
 
     def resynchronised(self, links: Iterable[Link]) -> None:
-        """Take in a complete list of links, such as was read after `Resync`."""
+        """Take in a complete list of links, read after `Resync` was heard, and go on from there."""
+        assert self._loop is not None, "not started"
         for event in self.links.replace(links):
             self._listener(event)
+        self._loop.add_reader(self._socket.fileno(), self._read)
+
+    def fileno(self) -> int:
+        """The socket's file descriptor."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         """Stop and close the socket."""
@@ -142,11 +147,25 @@ class Monitor:
                     return
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._listener(Resync())
-                continue
+                self._pause()
+                return
             for answer in answers:
                 for event in interpret(answer, self.links):
                     self._listener(event)
+
+    def _pause(self) -> None:
+        """Events were lost: what was queued before is worthless, what comes from now on waits for a complete list."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+        while True:
+            try:
+                self._socket.receive()
+            except KernelError as error:
+                if error.errno == errno.EAGAIN:
+                    break
+                if error.errno != errno.ENOBUFS:
+                    raise
+        self._listener(Resync())
 
 
 def interpret(message: Message, links: LinkTable) -> list[Event]:
