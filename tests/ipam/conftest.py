@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,7 +16,6 @@ from tortie.api.ippool import IPPool, IPPoolSpec
 from tortie.api.ipreservation import IPReservation, IPReservationSpec
 from tortie.api.node import Node, NodeSpec, NodeStatus
 from tortie.api.resource import Metadata, Resource
-from tortie.base.addresses import Cidr
 from tortie.datastore.contract import Datastore
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.keys import resource_key
@@ -80,12 +80,31 @@ class Cluster:
         return await read_snapshot(self.datastore, self.clock, self.random)
 
 
-@pytest.fixture
-async def cluster() -> AsyncIterator[Cluster]:
-    """An empty cluster."""
+@contextlib.asynccontextmanager
+async def open_cluster() -> AsyncIterator[Cluster]:
+    """An empty cluster in memory."""
     datastore = EmbeddedDatastore.open_memory()
     yield Cluster(datastore)
     await datastore.close()
+
+
+@pytest.fixture
+def make_cluster() -> Callable[[], contextlib.AbstractAsyncContextManager[Cluster]]:
+    """For tests that need one for every example."""
+    return open_cluster
+
+
+@pytest.fixture
+def cluster_on() -> Callable[[Datastore], Cluster]:
+    """For tests that open the datastore themselves."""
+    return Cluster
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    """An empty cluster."""
+    async with open_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -95,8 +114,3 @@ async def small(cluster: Cluster) -> Cluster:
         await cluster.node(name)
     await cluster.pool("small", "10.0.0.0/28", blockSize=30)
     return cluster
-
-
-def texts(addresses: Iterable[Cidr]) -> list[str]:
-    """Addresses as people write them."""
-    return [address.text for address in addresses]

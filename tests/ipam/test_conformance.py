@@ -203,10 +203,8 @@ class Story:
     async def do_release(self, step: dict[str, Any], expect: dict[str, Any]) -> None:
         number = step.get("sequenceNumber")
         number = self.saved[number.removeprefix("$")] if isinstance(number, str) else number
-        requests = [
-            ReleaseRequest(address, step.get("handle"), number)
-            for address in self.addresses(step.get("ips", step.get("ip")))
-        ]
+        addresses = self.addresses(step.get("ips", step.get("ip")))
+        requests = [ReleaseRequest(address, step.get("handle"), number) for address in addresses]
         result = await self.allocator.release(requests)
         assert [address.text for address in result.unallocated] == expect.get("unallocated", [])
         assert len(result.released) == expect.get("released", len(requests))
