@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket as sockets
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -45,6 +46,14 @@ class Rig:
 
     def relist(self) -> None:
         self.links.replace(links.list_links(self.rtnetlink))
+
+    def relist_until_running(self, *names: str) -> None:
+        """The kernel sets IFF_RUNNING a moment after a link's both ends are up."""
+        while True:
+            self.relist()
+            if all((link := self.links.get(name)) is not None and link.running for name in names):
+                return
+            time.sleep(0.002)
 
     def changes(self, delta: Delta | None = None, *interfaces: str) -> Changes:
         changes = Changes(interfaces=set(interfaces))
@@ -250,7 +259,7 @@ def host(namespace: int) -> Iterator[Rig]:
     for number in (1, 2):
         execute(rig.rtnetlink, links.create_veth(NewLink(f"cali{number}"), NewLink(f"peer{number}")))
         execute(rig.rtnetlink, *[links.change(f"{end}{number}", up=True) for end in ("cali", "peer")])
-    rig.relist()
+    rig.relist_until_running("cali1", "cali2")
     yield rig
     rig.close()
 
@@ -303,7 +312,7 @@ def test_an_interface_that_goes_down_between_plan_and_apply_waits_for_its_event(
     host.relist()
     assert host.full_pass().waiting == {str(A): "interface cali1 is down"}
     execute(host.rtnetlink, links.change("cali1", up=True))
-    host.relist()
+    host.relist_until_running("cali1")
     assert host.full_pass().waiting == {}
     assert in_kernel(host) == {ours(A, index(host, "cali1")), ours(B, index(host, "cali2"))}
 

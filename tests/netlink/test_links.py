@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,8 @@ def test_a_link_runs_when_both_ends_are_up(rtnetlink: NetlinkSocket, other_names
     assert (get(rtnetlink, "cali1").up, get(rtnetlink, "cali1").running) == (True, False)
     with inside(other_namespace), NetlinkSocket(NETLINK_ROUTE) as other:
         execute(other, links.change("eth0", up=True))
-    assert get(rtnetlink, "cali1").running
+    while not get(rtnetlink, "cali1").running:
+        time.sleep(0.002)  # the kernel needs a moment; the test's time limit is the end
     execute(rtnetlink, links.change("cali1", up=False))
     assert not get(rtnetlink, "cali1").up
 
