@@ -18,6 +18,7 @@ import pytest
 from tortie.base.errors import RevisionTooOld, Unavailable
 from tortie.datastore import embedded, tables
 from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.feed import PROGRESS
 from tortie.datastore.lane import NotADatastore
 from tortie.datastore.tables import Write
 
@@ -129,6 +130,23 @@ async def test_a_damaged_file_says_so(path: Path) -> None:
 async def test_a_folder_in_the_files_place_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         await EmbeddedDatastore.open(tmp_path)
+
+
+async def test_a_file_in_the_folders_place_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match=r"store\.db: "):
+        await EmbeddedDatastore.open(tmp_path / "file" / "store.db")
+
+
+async def test_a_watcher_of_a_quiet_prefix_hears_how_far_the_datastore_has_come(store: EmbeddedDatastore) -> None:
+    watch = store.watch("/quiet/", 0)
+    waiting = asyncio.ensure_future(anext(watch))
+    await asyncio.sleep(0.05)
+    await asyncio.gather(*(store.put("/busy", b"") for _ in range(2 * PROGRESS)))
+    async with asyncio.timeout(DEADLINE):
+        batch = await waiting
+    assert (not batch.events, batch.revision >= PROGRESS) == (True, True)
+    await watch.aclose()
 
 
 async def test_a_file_taken_away_is_unavailable_until_it_is_back(store: EmbeddedDatastore, path: Path) -> None:

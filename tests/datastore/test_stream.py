@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tortie.api import codec
 from tortie.api.ipam import BlockAffinity, IPAMBlock
 from tortie.api.networkset import GlobalNetworkSet, NetworkSetSpec
 from tortie.api.resource import Metadata, ResourceKey
-from tortie.base.errors import Unavailable
+from tortie.base.errors import NotFound, Unavailable
 from tortie.datastore import stream as stream_module
 from tortie.datastore.builtin import DEFAULT_ALLOW
 from tortie.datastore.contract import Batch, Datastore, Listing
@@ -234,6 +237,55 @@ async def test_a_relist_after_a_gap_tells_the_differences_and_nothing_else(store
     assert set(follower.state) == {key_of(name) for name in ("kept", "changed", "signal", "new")}
     assert moody.lists == 2
     await follower.close()
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(("put", "delete")), st.sampled_from("abcd")),
+        st.tuples(st.sampled_from(("cut", "fail", "compact", "rest", "break")), st.just("a")),
+    ),
+    max_size=40,
+)
+
+
+async def live_through(steps: list[tuple[str, str]]) -> tuple[set[ResourceKey], set[ResourceKey]]:
+    """What a reader believes after a history of writes and faults, and what is true."""
+    store = EmbeddedDatastore.open_memory()
+    moody = Moody(store)
+    follower = Follower(stream_of(moody))
+    readable: set[ResourceKey] = set()
+    await follower.until_sync()
+    for number, (step, name) in enumerate(steps):
+        match step:
+            case "put":
+                await store.put(path_of(name), bytes_of(name, f"10.0.0.{number}/32"))
+                readable.add(key_of(name))
+            case "break":
+                await store.put(path_of(name), b"not json")
+                readable.discard(key_of(name))
+            case "delete":
+                with contextlib.suppress(NotFound):
+                    await store.delete(path_of(name))
+                readable.discard(key_of(name))
+            case "cut":
+                moody.cut.set()
+            case "fail":
+                moody.failures = 2
+            case "compact":
+                await store.compact((await store.list("")).revision)
+            case _:
+                await asyncio.sleep(0.001)
+    await store.put(path_of("end"), bytes_of("end"))
+    await follower.until_there(key_of("end"))
+    await follower.close()
+    await store.close()
+    return set(follower.state), {*readable, key_of("end")}
+
+
+@given(STEPS)
+def test_whatever_happens_the_reader_ends_up_with_what_is_stored(steps: list[tuple[str, str]]) -> None:
+    believed, true = asyncio.run(live_through(steps))
+    assert believed == true
 
 
 async def test_a_datastore_that_is_away_for_a_while_costs_neither_changes_nor_a_relist(

@@ -74,6 +74,8 @@ class Lane:
             return patiently(lambda: call(self._open(), *args, **kwargs))
         except sqlite3.Error as error:
             raise _translated(error, self._path) from error
+        except OSError as error:
+            raise Unavailable(f"{self._path}: {error.strerror}") from error
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
