@@ -1,0 +1,175 @@
+"""Any history of any resources leads to what a fresh calculation gives for the last contents."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tortie.api.ipam import BlockAffinity
+from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
+from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
+from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy, NetworkPolicySpec
+from tortie.api.profile import Profile, ProfileSpec
+from tortie.api.resource import Metadata, Resource, ResourceKey
+from tortie.api.rules import EntityRule, Rule, ServiceMatch
+from tortie.api.tier import Tier, TierSpec, TierStatus
+from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
+
+Update = tuple[ResourceKey, Resource | BlockAffinity | None]
+
+SELECTORS = st.sampled_from(
+    ["", "all()", "a == 'x'", "a != 'x'", "has(b)", "!has(b)", "b in {'x', 'y'}", "a contains 'x' || b == 'y'", "((("]
+)
+NAMESPACES = st.sampled_from(["n1", "n2"])
+LABELS = st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy"))
+SHORT_NAMES = st.sampled_from(["p", "q"])
+PREFIXES = st.lists(
+    st.sampled_from(["10.0.0.1/32", "10.0.0.0/24", "fd00::1/128", "fd00::/64", "0.0.0.0/0"]), max_size=2
+)
+
+
+def metadata(name: str, namespace: str = "", labels: dict[str, str] | None = None) -> Metadata:
+    return Metadata(name=name, namespace=namespace, labels=labels or {})
+
+
+ENTITIES = st.builds(
+    EntityRule,
+    selector=SELECTORS,
+    namespace_selector=st.sampled_from(["", "", "all()", "global()", "team == 'x'"]),
+    not_selector=SELECTORS.filter(lambda text: text != "((("),
+    nets=PREFIXES.map(tuple),
+    ports=st.lists(st.sampled_from(["http", "dns", 80, "90:99"]), max_size=2).map(tuple),
+    services=st.sampled_from([None, None, None, ServiceMatch(name="s")]),
+)
+RULES = st.lists(
+    st.builds(
+        Rule,
+        action=st.sampled_from(["Allow", "Deny", "Pass", "Log"]),
+        protocol=st.sampled_from([None, "TCP", "UDP", "ICMP"]),
+        source=ENTITIES,
+        destination=ENTITIES,
+    ),
+    max_size=2,
+).map(tuple)
+TYPES = st.sampled_from([(), ("Ingress",), ("Egress",), ("Ingress", "Egress")])
+POLICY_FIELDS = {
+    "selector": SELECTORS,
+    "tier": st.sampled_from(["", "t"]),
+    "order": st.sampled_from([None, 1.0, 2.0]),
+    "types": TYPES,
+    "ingress": RULES,
+    "egress": RULES,
+}
+ADDRESSES = st.lists(
+    st.sampled_from(["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32", "fd00::1/128"]), max_size=2, unique=True
+).map(tuple)
+PORTS = st.lists(
+    st.builds(
+        EndpointPort,
+        name=st.sampled_from(["http", "dns"]),
+        protocol=st.sampled_from(["TCP", "UDP"]),
+        port=st.sampled_from([53, 80]),
+    ),
+    max_size=2,
+).map(tuple)
+PROFILES = st.sampled_from(["kns.n1", "kns.n2", "q", "projectcalico-default-allow"])
+
+RESOURCES = st.one_of(
+    st.builds(
+        WorkloadEndpoint,
+        metadata=st.builds(metadata, st.sampled_from(["e1", "e2", "e3"]), NAMESPACES, LABELS),
+        spec=st.builds(
+            WorkloadEndpointSpec,
+            node=st.sampled_from(["here", "here", "there"]),
+            interface_name=st.sampled_from(["cali1", "cali2", "cali3", ""]),
+            ip_networks=ADDRESSES,
+            profiles=st.lists(PROFILES, max_size=2).map(tuple),
+            ports=PORTS,
+        ),
+    ),
+    st.builds(
+        NetworkPolicy,
+        metadata=st.builds(metadata, SHORT_NAMES, NAMESPACES),
+        spec=st.builds(NetworkPolicySpec, **POLICY_FIELDS),
+    ),
+    st.builds(
+        GlobalNetworkPolicy,
+        metadata=st.builds(metadata, SHORT_NAMES),
+        spec=st.builds(GlobalNetworkPolicySpec, **POLICY_FIELDS, do_not_track=st.sampled_from([False, False, True])),
+    ),
+    st.builds(
+        Profile,
+        metadata=st.builds(metadata, PROFILES),
+        spec=st.builds(
+            ProfileSpec,
+            ingress=RULES,
+            labels_to_apply=st.dictionaries(st.sampled_from(["a", "pcns.team"]), st.sampled_from("xy")),
+        ),
+    ),
+    st.builds(
+        NetworkSet,
+        metadata=st.builds(metadata, SHORT_NAMES, NAMESPACES, LABELS),
+        spec=st.builds(NetworkSetSpec, nets=PREFIXES.map(tuple)),
+    ),
+    st.builds(
+        GlobalNetworkSet,
+        metadata=st.builds(metadata, SHORT_NAMES, st.just(""), LABELS),
+        spec=st.builds(NetworkSetSpec, nets=PREFIXES.map(tuple)),
+    ),
+    st.builds(
+        Tier,
+        metadata=st.builds(metadata, st.just("t")),
+        spec=st.builds(
+            TierSpec, order=st.sampled_from([None, 1.0, 2e7]), default_action=st.sampled_from([None, "Pass"])
+        ),
+        status=st.just(TierStatus()),
+    ),
+    st.builds(
+        Node,
+        metadata=st.builds(metadata, st.sampled_from(["here", "there"])),
+        spec=st.builds(
+            NodeSpec,
+            bgp=st.builds(NodeBGP, ipv4_address=st.sampled_from(["10.9.0.1/24", "10.9.0.2/24", "", "nonsense"])),
+        ),
+        status=st.just(NodeStatus()),
+    ),
+)
+AFFINITIES = st.tuples(
+    st.builds(ResourceKey, st.just("BlockAffinity"), st.sampled_from(["here", "there"]), st.just("10.1.0.0/26")),
+    st.one_of(st.none(), st.builds(BlockAffinity, state=st.sampled_from(["confirmed", "pending"]))),
+)
+UPDATES = st.one_of(
+    RESOURCES.map(lambda resource: (resource.key, resource)),
+    RESOURCES.map(lambda resource: (resource.key, resource)),
+    RESOURCES.map(lambda resource: (resource.key, None)),
+    AFFINITIES,
+)
+HISTORIES = st.lists(st.lists(UPDATES, max_size=6), max_size=6)
+
+
+@given(HISTORIES, st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None)
+def test_any_history_ends_like_a_fresh_start(
+    new_world,
+    history: list[list[Update]],
+    order: random.Random,  # type: ignore[no-untyped-def]
+) -> None:
+    world, contents = new_world(), {}
+    for group in history:
+        for key, value in group:
+            world.calculation.update(key, value)
+            contents[key] = value
+        world.flush()
+
+    fresh = new_world()
+    for key, value in order.sample(sorted(contents.items(), key=lambda item: item[0]), len(contents)):
+        fresh.calculation.update(key, value)
+    fresh.flush()
+    assert world.state == fresh.state
+
+    for key in contents:
+        world.calculation.update(key, None)
+    world.flush()
+    assert world.calculation.is_empty()
