@@ -82,7 +82,7 @@ def _ordinals(cidr: Cidr, block: IPAMBlock) -> Iterator[Finding]:
     attributes = len(block.attributes or ())
     for ordinal in range(max(block_size(cidr), len(block.allocations), *(queued + 1 for queued in free))):
         index = block.allocations[ordinal] if ordinal < len(block.allocations) else None
-        if free[ordinal] + (index is not None) != 1:
+        if free[ordinal] + (index is not None) != (ordinal < block_size(cidr)):
             state = "free" if index is None else "held"
             yield Finding("broken-ordinals", str(cidr), f"ordinal {ordinal}: {state}, and {free[ordinal]} times queued")
         if index is not None and not 0 <= index < attributes:

@@ -7,10 +7,12 @@ from itertools import islice
 from random import Random
 
 import msgspec
+import structlog
 
 from tortie.api.ipam import BlockAttribute, IPAMBlock, IPAMConfig
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
+from tortie.base.errors import InvalidResource
 from tortie.datastore.keys import BLOCK_PREFIX
 from tortie.ipam.assign import Assigner, any_of
 from tortie.ipam.block import collect, is_empty
@@ -22,6 +24,8 @@ from tortie.ipam.ranges import Ranges
 from tortie.ipam.requests import DEFAULT_BLOCK_LIMIT
 from tortie.ipam.store import ATTEMPTS, Store
 from tortie.ipam.timestamps import seconds_of
+
+_log = structlog.get_logger(__name__)
 
 RECLAIM_SECONDS = 60
 """An empty block of another node may be taken when it was claimed at least this long ago."""
@@ -123,8 +127,12 @@ class AutoAssigner:
 
     async def _from_owned_blocks(self, job: Job) -> None:
         for block in self._usable(job):
-            if job.missing:
+            if not job.missing:
+                return
+            try:
                 await self._take_owned(job, block)
+            except InvalidResource as error:
+                _log.warning("block unreadable", block=str(block), owner=job.owner, problem=str(error))
 
     async def _take_owned(self, job: Job, block: Cidr) -> None:
         """Take addresses from a block of the owner; a claim that was left half way is completed first."""
@@ -153,17 +161,18 @@ class AutoAssigner:
 
     async def _claim_one(self, job: Job) -> Cidr | None:
         """Claim a free block, or else one that its owner does not need."""
-        blocks = await self._blocks(job.family)
+        names = await self._store.names(f"{BLOCK_PREFIX}ipv{job.family}/")
+        taken = [*(Cidr.parse(name.name) for name in names), *job.owned]
         for pool in job.pools:
-            candidates = free_blocks(pool, job.owner, [*blocks, *job.owned], job.reserved)
+            candidates = free_blocks(pool, job.owner, taken, job.reserved)
             for block in islice(candidates, ATTEMPTS):
                 if await self._claims.claim(job.owner, block):
                     return block
-        return await self._reclaim_one(job, blocks)
+        return await self._reclaim_one(job)
 
-    async def _reclaim_one(self, job: Job, blocks: Mapping[Cidr, IPAMBlock]) -> Cidr | None:
+    async def _reclaim_one(self, job: Job) -> Cidr | None:
         now, cooldown = self._clock.now(), job.config.ip_cooldown_seconds
-        for cidr, block in blocks.items():
+        for cidr, block in (await self._blocks(job.family)).items():
             pool = pool_of(job.pools, cidr)
             fits = pool and pool.block_length == cidr.length and not is_reserved(cidr, job.reserved)
             if not fits or block.affinity == job.owner or not reclaimable(block, now, cooldown):

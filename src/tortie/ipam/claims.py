@@ -59,8 +59,7 @@ class Claims:
     async def owned(self, owner: str, family: int) -> list[Cidr]:
         """The blocks that an owner claims, in whatever state, by address."""
         prefix = f"{affinity_prefix(owner_name(owner))}ipv{family}/block/"
-        names = [parse_key(key) for key in await self._store.list_values(prefix, BlockAffinity)]
-        return sorted(Cidr.parse(name.name) for name in names if name)
+        return sorted(Cidr.parse(name.name) for name in await self._store.names(prefix))
 
     async def everyone(self) -> dict[tuple[str, Cidr], BlockAffinity]:
         """All claims, by owner (as blocks spell it) and block."""

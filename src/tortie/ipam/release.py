@@ -9,7 +9,7 @@ from tortie.api.ipam import IPAMBlock, IPAMHandle
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
 from tortie.base.errors import Conflict
-from tortie.datastore.keys import BLOCK_PREFIX, block_key, handle_key, parse_key
+from tortie.datastore.keys import BLOCK_PREFIX, block_key, handle_key
 from tortie.ipam.block import (
     address_at,
     collect,
@@ -109,10 +109,8 @@ class Releaser:
 
     async def _search(self, address: Cidr) -> Cidr:
         """The block that holds an address, or the address itself when none does."""
-        names = [
-            parse_key(key) for key in await self._store.list_values(f"{BLOCK_PREFIX}ipv{address.family}/", IPAMBlock)
-        ]
-        blocks = (Cidr.parse(name.name) for name in names if name)
+        names = await self._store.names(f"{BLOCK_PREFIX}ipv{address.family}/")
+        blocks = (Cidr.parse(name.name) for name in names)
         return next((block for block in blocks if block.contains(address)), address)
 
     async def _release_in(self, block: Cidr, requests: Sequence[ReleaseRequest], cooldown: int) -> Released:

@@ -15,7 +15,7 @@ from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import Conflict, InvalidResource, NotFound
 from tortie.datastore.contract import Datastore, KeyValue
-from tortie.datastore.keys import resource_key, resource_prefix
+from tortie.datastore.keys import parse_key, resource_key, resource_prefix
 from tortie.ipam.errors import Contention
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -56,6 +56,11 @@ class Store:
         listing = await self._datastore.list(prefix)
         values = ((item.key, _readable(item, type)) for item in listing.items)
         return {key: stored for key, stored in values if stored is not None}
+
+    async def names(self, prefix: str) -> list[ResourceKey]:
+        """What the keys under a prefix name, in the order of keys, whatever their values."""
+        names = (parse_key(item.key) for item in (await self._datastore.list(prefix)).items)
+        return [name for name in names if name is not None]
 
     async def resources(self, kind: str) -> list[Resource]:
         """All resources of a kind, in the order of names; what cannot be read is left out."""

@@ -1,0 +1,68 @@
+"""The audit finds each kind of damage, and nothing in what is sound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tortie.api.ipam import BlockAffinity, BlockAttribute, IPAMHandle
+from tortie.base.addresses import Cidr
+from tortie.ipam.audit import CHECKS, Snapshot, audit
+from tortie.ipam.block import assign, new_block
+
+CIDR = Cidr.parse("10.0.0.0/30")
+INSIDE = Cidr.parse("10.0.0.2/31")
+BLOCK = assign(new_block(CIDR, "host:a", 0), (1,), BlockAttribute(handle_id="h"))
+SOUND = Snapshot(
+    blocks={CIDR: BLOCK},
+    claims={("host:a", CIDR): BlockAffinity(state="confirmed")},
+    handles={"h": IPAMHandle(block={str(CIDR): 1})},
+)
+
+
+def block(**changes: Any) -> dict[str, Any]:
+    return {"blocks": {CIDR: msgspec.structs.replace(BLOCK, **changes)}}
+
+
+DAMAGE: dict[str, dict[str, Any]] = {
+    "overlapping-blocks": {
+        "blocks": {CIDR: BLOCK, INSIDE: new_block(INSIDE, "host:a", 0)},
+        "claims": {**SOUND.claims, ("host:a", INSIDE): BlockAffinity(state="confirmed")},
+    },
+    "misplaced-block": block(cidr="10.9.0.0/30"),
+    "broken-ordinals": block(unallocated=(0, 1, 2, 3)),
+    "broken-attributes": {**block(attributes=()), "handles": {}},
+    "handle-counts-too-few": {"handles": {}},
+    "handle-counts-too-many": {"handles": {**SOUND.handles, "old": IPAMHandle(block={str(CIDR): 1})}},
+    "block-without-claim": {"claims": {}},
+    "claim-without-block": {"claims": {**SOUND.claims, ("host:b", CIDR): BlockAffinity(state="pending")}},
+    "unfinished-claim": {"claims": {("host:a", CIDR): BlockAffinity(state="pendingDeletion")}},
+}
+
+
+def test_sound_books_have_no_findings() -> None:
+    assert audit(SOUND, live={"h"}) == ()
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_each_kind_of_damage_is_found_and_nothing_else(kind: str) -> None:
+    findings = audit(msgspec.structs.replace(SOUND, **DAMAGE[kind]))
+    assert {finding.kind for finding in findings} == {kind}
+
+
+@pytest.mark.parametrize("queue", [(0, 2), (0, 2, 3, 3), (0, 2, 3, 4)], ids=["lost", "free twice", "outside"])
+def test_every_way_to_break_the_queue_is_found(queue: tuple[int, ...]) -> None:
+    (finding,) = audit(msgspec.structs.replace(SOUND, **block(unallocated=queue)))
+    assert finding.kind == "broken-ordinals"
+    assert finding.harmful
+
+
+def test_an_address_of_a_handle_that_nobody_uses_is_a_leak() -> None:
+    (finding,) = audit(SOUND, live=set())
+    assert (finding.kind, finding.object, finding.harmful) == ("leaked-address", "10.0.0.1", False)
+
+
+def test_every_kind_of_finding_is_tested() -> None:
+    assert CHECKS.keys() == DAMAGE.keys() | {"leaked-address"}
