@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from tortie.api.bgp import BGPConfiguration, BGPPeer
 from tortie.api.ippool import IPPool
 from tortie.api.ipreservation import IPReservation
@@ -12,6 +14,7 @@ from tortie.api.profile import Profile
 from tortie.api.resource import Resource
 from tortie.api.tier import Tier
 from tortie.api.workloadendpoint import WorkloadEndpoint
+from tortie.base.errors import InvalidResource, Problem
 
 KINDS: dict[str, type[Resource]] = {
     kind.kind: kind
@@ -31,3 +34,22 @@ KINDS: dict[str, type[Resource]] = {
     )
 }
 """Kind name to resource type, for every kind that a datastore holds."""
+
+
+def find_kind(name: str) -> type[Resource]:
+    """The kind that a person calls by its name, plural or short name, in any case.
+
+    Raises:
+        InvalidResource: no kind is called that; the remedy lists near names.
+    """
+    spellings = {spelling.lower(): kind for kind in KINDS.values() for spelling in _spellings(kind)}
+    found = spellings.get(name.lower())
+    if found is None:
+        near = get_close_matches(name.lower(), spellings, n=3, cutoff=0.6)
+        kinds = sorted({spellings[spelling].kind for spelling in near}) or sorted(KINDS)
+        raise InvalidResource(Problem(name, "kind", "is not a kind of resource", f"try {', '.join(kinds)}"))
+    return found
+
+
+def _spellings(kind: type[Resource]) -> tuple[str, ...]:
+    return (kind.kind, kind.plural, *kind.aliases)

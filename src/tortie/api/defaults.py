@@ -1,0 +1,134 @@
+"""Fields that a writer left out, filled in as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from tortie.api import canonical
+from tortie.api.bgp import BGPConfiguration, BGPPeer
+from tortie.api.builtin import DEFAULT_TIER
+from tortie.api.ippool import IPPool
+from tortie.api.node import Node
+from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
+from tortie.api.profile import Profile
+from tortie.api.resource import Resource
+from tortie.api.tier import Tier
+from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint
+
+TIER_LABEL = "projectcalico.org/tier"
+"""Label of every policy that repeats its tier."""
+
+BLOCK_SIZES = {4: 26, 6: 122}
+"""Prefix length of the blocks of a pool, by family."""
+
+POLICY_TYPES = {
+    (False, False): ("Ingress",),
+    (True, False): ("Ingress",),
+    (False, True): ("Egress",),
+    (True, True): ("Ingress", "Egress"),
+}
+"""Directions of a policy that names none, by whether it has (ingress, egress) rules."""
+
+SPEC_DEFAULTS: dict[type[Resource], dict[str, Any]] = {
+    Tier: {"order": 1_000_000.0, "default_action": "Deny"},
+    NetworkPolicy: {"tier": DEFAULT_TIER},
+    GlobalNetworkPolicy: {"tier": DEFAULT_TIER},
+    IPPool: {
+        "ipip_mode": "Never",
+        "vxlan_mode": "Never",
+        "node_selector": "all()",
+        "allowed_uses": ("Workload", "Tunnel"),
+        "assignment_mode": "Automatic",
+    },
+    BGPConfiguration: {"log_severity_screen": "Info", "service_load_balancer_aggregation": "Enabled"},
+}
+"""Values of spec fields that are empty."""
+
+R = TypeVar("R", bound=Resource)
+
+
+def with_defaults(resource: R) -> R:
+    """The resource with defaults filled in and values in canonical spelling; applying it twice changes nothing."""
+    spec: Any = getattr(resource, "spec")  # noqa: B009 - the base has none
+    empty = {
+        name: value
+        for name, value in SPEC_DEFAULTS.get(type(resource), {}).items()
+        if getattr(spec, name) in (None, "", ())
+    }
+    filled = replace(resource, spec=replace(spec, **empty))
+    step = _STEPS.get(type(resource))
+    return filled if step is None else step(filled)
+
+
+def _policy(resource: Any) -> Any:
+    spec = resource.spec
+    ingress, egress = canonical.rules(spec.ingress), canonical.rules(spec.egress)
+    types = spec.types or POLICY_TYPES[bool(ingress), bool(egress)]
+    labels = {**resource.metadata.labels, TIER_LABEL: spec.tier}
+    return replace(
+        resource,
+        metadata=replace(resource.metadata, labels=labels),
+        spec=replace(spec, ingress=ingress, egress=egress, types=types),
+    )
+
+
+def _profile(resource: Profile) -> Profile:
+    spec = resource.spec
+    rules = {"ingress": canonical.rules(spec.ingress), "egress": canonical.rules(spec.egress)}
+    return replace(resource, spec=replace(spec, **rules))
+
+
+def _pool(resource: IPPool) -> IPPool:
+    cidr = canonical.prefix(resource.spec.cidr)
+    size = resource.spec.block_size or BLOCK_SIZES[6 if ":" in cidr else 4]
+    return replace(resource, spec=replace(resource.spec, cidr=cidr, block_size=size))
+
+
+def _node(resource: Node) -> Node:
+    if resource.spec.bgp is None:
+        return resource
+    return replace(resource, spec=replace(resource.spec, bgp=_with_as_numbers(resource.spec.bgp, "as_number")))
+
+
+def _bgp_configuration(resource: BGPConfiguration) -> BGPConfiguration:
+    return replace(resource, spec=_with_as_numbers(resource.spec, "as_number"))
+
+
+def _bgp_peer(resource: BGPPeer) -> BGPPeer:
+    return replace(resource, spec=_with_as_numbers(resource.spec, "as_number", "local_as_number"))
+
+
+def _with_as_numbers(part: Any, *names: str) -> Any:
+    given = {name: getattr(part, name) for name in names}
+    return replace(part, **{name: canonical.as_number(value) for name, value in given.items() if value is not None})
+
+
+def _workload_endpoint(resource: WorkloadEndpoint) -> WorkloadEndpoint:
+    metadata, spec = resource.metadata, resource.spec
+    labels = {
+        **metadata.labels,
+        "projectcalico.org/namespace": metadata.namespace,
+        "projectcalico.org/orchestrator": spec.orchestrator,
+    }
+    ports = tuple(_endpoint_port(port) for port in spec.ports)
+    return replace(resource, metadata=replace(metadata, labels=labels), spec=replace(spec, ports=ports))
+
+
+def _endpoint_port(port: EndpointPort) -> EndpointPort:
+    return replace(port, protocol=canonical.protocol(port.protocol))
+
+
+_STEPS: dict[type[msgspec.Struct], Callable[[Any], Any]] = {
+    BGPConfiguration: _bgp_configuration,
+    BGPPeer: _bgp_peer,
+    GlobalNetworkPolicy: _policy,
+    IPPool: _pool,
+    NetworkPolicy: _policy,
+    Node: _node,
+    Profile: _profile,
+    WorkloadEndpoint: _workload_endpoint,
+}
