@@ -12,12 +12,14 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from random import Random
 from typing import TypeVar
 
 import structlog
 
 from tortie import __version__
 from tortie.agent.attachments import Attachments
+from tortie.agent.client import SOCKET
 from tortie.agent.dataplane import Dataplane, open_dataplane
 from tortie.agent.feed import Feed
 from tortie.agent.http import application, listen_tcp, listen_unix, serve
@@ -98,7 +100,7 @@ class Agent:
             node=self._settings.node,
             prefix=self._settings.interface_prefix,
             store=store,
-            allocator=Allocator(datastore, self._clock),
+            allocator=Allocator(datastore, self._clock, Random()),
             executor=wiring,
             programmed=feed.programmed,
             clock=self._clock,
@@ -125,7 +127,7 @@ class Agent:
         self._log.info("agent_ready", seconds=round(self._clock.now() - self._started, 3))
 
     async def _serve_status(self) -> None:
-        listeners = [listen_unix(self._settings.run_directory / "status.sock")]
+        listeners = [listen_unix(self._settings.run_directory / SOCKET)]
         if self._settings.health_port:
             try:
                 listeners += listen_tcp(self._settings.health_host, self._settings.health_port)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import http.client
-import socket
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from tortie.agent.client import ask
 from tortie.agent.status import AgentReport
-from tortie.base.errors import Unavailable
 from tortie.cli.connection import or_exit
 from tortie.cli.output import Format, aligned, say, structured
 
@@ -32,25 +30,13 @@ def status(
     output: Annotated[Format | None, typer.Option("-o", "--output", help="How to show it.")] = None,
 ) -> None:
     """Show the agent, its BGP sessions, and what of its state is programmed; status 1 when it is not ready."""
-    report = or_exit(lambda: ask(run_directory / "status.sock"))
+    report = or_exit(lambda: ask(run_directory))
     if output in (Format.YAML, Format.JSON):
         say(structured(msgspec.to_builtins(report), output))
     else:
         say(describe(report))
     if not report.ready:
         raise typer.Exit(1)
-
-
-def ask(path: Path) -> AgentReport:
-    """The report of the agent that listens on a unix socket. Raises Unavailable."""
-    connection = _UnixConnection(path)
-    try:
-        connection.request("GET", "/status")
-        return msgspec.json.decode(connection.getresponse().read(), type=AgentReport)
-    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
-        raise Unavailable(f"no agent answers on {path}: {error}; is tortie-agent running?") from error
-    finally:
-        connection.close()
 
 
 def describe(report: AgentReport) -> str:
@@ -90,16 +76,3 @@ def _sessions(report: AgentReport) -> str:
         for one in report.bgp
     ]
     return aligned(["PEER", "AS", "STATE", "SINCE", "ROUTES IN/OUT", "INFO"], rows)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=5)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))

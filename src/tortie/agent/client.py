@@ -1,0 +1,58 @@
+"""Asking an agent over its unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from pathlib import Path
+
+import msgspec
+
+from tortie.agent.status import AgentReport
+from tortie.base.errors import Unavailable
+
+SOCKET = "status.sock"
+"""Name of the socket in an agent's run directory."""
+
+
+def is_ready(run_directory: Path) -> bool:
+    """Whether an agent answers there and says that it is ready."""
+    try:
+        return _get(run_directory / SOCKET, "/readiness")[0] == http.client.OK
+    except Unavailable:
+        return False
+
+
+def ask(run_directory: Path) -> AgentReport:
+    """The report of the agent of a run directory. Raises Unavailable."""
+    path = run_directory / SOCKET
+    _, body = _get(path, "/status")
+    try:
+        return msgspec.json.decode(body, type=AgentReport)
+    except msgspec.DecodeError as error:
+        raise Unavailable(f"what answers on {path} is no agent of this version: {error}") from error
+
+
+def _get(path: Path, url: str) -> tuple[int, bytes]:
+    connection = _UnixConnection(path)
+    try:
+        connection.request("GET", url)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"no agent answers on {path}: {error}; is tortie-agent running?") from error
+    finally:
+        connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
