@@ -20,13 +20,20 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     Args:
         kind: message type, such as RTM_NEWROUTE.
         flags: beyond NLM_F_REQUEST.
-        name: the request in words, for errors.
+        verb: what it does, in words.
+        subject: to what; made text only when the kernel refuses.
     """
 
     kind: int
     flags: int
     payload: bytes
-    name: str
+    verb: str
+    subject: object = ""
+
+    @property
+    def name(self) -> str:
+        """The request in words, for errors."""
+        return f"{self.verb} {self.subject}".rstrip()
 
 
 def send_batch(socket: NetlinkSocket, requests: Sequence[Request]) -> list[KernelError | None]:

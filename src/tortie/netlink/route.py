@@ -94,6 +94,12 @@ class Route(msgspec.Struct, frozen=True, order=True, gc=False):
     onlink: bool = False
     source: Cidr | None = None
 
+    def __str__(self) -> str:
+        via = f" via {self.gateway.text}" if self.gateway else ""
+        device = f" dev {self.index}" if self.index else ""
+        kind = "" if self.type == RouteType.UNICAST else f"{self.type.name.lower()} "
+        return f"{kind}{self.destination}{via}{device}"
+
 
 def device_route(destination: Cidr, index: int, metric: int = 0, protocol: int = 4) -> Route:
     """A route straight out of a device, in normal form: scope link for IPv4; IPv6 has no scopes and no metric 0."""
@@ -104,17 +110,17 @@ def device_route(destination: Cidr, index: int, metric: int = 0, protocol: int =
 
 def add(route: Route) -> Request:
     """EEXIST when there is one to this destination with this metric."""
-    return Request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, _pack(route), f"add route {_words(route)}")
+    return Request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, _pack(route), "add route", route)
 
 
 def replace(route: Route) -> Request:
     """Add a route, or replace the one to this destination with this metric, whoever made it."""
-    return Request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _pack(route), f"replace route {_words(route)}")
+    return Request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _pack(route), "replace route", route)
 
 
 def delete(route: Route) -> Request:
     """Delete exactly this route. ESRCH when there is none such."""
-    return Request(RTM_DELROUTE, 0, _pack(route), f"delete route {_words(route)}")
+    return Request(RTM_DELROUTE, 0, _pack(route), "delete route", route)
 
 
 def list_routes(socket: NetlinkSocket, family: int, *, protocol: int = 0, table: int = TABLE_MAIN) -> list[Route]:
@@ -139,21 +145,22 @@ def decode_route(message: Message) -> Route | None:
         return None
     found = attributes(message.payload, _RTMSG.size)
     return Route(
-        destination=_destination(version, length, found.get(_RTA_DST)),
-        index=as_u32(found[_RTA_OIF]) if _RTA_OIF in found and kind < RouteType.BLACKHOLE else 0,
-        gateway=_gateway(found),
-        metric=as_u32(found[_RTA_PRIORITY]) if _RTA_PRIORITY in found else 0,
-        protocol=protocol,
-        table=as_u32(found[_RTA_TABLE]) if _RTA_TABLE in found else table,
-        type=_TYPES[kind],
-        scope=scope,
-        onlink=bool(flags & _RTNH_F_ONLINK),
-        source=as_address(found[_RTA_PREFSRC]) if _RTA_PREFSRC in found else None,
+        _destination(version, length, found.get(_RTA_DST)),
+        as_u32(found[_RTA_OIF]) if _RTA_OIF in found and kind < _BLACKHOLE else 0,
+        _gateway(found),
+        as_u32(found[_RTA_PRIORITY]) if _RTA_PRIORITY in found else 0,
+        protocol,
+        as_u32(found[_RTA_TABLE]) if _RTA_TABLE in found else table,
+        _TYPES[kind],
+        scope,
+        bool(flags & _RTNH_F_ONLINK),
+        as_address(found[_RTA_PREFSRC]) if _RTA_PREFSRC in found else None,
     )
 
 
 _VERSIONS = {number: version for version, number in FAMILIES.items()}
 _TYPES = {int(kind): kind for kind in RouteType}
+_BLACKHOLE = int(RouteType.BLACKHOLE)
 
 
 def _destination(version: int, length: int, packed: bytes | None) -> Cidr:
@@ -177,26 +184,25 @@ def _packed_gateway(gateway: Cidr, family: int) -> bytes:
 
 def _pack(route: Route) -> bytes:
     destination = route.destination
-    header = _RTMSG.pack(
-        FAMILIES[destination.family],
-        destination.length,
-        0,
-        0,
-        route.table if route.table < 256 else 0,
-        route.protocol,
-        route.scope,
-        route.type,
-        _RTNH_F_ONLINK if route.onlink else 0,
+    table = route.table
+    return b"".join(
+        (
+            _RTMSG.pack(
+                FAMILIES[destination.family],
+                destination.length,
+                0,
+                0,
+                table if table < 256 else 0,
+                route.protocol,
+                route.scope,
+                route.type,
+                _RTNH_F_ONLINK if route.onlink else 0,
+            ),
+            attribute(_RTA_DST, destination.packed),
+            u32(_RTA_TABLE, table),
+            u32(_RTA_PRIORITY, route.metric) if route.metric else b"",
+            u32(_RTA_OIF, route.index) if route.index else b"",
+            _packed_gateway(route.gateway, destination.family) if route.gateway else b"",
+            attribute(_RTA_PREFSRC, route.source.packed) if route.source else b"",
+        )
     )
-    packed = header + attribute(_RTA_DST, destination.packed) + u32(_RTA_TABLE, route.table)
-    packed += u32(_RTA_PRIORITY, route.metric) if route.metric else b""
-    packed += u32(_RTA_OIF, route.index) if route.index else b""
-    packed += _packed_gateway(route.gateway, destination.family) if route.gateway else b""
-    return packed + (attribute(_RTA_PREFSRC, route.source.packed) if route.source else b"")
-
-
-def _words(route: Route) -> str:
-    via = f" via {route.gateway.text}" if route.gateway else ""
-    device = f" dev {route.index}" if route.index else ""
-    kind = "" if route.type == RouteType.UNICAST else f"{route.type.name.lower()} "
-    return f"{kind}{route.destination}{via}{device}"
