@@ -37,6 +37,9 @@ SET_ANONYMOUS, SET_CONSTANT, SET_INTERVAL, SET_MAP, SET_CONCAT = 0x1, 0x2, 0x4, 
 VERDICTS = 0xFFFFFF00
 """Data type of a verdict map."""
 
+INTERFACE_NAME = 41
+"""Key type of interface names: 16 bytes, which nft(8) shows reversed unless it is told that they are in host order."""
+
 ELEMENTS_PER_MESSAGE = 60_000
 """Bytes of elements in one message; the attribute's own length has 16 bits."""
 
@@ -50,6 +53,7 @@ _INTERVAL_END = 1
 _VALUE = 1
 _COMMENT = 0
 _NO_FLAGS = 0
+_HOST_ORDER = struct.pack("=BBI", 0, 4, 1)
 
 
 class Table(msgspec.Struct, frozen=True, gc=False):
@@ -83,7 +87,7 @@ class SetDeclaration(msgspec.Struct, frozen=True, gc=False):
     Args:
         key_type: for nft(8) only: its number of the type, six bits for each part of a concatenation.
         key_length: bytes, each part of a concatenation padded to 4.
-        fields: lengths of the parts, for concatenations.
+        fields: lengths of the parts, for intervals of concatenations only.
         verdicts: the set is a map from keys to verdicts.
     """
 
@@ -96,9 +100,7 @@ class SetDeclaration(msgspec.Struct, frozen=True, gc=False):
     @property
     def flags(self) -> int:
         """NFT_SET_* flags."""
-        return (
-            SET_INTERVAL * self.interval | SET_MAP * self.verdicts | SET_CONCAT * (self.interval and bool(self.fields))
-        )
+        return SET_INTERVAL * self.interval | SET_MAP * self.verdicts | SET_CONCAT * bool(self.fields)
 
 
 def new_table(table: Table) -> Request:
@@ -182,13 +184,23 @@ def verdict_element(key: bytes, code: Verdict, chain: str) -> bytes:
 
 def plain_elements(keys: bytes, length: int) -> list[bytes]:
     """Many elements at once: `keys` are joined keys of `length` bytes; the result is cut for messages."""
-    return _packed(keys, element(bytes(length)), length)
+    return _packed(keys, length, element(bytes(length)))
 
 
-def interval_ends(keys: bytes, length: int) -> list[bytes]:
-    """As `plain_elements`, for the first keys behind intervals."""
-    flags = be32(_ELEMENT_FLAGS, _INTERVAL_END)
-    return _packed(keys, nested(_ELEMENT, flags, nested(_ELEMENT_KEY, attribute(_VALUE, bytes(length)))), length)
+def interval_elements(intervals: bytes, length: int) -> list[bytes]:
+    """Disjoint intervals at once, each two joined keys: the first, and the first behind it.
+
+    An interval that reaches to the last possible key has 0 behind it, and no second element.
+    """
+    rows = np.frombuffer(intervals, dtype=np.uint8).reshape(-1, 2 * length)
+    endless = ~rows[:, length:].any(axis=1)
+    template = _interval_element(bytes(length), 0) + _interval_element(bytes(length), _INTERVAL_END)
+    packed = _packed(rows[~endless].tobytes(), length, template, 2)
+    return packed + [_interval_element(row[:length].tobytes(), 0) for row in rows[endless]]
+
+
+def _interval_element(key: bytes, flags: int) -> bytes:
+    return nested(_ELEMENT, be32(_ELEMENT_FLAGS, flags), nested(_ELEMENT_KEY, attribute(_VALUE, key)))
 
 
 def packed_comment(comment: bytes) -> bytes:
@@ -196,14 +208,14 @@ def packed_comment(comment: bytes) -> bytes:
     return bytes((_COMMENT, len(comment) + 1)) + comment + b"\0"
 
 
-def _packed(keys: bytes, template: bytes, length: int) -> list[bytes]:
-    """Copies of a template, which ends in a key of `length` bytes, with the keys filled in."""
-    if not keys:
-        return []
-    rows = np.frombuffer(keys, dtype=np.uint8).reshape(-1, length)
-    packed = np.empty((len(rows), len(template)), dtype=np.uint8)
-    packed[:] = np.frombuffer(template, dtype=np.uint8)
-    packed[:, len(template) - length :] = rows
+def _packed(keys: bytes, length: int, template: bytes, parts: int = 1) -> list[bytes]:
+    """Copies of a template with keys filled in; it has `parts` equal parts, each ending in a key and its padding."""
+    size = len(template) // parts
+    rows = np.frombuffer(keys, dtype=np.uint8).reshape(-1, parts, length)
+    packed = np.empty((len(rows), parts, size), dtype=np.uint8)
+    packed[:] = np.frombuffer(template, dtype=np.uint8).reshape(parts, size)
+    end = size - (-length % 4)
+    packed[:, :, end - length : end] = rows
     step = ELEMENTS_PER_MESSAGE // len(template)
     return [packed[start : start + step].tobytes() for start in range(0, len(rows), step)]
 
@@ -221,6 +233,7 @@ def _set_request(table: Table, name: str, declaration: SetDeclaration, flags: in
             be32(5, declaration.key_length),
             be32(6, VERDICTS) if declaration.verdicts else b"",
             be32(10, 1),
+            attribute(13, _HOST_ORDER) if declaration.key_type == INTERFACE_NAME else b"",
             nested(9, description) if description else b"",
         )
     )

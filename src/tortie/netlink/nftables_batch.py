@@ -39,6 +39,11 @@ def generation_id(payload: bytes) -> int:
     return int.from_bytes(found, "big")
 
 
+def next_generation(current: int) -> int:
+    """The generation that a commit on this one makes."""
+    return (current + 1) & 0xFFFFFFFF or 1
+
+
 def commit(socket: NetlinkSocket, requests: Sequence[Request], expected: int | None = None) -> None:
     """Commit requests as one transaction.
 

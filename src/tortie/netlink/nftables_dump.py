@@ -168,7 +168,7 @@ def parse_keys(messages: list[Message], length: int) -> bytes:
     Raises:
         TruncatedMessage: the elements are not plain keys of `length` bytes.
     """
-    stride = 12 + length
+    stride = 12 + length + (-length % 4)
     parts = [attributes(message.payload, _HEADER).get(3, b"") for message in messages]
     joined = b"".join(parts)
     if len(joined) % stride:
@@ -176,7 +176,7 @@ def parse_keys(messages: list[Message], length: int) -> bytes:
     rows = np.frombuffer(joined, dtype=np.uint8).reshape(-1, stride)
     if len(rows) and not (rows[:, :12] == rows[0, :12]).all():
         raise TruncatedMessage("elements are not all alike")
-    keys = np.ascontiguousarray(rows[:, 12:]).reshape(-1).view(f"V{length}")
+    keys = np.ascontiguousarray(rows[:, 12 : 12 + length]).reshape(-1).view(f"V{length}")
     return np.sort(keys).tobytes()
 
 

@@ -1,0 +1,182 @@
+"""The part of a plan that concerns chains and their rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from tortie.dataplane.nftables.chains import (
+    endpoint_chain,
+    endpoint_origin,
+    endpoint_rules,
+    is_shared,
+    list_policies,
+    policy_chain,
+    tier_chain,
+    tier_origin,
+    tier_rules,
+)
+from tortie.dataplane.nftables.layout import HOOKS, base_rules
+from tortie.dataplane.nftables.model import Kernel, KernelRule
+from tortie.dataplane.nftables.operations import (
+    CreateChain,
+    DeleteChain,
+    FillChain,
+    Operation,
+    PutWorkload,
+    leads,
+    targets,
+)
+from tortie.dataplane.nftables.rules import passes, policy_rules
+from tortie.dataplane.nftables.set_plan import SetPlan
+from tortie.dataplane.nftables.settings import Settings
+from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
+from tortie.desired.state import DesiredState
+
+
+class ChainPlan:
+    """Collects operations on chains.
+
+    Attributes:
+        base: base chains and their rules.
+        created, filled: the other chains.
+        deleted: chains to which nothing leads.
+    """
+
+    def __init__(self, settings: Settings, desired: DesiredState, kernel: Kernel, sets: SetPlan) -> None:
+        self._settings = settings
+        self._desired = desired
+        self._kernel = kernel
+        self._sets = sets
+        self._wanted: set[str] = set(HOOKS)
+        self.base: list[Operation] = []
+        self.created: list[Operation] = []
+        self.filled: list[FillChain] = []
+        self.deleted: list[Operation] = []
+
+    def put_base(self) -> None:
+        """The base chains."""
+        for origin, direction, rules in base_rules(self._settings):
+            old = self._kernel.chains.get(origin.name)
+            if old is None:
+                self.base.append(CreateChain(origin.name, HOOKS[origin.name]))
+            if old is None or old.tags != _tags(rules):
+                self.base.append(FillChain(origin.name, rules, origin, direction, old is not None))
+
+    def put_policies(self, policies: Iterable[PolicyId]) -> None:
+        """Chains of policies."""
+        for policy in sorted(policies):
+            if policy in self._desired.policies:
+                for direction in Direction:
+                    self._put_policy(policy, direction)
+
+    def put_list(self, policies: PolicyList, direction: Direction) -> str:
+        """The chain for a list of policies, with all that it leads to; returns its name."""
+        chain = endpoint_chain(policies, direction)
+        if chain not in self._wanted:
+            self._put(chain, endpoint_rules(chain, policies, direction), endpoint_origin(), direction)
+            for tier in policies.tiers:
+                self._put_tier(tier, direction)
+            for policy in list_policies(policies):
+                if policy not in self._desired.policies:
+                    self._put(policy_chain(policy, direction), (), policy, direction)
+        return chain
+
+    def known_list(self, policies: PolicyList, direction: Direction) -> str:
+        """As `put_list`, but nothing is looked at when the kernel has the chain already."""
+        chain = endpoint_chain(policies, direction)
+        return chain if chain in self._kernel.chains else self.put_list(policies, direction)
+
+    def put_turned(self, policies: Iterable[PolicyId]) -> None:
+        """Tiers with policies that began or ceased to pass: their rules say so, their names do not."""
+        turned = {(one, direction) for one in policies for direction in Direction if self._turned(one, direction)}
+        for tier, direction in self._tiers() if turned else ():
+            if any((policy, direction) in turned for policy in tier.policies):
+                self._put_tier(tier, direction)
+
+    def remove_unwanted(self) -> None:
+        """Every chain in the kernel that was not put."""
+        self.deleted += (DeleteChain(name) for name in self._kernel.chains if name not in self._wanted)
+
+    def release(self, workloads: Sequence[PutWorkload], policies: Iterable[PolicyId]) -> None:
+        """Chains to which nothing leads after this plan, and then those to which only they led."""
+        users = self._gained(workloads)
+        for chain in [name for name in users if is_shared(name)]:
+            self._release(chain, users)
+        for policy in sorted(policies):
+            if policy not in self._desired.policies:
+                for direction in Direction:
+                    self._release_policy(policy, direction, users)
+
+    def _put_policy(self, policy: PolicyId, direction: Direction) -> None:
+        chain = policy_chain(policy, direction)
+        rules = policy_rules(chain, self._desired.policies[policy], direction, self._sets, self._settings)
+        self._put(chain, rules, policy, direction)
+
+    def _put_tier(self, tier: TierPolicies, direction: Direction) -> None:
+        chain = tier_chain(tier, direction)
+        if chain not in self._wanted:
+            passing = {policy for policy in tier.policies if self._can_pass(policy, direction)}
+            self._put(chain, tier_rules(tier, direction, passing, self._settings), tier_origin(tier), direction)
+
+    def _put(self, chain: str, rules: tuple[KernelRule, ...], origin: PolicyId, direction: Direction) -> None:
+        if chain in self._wanted:
+            return
+        self._wanted.add(chain)
+        old = self._kernel.chains.get(chain)
+        if old is None:
+            self.created.append(CreateChain(chain))
+        if _tags(rules) != (old.tags if old else ()):
+            self.filled.append(FillChain(chain, rules, origin, direction, old is not None))
+
+    def _can_pass(self, policy: PolicyId, direction: Direction) -> bool:
+        found = self._desired.policies.get(policy)
+        return found is not None and any(rule.action is Action.PASS for rule in found.rules(direction))
+
+    def _turned(self, policy: PolicyId, direction: Direction) -> bool:
+        """Whether a policy that the kernel has began or ceased to pass."""
+        old = self._kernel.chains.get(policy_chain(policy, direction))
+        return old is not None and passes(old.tags) != self._can_pass(policy, direction)
+
+    def _tiers(self) -> Iterator[tuple[TierPolicies, Direction]]:
+        for endpoint in self._desired.endpoints.values():
+            for direction, policies in ((Direction.INGRESS, endpoint.ingress), (Direction.EGRESS, endpoint.egress)):
+                for tier in policies.tiers:
+                    yield tier, direction
+
+    def _gained(self, workloads: Sequence[PutWorkload]) -> Counter[str]:
+        """By how much the number of rules and map elements that lead to each chain changes."""
+        users: Counter[str] = Counter()
+        for one in workloads:
+            users.subtract(leads(one.old))
+            users.update(leads(one.new))
+        for filled in self.filled:
+            old = self._kernel.chains.get(filled.name)
+            users.subtract(old.targets if old else ())
+            users.update(targets(filled.rules))
+        return users
+
+    def _release(self, chain: str, users: Counter[str]) -> bool:
+        """Delete a chain if nothing leads to it; returns whether it is gone."""
+        if chain not in self._kernel.chains:
+            return True
+        if self._kernel.users[chain] + users[chain] or DeleteChain(chain) in self.deleted:
+            return False
+        self.deleted.append(DeleteChain(chain))
+        filled = {one.name: targets(one.rules) for one in self.filled}
+        led_to = filled.get(chain, self._kernel.chains[chain].targets)
+        users.subtract(led_to)
+        for target in led_to:
+            if is_shared(target):
+                self._release(target, users)
+        return True
+
+    def _release_policy(self, policy: PolicyId, direction: Direction, users: Counter[str]) -> None:
+        """A policy that is still named somewhere keeps an empty chain."""
+        chain = policy_chain(policy, direction)
+        if not self._release(chain, users):
+            self._put(chain, (), policy, direction)
+
+
+def _tags(rules: Iterable[KernelRule]) -> tuple[bytes, ...]:
+    return tuple(rule.tag for rule in rules)

@@ -1,0 +1,108 @@
+"""The chains between the base chains and the policies: one for each list of policies, one for each tier in it.
+
+They are shared: a chain's name is a hash of what it is for, so endpoints with equal lists lead to one chain.
+Nothing jumps deeper than base chain, endpoint chain, tier chain, policy chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import msgspec
+
+from tortie.base.hashes import short_hash
+from tortie.dataplane.nftables.layout import established, invalid
+from tortie.dataplane.nftables.model import KernelRule
+from tortie.dataplane.nftables.rules import ChainWriter, set_mark
+from tortie.dataplane.nftables.settings import MarkBits, Settings
+from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
+from tortie.netlink.nftables_expressions import (
+    Meta,
+    Operator,
+    Verdict,
+    bitwise,
+    compare,
+    counter,
+    host32,
+    meta,
+    verdict,
+)
+
+_SHORT = {Direction.INGRESS: "in", Direction.EGRESS: "out"}
+_ACCEPT = counter() + verdict(Verdict.ACCEPT)
+_DROP = counter() + verdict(Verdict.DROP)
+
+
+def policy_chain(policy: PolicyId, direction: Direction) -> str:
+    """Name of a policy's chain."""
+    return f"policy-{_SHORT[direction]}-{short_hash(f'{policy.kind}/{policy.namespace}/{policy.name}')}"
+
+
+def tier_chain(tier: TierPolicies, direction: Direction) -> str:
+    """Name of the chain of a tier's policies."""
+    return f"tier-{_SHORT[direction]}-{short_hash(msgspec.json.encode(tier))}"
+
+
+def endpoint_chain(policies: PolicyList, direction: Direction) -> str:
+    """Name of the chain of all endpoints that have this list."""
+    return f"endpoint-{_SHORT[direction]}-{short_hash(msgspec.json.encode(policies))}"
+
+
+def is_shared(chain: str) -> bool:
+    """Whether a chain lives only as long as something leads to it."""
+    return chain.startswith(("tier-", "endpoint-"))
+
+
+def tier_origin(tier: TierPolicies) -> PolicyId:
+    """Under what name the end of a tier counts."""
+    return PolicyId("Tier", "", tier.name)
+
+
+def endpoint_origin() -> PolicyId:
+    """Under what name the end of a list of policies counts."""
+    return PolicyId("Endpoint", "", "no match")
+
+
+def list_policies(policies: PolicyList) -> Iterator[PolicyId]:
+    """Every policy and profile of a list."""
+    for tier in policies.tiers:
+        yield from tier.policies
+    yield from policies.profiles
+
+
+def endpoint_rules(chain: str, policies: PolicyList, direction: Direction) -> tuple[KernelRule, ...]:
+    """Connections allowed before go on; then tiers in order, then profiles; what none decides is dropped."""
+    writer = ChainWriter(chain, endpoint_origin(), direction)
+    writer.add("accept", established() + _ACCEPT)
+    writer.add("drop", invalid() + _DROP)
+    for tier in policies.tiers:
+        _jump(writer, tier_chain(tier, direction))
+    for profile in policies.profiles:
+        _jump(writer, policy_chain(profile, direction))
+    writer.add("drop", _DROP)
+    return writer.rules()
+
+
+def tier_rules(
+    tier: TierPolicies, direction: Direction, passing: Collection[PolicyId], settings: Settings
+) -> tuple[KernelRule, ...]:
+    """Policies in order; after those that can pass (`passing`), the mark tells whether they did, and is cleared."""
+    writer = ChainWriter(tier_chain(tier, direction), tier_origin(tier), direction)
+    bit = MarkBits.of(settings.mark_mask).passed
+    if passing:
+        writer.add("clear", set_mark(0, bit))
+    for policy in tier.policies:
+        _jump(writer, policy_chain(policy, direction))
+        if policy in passing:
+            writer.add("return", _marked(bit) + set_mark(0, bit) + verdict(Verdict.RETURN))
+    if tier.default_action is not Action.PASS:
+        writer.add("drop", _DROP)
+    return writer.rules()
+
+
+def _marked(bit: int) -> bytes:
+    return meta(Meta.MARK) + bitwise(host32(bit), bytes(4)) + compare(bytes(4), Operator.NOT_EQUAL)
+
+
+def _jump(writer: ChainWriter, chain: str) -> None:
+    writer.add("jump", verdict(Verdict.JUMP, chain), target=chain)

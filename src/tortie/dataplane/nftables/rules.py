@@ -1,0 +1,138 @@
+"""Kernel rules from policies: conditions, a counter, what the action does, and a tag that tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tortie.base.hashes import short_hash
+from tortie.dataplane.nftables.alternatives import SetForms, conjunctions
+from tortie.dataplane.nftables.matches import Condition
+from tortie.dataplane.nftables.model import KernelRule, RuleSet
+from tortie.dataplane.nftables.settings import MarkBits, Settings
+from tortie.desired.policy import Action, Direction, Policy, PolicyId, Rule, rule_identity
+from tortie.netlink.nftables_expressions import (
+    Meta,
+    Verdict,
+    bitwise,
+    counter,
+    host32,
+    log,
+    lookup,
+    meta,
+    set_meta,
+    verdict,
+)
+
+OURS = -1
+"""Index of rules that nobody wrote."""
+PASS = b"pass"
+"""How tags of rules with action Pass begin."""
+
+_COUNTER = counter()
+_ACCEPT = verdict(Verdict.ACCEPT)
+_DROP = verdict(Verdict.DROP)
+_RETURN = verdict(Verdict.RETURN)
+
+
+class ChainWriter:
+    """Collects the rules of one chain.
+
+    Args:
+        chain: name of the chain, from which names of the rules' own sets are made.
+        origin, direction: with a rule's index, its identity.
+    """
+
+    def __init__(self, chain: str, origin: PolicyId, direction: Direction) -> None:
+        self._chain = chain
+        self._origin = origin
+        self._direction = direction
+        self._rules: list[KernelRule] = []
+        self._sets = 0
+
+    def rules(self) -> tuple[KernelRule, ...]:
+        """All so far."""
+        return tuple(self._rules)
+
+    def add(self, action: str, expressions: bytes, index: int = OURS, target: str = "") -> None:
+        """Append a rule that has no set of its own."""
+        self._add(action, expressions, (), index, target)
+
+    def match(self, action: str, conditions: Iterable[Condition], then: bytes, index: int = OURS) -> None:
+        """Append a rule: conditions, then what is to be done."""
+        sets: list[RuleSet] = []
+        parts = [self._place(condition, sets) for condition in conditions]
+        parts.append(then)
+        self._add(action, b"".join(parts), tuple(sets), index, "")
+
+    def _place(self, condition: Condition, sets: list[RuleSet]) -> bytes:
+        """The expressions of a condition, its set given a name that is used once in the table."""
+        if condition.declaration is None:
+            return condition.expressions
+        name = f"{self._chain}.{self._sets}"
+        self._sets += 1
+        sets.append(RuleSet(name, condition.declaration, condition.records))
+        return condition.expressions + lookup(name, condition.inverted)
+
+    def _add(self, action: str, expressions: bytes, sets: tuple[RuleSet, ...], index: int, target: str) -> None:
+        identity = rule_identity(self._origin, self._direction, index)
+        content = expressions + b"".join(one.records for one in sets)
+        tag = f"{action} {identity:016x} {short_hash(content)}".encode()
+        self._rules.append(KernelRule(tag, expressions, sets, index, target))
+
+
+def policy_rules(
+    chain: str, policy: Policy, direction: Direction, forms: SetForms, settings: Settings
+) -> tuple[KernelRule, ...]:
+    """The rules of a policy's chain in one direction."""
+    writer = ChainWriter(chain, policy.id, direction)
+    for rule in policy.rules(direction):
+        then = _consequence(rule, policy, direction, settings)
+        for conditions in conjunctions(rule, forms):
+            writer.match(rule.action.value.lower(), conditions, then, rule.index)
+    return writer.rules()
+
+
+def set_mark(bits: int, mask: int) -> bytes:
+    """Set those bits of the mark that `mask` has to those of `bits`."""
+    return meta(Meta.MARK) + bitwise(host32(~mask & 0xFFFFFFFF), host32(bits)) + set_meta(Meta.MARK)
+
+
+def passes(tags: Iterable[bytes]) -> bool:
+    """Whether rules with these tags can pass to the next tier."""
+    return any(tag.startswith(PASS) for tag in tags)
+
+
+def identity_of(tag: bytes) -> int:
+    """The 64-bit identity in a tag; 0 if it is not one of ours."""
+    parts = tag.split(b" ")
+    try:
+        return int(parts[1], 16) if len(parts) == 3 else 0
+    except ValueError:
+        return 0
+
+
+def named_sets(policy: Policy) -> Iterator[str]:
+    """Every set that a policy names, in either direction."""
+    for rule in (*policy.ingress, *policy.egress):
+        for side in (rule.source, rule.destination):
+            yield from side.sets
+            yield from side.not_sets
+            yield from side.port_sets
+            yield from side.not_port_sets
+            yield from side.service_sets
+
+
+def _consequence(rule: Rule, policy: Policy, direction: Direction, settings: Settings) -> bytes:
+    match rule.action:
+        case Action.ALLOW:
+            return _COUNTER + _ACCEPT
+        case Action.DENY:
+            return _COUNTER + _DROP
+        case Action.LOG:
+            identity = rule_identity(policy.id, direction, rule.index)
+            return _COUNTER + log(f"tortie log {identity:016x}: ", settings.log_group)
+        case Action.PASS if policy.tier:
+            passed = MarkBits.of(settings.mark_mask).passed
+            return _COUNTER + set_mark(passed, passed) + _RETURN
+        case Action.PASS:
+            return _COUNTER + _RETURN

@@ -1,0 +1,51 @@
+"""What an operator may choose about the packet filter."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+_BITS = 4
+
+
+class EndpointToHost(enum.Enum):
+    """What happens to packets from a workload to its own host, besides replies and IPv6 neighbour discovery."""
+
+    DROP = "Drop"
+    ACCEPT = "Accept"
+    RETURN = "Return"
+
+
+class MarkBits(msgspec.Struct, frozen=True, gc=False):
+    """Single bits of the packet mark; only `passed` is used, the others are kept for verdicts of earlier hooks."""
+
+    accept: int
+    passed: int
+    drop: int
+    scratch: int
+
+    @classmethod
+    def of(cls, mask: int) -> MarkBits:
+        """The lowest four bits of a mask. Raises ValueError: it has fewer."""
+        bits = [1 << place for place in range(32) if mask >> place & 1]
+        if len(bits) < _BITS:
+            raise ValueError(f"mark mask {mask:#x} has fewer than {_BITS} bits")
+        return cls(*bits[:_BITS])
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Choices; none needs the table to be made anew.
+
+    Args:
+        table: name of our table, of family inet.
+        interface_prefixes: what names of workload interfaces begin with, 1 to 15 characters each.
+        mark_mask: bits of the packet mark that are ours.
+        log_group: nflog group of Log rules; None is the kernel's log.
+    """
+
+    table: str = "tortie"
+    interface_prefixes: tuple[str, ...] = ("cali",)
+    mark_mask: int = 0xFFFF0000
+    endpoint_to_host: EndpointToHost = EndpointToHost.DROP
+    log_group: int | None = 10

@@ -1,0 +1,110 @@
+"""The packet filter as a reconciler's target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import structlog
+
+from tortie.dataplane.nftables.connection import Connection
+from tortie.dataplane.nftables.counters import CounterTotals, counted
+from tortie.dataplane.nftables.model import Kernel
+from tortie.dataplane.nftables.operations import Against, DeleteChain, DeleteTable, FillChain, Operation, evolve
+from tortie.dataplane.nftables.packing import transactions
+from tortie.dataplane.nftables.planning import plan_all, plan_changes
+from tortie.dataplane.nftables.rule_names import RuleName, RuleNames
+from tortie.dataplane.nftables.settings import Settings
+from tortie.dataplane.target import Plan
+from tortie.desired.state import Changes, DesiredState
+from tortie.netlink.nftables import INET, Table
+from tortie.netlink.nftables_dump import RuleInfo
+
+_FEW_CHAINS = 16
+
+
+class NftablesTarget:
+    """Table `inet tortie`: policy, anti-spoofing, IP sets.
+
+    Args:
+        settings: may be replaced while running; a full pass then carries it out.
+        names: path of the table of rule identities; None keeps none.
+    """
+
+    def __init__(self, settings: Settings | None = None, names: Path | None = None) -> None:
+        self.settings = settings or Settings()
+        self._table = Table(INET, self.settings.table)
+        self._connection = Connection(self._table)
+        self._names = RuleNames(names) if names else None
+        self._totals = CounterTotals()
+        self._log = structlog.get_logger(target=self.name)
+
+    @property
+    def name(self) -> str:
+        """For status, logs and metrics."""
+        return "nftables"
+
+    @property
+    def connection(self) -> Connection:
+        """To tell our own changes from those of others."""
+        return self._connection
+
+    def read(self) -> Kernel:
+        """Everything in our table; the last answer when nobody else changed the table since. Raises KernelError."""
+        return self._connection.read()
+
+    def plan(self, desired: DesiredState, actual: Kernel, changes: Changes | None) -> Plan[Operation]:
+        """How to get from `actual` to `desired`."""
+        if changes is None:
+            operations = plan_all(self.settings, desired, actual)
+        else:
+            operations = plan_changes(self.settings, desired, actual, changes)
+        return Plan([Against(actual.generation), *operations] if operations else [])
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """Carry out a plan: what changes verdicts in one transaction, the filling of new sets before it.
+
+        Raises:
+            KernelError: refused; ERESTART when somebody else changed the table since `actual` was read.
+        """
+        self._record_names(operations)
+        replaced = counted(self._replaced_rules(operations))
+        base = next((one.generation for one in operations if isinstance(one, Against)), None)
+        self._connection.commit(transactions(self._table, operations), base)
+        self._totals.add(replaced)
+
+    def applied(self, actual: Kernel, plan: Plan[Operation]) -> Kernel:
+        """The mirror after the plan; changed in place."""
+        return self._connection.remember(evolve(actual, plan.operations)) if plan.operations else actual
+
+    def counters(self) -> dict[int, tuple[int, int]]:
+        """Packets and bytes by rule identity, since this object was made or the table was found. Raises KernelError."""
+        return self._totals.together_with(counted(self._connection.rules()))
+
+    def _record_names(self, operations: Sequence[Operation]) -> None:
+        """A full disk must not keep policy from the kernel."""
+        try:
+            if self._names:
+                self._names.record(_names(operations))
+        except OSError as error:
+            self._log.warning("rule names not recorded", reason=str(error))
+
+    def _replaced_rules(self, operations: Sequence[Operation]) -> Iterator[RuleInfo]:
+        """The rules that the plan takes away, with what they have counted."""
+        chains = {
+            one.name for one in operations if isinstance(one, DeleteChain) or (isinstance(one, FillChain) and one.flush)
+        }
+        everything = any(isinstance(one, DeleteTable) for one in operations)
+        if everything or len(chains) > _FEW_CHAINS:
+            yield from (rule for rule in self._connection.rules() if everything or rule.chain in chains)
+        else:
+            for chain in chains:
+                yield from self._connection.rules(chain)
+
+
+def _names(operations: Sequence[Operation]) -> Iterator[RuleName]:
+    for one in operations:
+        if isinstance(one, FillChain):
+            origin = one.origin
+            for index in dict.fromkeys(rule.index for rule in one.rules):
+                yield RuleName(origin.kind, origin.namespace, origin.name, one.direction, index)
