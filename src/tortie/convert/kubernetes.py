@@ -1,0 +1,65 @@
+"""Which documents are Kubernetes objects, and what each becomes in a datastore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from tortie.api.policy import NetworkPolicy
+from tortie.base.errors import InvalidResource, Problem
+from tortie.convert import namespace as namespaces
+from tortie.convert import serviceaccount as accounts
+from tortie.convert.converted import Converted
+from tortie.convert.networkpolicy import network_policy, stored
+
+__all__ = ["Converted", "convert", "is_kubernetes"]
+
+
+def is_kubernetes(document: Mapping[str, Any]) -> bool:
+    """Whether a document is of one of Kubernetes' own API groups (`v1`, `apps/v1`, `networking.k8s.io/v1`)."""
+    version = document.get("apiVersion")
+    if not isinstance(version, str):
+        return False
+    group = version.rpartition("/")[0]
+    return version == "v1" or group.endswith(".k8s.io") or ("/" in version and "." not in group)
+
+
+def convert(document: Mapping[str, Any], namespace: str = "default") -> Converted:
+    """The resource that a Namespace, ServiceAccount or NetworkPolicy becomes, under its name in a datastore.
+
+    A policy that names no namespace is left without one, for the caller to fill in.
+
+    Args:
+        namespace: of a ServiceAccount that names none.
+
+    Raises:
+        InvalidResource: not one of these kinds, or an object whose author must correct it.
+    """
+    identity = (str(document.get("apiVersion")), str(document.get("kind")))
+    if identity not in _CONVERSIONS:
+        known = ", ".join(f"{kind} of {version}" for version, kind in _CONVERSIONS)
+        problem = Problem(" ".join(identity), "kind", "is not a Kubernetes kind that can be used here", f"use {known}")
+        raise InvalidResource(problem)
+    return _CONVERSIONS[identity](document, namespace)
+
+
+def _policy(document: Mapping[str, Any], namespace: str) -> Converted:
+    converted = network_policy(document)
+    return msgspec.structs.replace(converted, resource=stored(cast(NetworkPolicy, converted.resource)))
+
+
+def _namespace(document: Mapping[str, Any], namespace: str) -> Converted:
+    return Converted(namespaces.profile(document))
+
+
+def _account(document: Mapping[str, Any], namespace: str) -> Converted:
+    return Converted(accounts.profile(document, namespace))
+
+
+_CONVERSIONS: dict[tuple[str, str], Callable[[Mapping[str, Any], str], Converted]] = {
+    ("v1", "Namespace"): _namespace,
+    ("v1", "ServiceAccount"): _account,
+    ("networking.k8s.io/v1", "NetworkPolicy"): _policy,
+}

@@ -1,0 +1,80 @@
+"""Kubernetes label selectors as texts of the selector language."""
+
+from __future__ import annotations
+
+from tortie.convert.converted import Unconvertible
+from tortie.convert.objects import Expression, LabelSelector
+from tortie.selector.tokens import is_label
+
+PODS = "projectcalico.org/orchestrator == 'k8s'"
+"""What Kubernetes means by pods: host endpoints and other orchestrators' workloads are none."""
+
+_OPERATORS = {
+    "In": "{key} in {{ {values} }}",
+    "NotIn": "{key} not in {{ {values} }}",
+    "Exists": "has({key})",
+    "DoesNotExist": "! has({key})",
+}
+
+_WITH_VALUES = frozenset({"In", "NotIn"})
+
+
+def pod_selector(selector: LabelSelector | None, path: str) -> str:
+    """The pods that a selector selects; all pods when there is none.
+
+    Args:
+        path: where the selector stands.
+
+    Raises:
+        Unconvertible: a key, value or operator is not Kubernetes'.
+    """
+    return " && ".join([PODS, *_terms(selector, path)])
+
+
+def namespace_selector(selector: LabelSelector | None, path: str) -> str:
+    """The namespaces that a selector selects; empty when there is none, which means the policy's own.
+
+    Raises:
+        Unconvertible: a key, value or operator is not Kubernetes'.
+    """
+    if selector is None:
+        return ""
+    return " && ".join(_terms(selector, path)) or "all()"
+
+
+def _terms(selector: LabelSelector | None, path: str) -> list[str]:
+    if selector is None:
+        return []
+    labels = [
+        f"{_key(key, f'{path}.matchLabels')} == {_value(value, f'{path}.matchLabels.{key}')}"
+        for key, value in sorted((selector.match_labels or {}).items())
+    ]
+    expressions = enumerate(selector.match_expressions or ())
+    return labels + [_term(expression, f"{path}.matchExpressions[{index}]") for index, expression in expressions]
+
+
+def _term(expression: Expression, path: str) -> str:
+    if expression.operator not in _OPERATORS:
+        problem = f"{expression.operator!r} is not an operator"
+        raise Unconvertible(f"{path}.operator", problem, f"use one of {', '.join(_OPERATORS)}")
+    values = expression.values or ()
+    if (expression.operator in _WITH_VALUES) != bool(values):
+        problem = "has values" if values else "has no values"
+        remedy = "give values to In and NotIn, and to no other operator"
+        raise Unconvertible(f"{path}.values", f"{expression.operator} {problem}", remedy)
+    return _OPERATORS[expression.operator].format(
+        key=_key(expression.key, f"{path}.key"),
+        values=", ".join([_value(value, f"{path}.values") for value in values]),
+    )
+
+
+def _key(key: str, path: str) -> str:
+    if not is_label(key):
+        raise Unconvertible(path, f"{key!r} is not a label name", "use letters, digits, '-', '_', '.' and '/'")
+    return key
+
+
+def _value(value: str, path: str) -> str:
+    if "'" in value:
+        raise Unconvertible(path, f"{value!r} is not a label value", "use letters, digits, '-', '_' and '.'")
+    return f"'{value}'"

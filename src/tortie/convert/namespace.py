@@ -1,0 +1,37 @@
+"""Kubernetes Namespace to the profile that its pods have: allows everything, passes its labels on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tortie.api.profile import Profile, ProfileSpec
+from tortie.api.resource import Metadata
+from tortie.api.rules import Rule
+from tortie.convert.objects import named
+from tortie.selector.scoping import NAMESPACE_PREFIX
+
+PROFILE_PREFIX = "kns."
+"""Before the name of the namespace in the name of its profile."""
+
+NAME_LABEL = "projectcalico.org/name"
+"""Label with the name of the namespace."""
+
+
+def profile(document: Mapping[str, Any]) -> Profile:
+    """The profile of a namespace.
+
+    Raises:
+        InvalidResource: the object has no name or the wrong shape.
+    """
+    metadata, _ = named(document, "Namespace")
+    labels = {**(metadata.labels or {}), NAME_LABEL: metadata.name or ""}
+    everything = (Rule(action="Allow"),)
+    return Profile(
+        metadata=Metadata(name=f"{PROFILE_PREFIX}{metadata.name}"),
+        spec=ProfileSpec(
+            ingress=everything,
+            egress=everything,
+            labels_to_apply={NAMESPACE_PREFIX + label: value for label, value in sorted(labels.items())},
+        ),
+    )
