@@ -19,7 +19,7 @@ from tortie.base.errors import RevisionTooOld, Unavailable
 from tortie.datastore import embedded, tables
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.feed import PROGRESS
-from tortie.datastore.lane import NotADatastore
+from tortie.datastore.lane import Lane, NotADatastore
 from tortie.datastore.tables import Write
 
 DEADLINE = 60.0
@@ -52,6 +52,13 @@ def raw(path: Path) -> Iterator[sqlite3.Connection]:
 async def test_the_file_is_private_to_its_owner(store: EmbeddedDatastore, path: Path) -> None:
     await store.put("/a", b"1")
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+
+
+async def test_an_acknowledged_write_has_reached_the_disk(path: Path) -> None:
+    lane = Lane(path)
+    assert await lane.run(lambda connection: connection.execute("PRAGMA synchronous").fetchone()) == (2,)
+    assert await lane.run(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+    await lane.close()
 
 
 async def test_what_was_written_is_there_after_reopening(path: Path) -> None:

@@ -218,11 +218,13 @@ async def test_an_unreadable_object_that_is_deleted_is_no_longer_reported(store:
 
 
 async def test_a_relist_after_a_gap_tells_the_differences_and_nothing_else(store: EmbeddedDatastore) -> None:
-    for name in ("kept", "changed", "vanished"):
+    for name in ("kept", "changed", "vanished", "gone before"):
         await store.put(path_of(name), bytes_of(name))
     moody = Moody(store)
     follower = Follower(stream_of(moody))
     await follower.until_sync()
+    await store.delete(path_of("gone before"))
+    await follower.until_gone(key_of("gone before"))
     moody.cut.set()
     await store.put(path_of("signal"), bytes_of("signal"))
     await follower.until_there(key_of("signal"))
