@@ -164,7 +164,7 @@ def _listed(socket: NetlinkSocket, family: int, wanted: set[bytes]) -> Iterator[
 
 
 def _ends(payload: bytes, family: int) -> tuple[bytes, ...]:
-    """The four addresses at the places where the kernel always puts them, ten times as fast as parsing attributes.
+    """The four addresses at the places where the kernel always puts them, five times as fast as parsing attributes.
 
     Header (4 bytes), then for each direction: the attribute of the tuple, that of its addresses, and source and
     destination, each with 4 bytes of attribute header.
