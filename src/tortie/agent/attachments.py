@@ -32,12 +32,16 @@ from tortie.cni.wiring import HOST_MAC, Cable, host_interface_name, unwire, wire
 from tortie.datastore.names import workload_endpoint_name
 from tortie.datastore.resources import ResourceStore
 from tortie.desired.endpoints import EndpointId
-from tortie.ipam.allocator import Allocator, AssignRequest
+from tortie.ipam.allocator import Allocator
+from tortie.ipam.requests import AssignRequest
 
 PROGRAMMING_TIMEOUT = 30.0
 """Seconds that ADD waits for policy and routes before it gives up and takes everything back."""
 
 _WRITE_ATTEMPTS = 20
+
+_NAMESPACE_LABEL = "pcns."
+"""What a namespace's labels are prefixed with when endpoints inherit them."""
 
 Result = TypeVar("Result")
 
@@ -76,9 +80,8 @@ class Attachments:
 
     async def add(self, request: Request) -> Attachment:
         """Attach a workload. Raises CniError, or another TortieError to be tried again."""
-        addresses = await self._assign(request)
         try:
-            return await self._attach(request, addresses)
+            return await self._attach(request, await self._assign(request))
         except BaseException:
             await asyncio.shield(self._take_back(request))
             raise
@@ -116,7 +119,7 @@ class Attachments:
         attributes = self._attributes(request)
         if requested := request.requested_addresses:
             for address in requested:
-                await self._allocator.assign_address(address, request.handle, self._node, attributes)
+                await self._allocator.assign_address(address, self._node, request.handle, attributes, "Workload")
             return requested
         assignment = await self._allocator.auto_assign(
             AssignRequest(
@@ -127,7 +130,7 @@ class Attachments:
                 attributes=attributes,
                 pools4=request.config.ipam.ipv4_pools,
                 pools6=request.config.ipam.ipv6_pools,
-                namespace=request.namespace or None,
+                namespace_labels=await self._namespace_labels(request),
                 all_or_nothing=True,
             )
         )
@@ -135,6 +138,14 @@ class Attachments:
         if not addresses:
             raise CniError(ASSIGNMENT_FAILED, "no address was asked for", "enable assign_ipv4 or assign_ipv6")
         return addresses
+
+    async def _namespace_labels(self, request: Request) -> dict[str, str]:
+        """Labels of the workload's namespace, as its profile hands them on."""
+        profile = await self._store.get(ResourceKey("Profile", "", f"kns.{request.namespace}"))
+        if not isinstance(profile, Profile):
+            return {}
+        labels = profile.spec.labels_to_apply
+        return {name.removeprefix(_NAMESPACE_LABEL): value for name, value in labels.items()}
 
     def _attributes(self, request: Request) -> dict[str, str]:
         facts = {"node": self._node, "pod": request.pod, "namespace": request.namespace}

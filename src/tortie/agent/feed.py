@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from tortie.api.ipam import IPAMConfig, IPAMHandle
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
 from tortie.calculation.graph import Calculation
@@ -75,7 +76,9 @@ class Feed:
     async def _update(self, changes: Sequence[Change]) -> None:
         slice_ends = self._clock.monotonic() + SLICE_SECONDS
         for change in changes:
-            self._calculation.update(change.key, change.value)
+            value = change.value
+            assert not isinstance(value, IPAMHandle | IPAMConfig), "not watched"
+            self._calculation.update(change.key, value)
             if self._clock.monotonic() > slice_ends:
                 await asyncio.sleep(0)
                 slice_ends = self._clock.monotonic() + SLICE_SECONDS

@@ -9,6 +9,7 @@ from tortie.api.ippool import IPPool, IPPoolSpec
 from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
 from tortie.api.resource import Metadata, Resource
 from tortie.base.clock import SystemClock
+from tortie.convert.kubernetes import convert
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.resources import ResourceStore
 from tortie.lab.topology import Host, Topology
@@ -18,14 +19,16 @@ POOLS = {"pool4": "10.65.0.0/16", "pool6": "fd00:65::/64"}
 
 
 def initial_resources(topology: Topology) -> list[Resource]:
-    """Nodes, pools and BGP settings of a new lab."""
+    """Nodes, pools, BGP settings, and the namespaces of the workloads, of a new lab."""
     pools: list[Resource] = [
         IPPool(metadata=Metadata(name=name), spec=IPPoolSpec(cidr=cidr)) for name, cidr in POOLS.items()
     ]
     bgp = BGPConfiguration(
         metadata=Metadata(name="default"), spec=BGPConfigurationSpec(as_number=64512, node_to_node_mesh_enabled=True)
     )
-    return [bgp, *pools, *(_node(topology, host) for host in topology.hosts)]
+    namespaces = sorted({workload.namespace for workload in topology.workloads})
+    nodes = (_node(topology, host) for host in topology.hosts)
+    return [bgp, *pools, *nodes, *(_profile(namespace) for namespace in namespaces)]
 
 
 async def write(topology: Topology, resources: Iterable[Resource]) -> None:
@@ -48,6 +51,11 @@ def _node(topology: Topology, host: Host) -> Node:
         ),
         status=NodeStatus(),
     )
+
+
+def _profile(namespace: str) -> Resource:
+    """As Kubernetes would tell of the namespace, before anyone has labelled it."""
+    return convert({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}).resource
 
 
 def _with_length(topology: Topology, host: Host, family: int) -> str:

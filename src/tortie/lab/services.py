@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from tortie.agent.client import is_ready
 from tortie.bgp.config import minimal
+from tortie.lab.cluster import initial_resources, write
 from tortie.lab.place import Place
 from tortie.lab.topology import Host, Topology
 
@@ -30,7 +32,9 @@ class AgentServices:
         self._settings = dict(settings or {})
 
     def start(self, place: Place) -> None:
-        """Start both; does not wait."""
+        """Start both; does not wait. The first host started finds, or makes, the lab's datastore."""
+        if not self._topology.datastore.exists():
+            asyncio.run(write(self._topology, initial_resources(self._topology)))
         if self._bird and not place.alive(BIRD):
             self.start_bird(place)
         self.start_agent(place)

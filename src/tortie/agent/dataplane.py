@@ -1,0 +1,133 @@
+"""The kernel's side of an agent: its reconciler targets in order, their sockets, and the kernel's notifications."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from concurrent.futures import Executor
+from typing import Any
+
+import msgspec
+
+from tortie.agent.settings import Settings
+from tortie.agent.watching import LinkWatch
+from tortie.base.errors import KernelError
+from tortie.bgp.target import BirdTarget
+from tortie.dataplane.interfaces import InterfacesTarget
+from tortie.dataplane.loop import Reconciler
+from tortie.dataplane.nftables.settings import EndpointToHost
+from tortie.dataplane.nftables.settings import Settings as FilterSettings
+from tortie.dataplane.nftables.target import NftablesTarget
+from tortie.dataplane.routes import RoutesTarget
+from tortie.dataplane.target import Target
+from tortie.desired.state import DesiredState
+from tortie.netlink.monitor import LinkTable
+from tortie.netlink.nftables import EVENTS
+from tortie.netlink.socket import NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket
+from tortie.netlink.wire import TruncatedMessage
+
+
+class Sockets(msgspec.Struct, frozen=True):
+    """Netlink sockets in the node's namespace: one a target for its worker thread, one for events."""
+
+    routes: NetlinkSocket
+    connections: NetlinkSocket
+    interfaces: NetlinkSocket
+    filter_events: NetlinkSocket
+
+    def close(self) -> None:
+        """Close all."""
+        for socket in (self.routes, self.connections, self.interfaces, self.filter_events):
+            socket.close()
+
+
+class Dataplane:
+    """Everything that an agent has open towards the kernel.
+
+    Attributes:
+        targets: in order of dependency: what polices stands before what lets packets arrive.
+    """
+
+    def __init__(self, settings: Settings, sockets: Sockets, executor: Executor) -> None:
+        links = LinkTable()
+        prefixes = (settings.interface_prefix,)
+        self._sockets = sockets
+        self._executor = executor
+        self._filter = NftablesTarget(_filter_settings(settings), settings.run_directory / "rules.jsonl")
+        routes = RoutesTarget(links, sockets.routes, sockets.connections)
+        self.targets: list[Target[Any, Any]] = [
+            self._filter,
+            InterfacesTarget(links, sockets.interfaces, prefixes),
+            routes,
+        ]
+        if settings.bird_directory is not None:
+            bird = BirdTarget(settings.bird_directory, settings.bird_program, settings.interface_prefix)
+            self.targets.append(bird)
+        self._links = LinkWatch(links, routes, executor, settings.interface_prefix)
+
+    async def stand_guard(self) -> None:
+        """Where no table of ours is, put one that drops everything from and to workloads, before anything else is done.
+
+        Raises:
+            KernelError: the kernel refused it.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._stand_guard)
+
+    async def watch(self, reconciler: Reconciler, watching: asyncio.Event) -> None:
+        """Tell the reconciler what the kernel reports, until cancelled."""
+        loop = asyncio.get_running_loop()
+        events = self._sockets.filter_events
+        events.set_blocking(False)
+        loop.add_reader(events.fileno(), self._filter_events, reconciler)
+        try:
+            await self._links.run(reconciler, watching)
+        finally:
+            loop.remove_reader(events.fileno())
+
+    def close(self) -> None:
+        """Close all sockets."""
+        self._sockets.close()
+
+    def _stand_guard(self) -> None:
+        actual = self._filter.read()
+        if actual.chains:
+            return
+        plan = self._filter.plan(DesiredState(), actual, None)
+        self._filter.apply(plan.operations)
+        self._filter.applied(actual, plan)
+
+    def _filter_events(self, reconciler: Reconciler) -> None:
+        try:
+            messages = self._sockets.filter_events.receive()
+            drifted = any(self._filter.connection.is_drift(message) for message in messages)
+        except TruncatedMessage:
+            drifted = True
+        except KernelError as error:
+            if error.errno == errno.EAGAIN:
+                return
+            # Events were lost; whose they were is unknown.
+            drifted = True
+        if drifted:
+            reconciler.drifted(self._filter.name)
+
+
+async def open_dataplane(settings: Settings, executor: Executor) -> Dataplane:
+    """Open everything in the namespace of the executor's thread. Raises KernelError."""
+    sockets = await asyncio.get_running_loop().run_in_executor(executor, _open_sockets)
+    return Dataplane(settings, sockets, executor)
+
+
+def _open_sockets() -> Sockets:
+    return Sockets(
+        routes=NetlinkSocket(NETLINK_ROUTE),
+        connections=NetlinkSocket(NETLINK_NETFILTER),
+        interfaces=NetlinkSocket(NETLINK_ROUTE),
+        filter_events=NetlinkSocket(NETLINK_NETFILTER, (EVENTS,)),
+    )
+
+
+def _filter_settings(settings: Settings) -> FilterSettings:
+    return FilterSettings(
+        interface_prefixes=(settings.interface_prefix,),
+        endpoint_to_host=EndpointToHost(settings.default_endpoint_to_host_action),
+    )
