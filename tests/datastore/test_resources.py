@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tortie.api import codec
+from tortie.api.builtin import ALLOW_PROFILE, TIERS
 from tortie.api.ippool import IPPool, IPPoolSpec
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
 from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
@@ -19,12 +20,12 @@ from tortie.api.tier import Tier, TierSpec, TierStatus
 from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.base.clock import SystemClock
 from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, StaleRevision
-from tortie.datastore.builtin import BUILT_IN_TIERS, DEFAULT_ALLOW
 from tortie.datastore.contract import KeyValue
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.keys import resource_key
 from tortie.datastore.resources import ResourceStore
 
+BUILT_IN = {tier.metadata.name for tier in TIERS}
 NOON = 1_787_486_400.0
 
 
@@ -261,8 +262,8 @@ async def test_initialisation_writes_the_built_in_tiers_once_and_they_stay(store
     first = await store.list("Tier")
     await store.ensure_initialized()
     assert await store.list("Tier") == first
-    assert {one.metadata.name for one in first} == set(BUILT_IN_TIERS)
-    for name in BUILT_IN_TIERS:
+    assert {one.metadata.name for one in first} == BUILT_IN
+    for name in BUILT_IN:
         with pytest.raises(InvalidResource, match="built in"):
             await store.delete(ResourceKey("Tier", "", name))
 
@@ -310,14 +311,14 @@ async def test_the_profile_that_allows_everything_is_there_without_being_stored(
     store: ResourceStore, datastore: EmbeddedDatastore
 ) -> None:
     await store.create(Profile(metadata=Metadata(name="zz"), spec=ProfileSpec()))
-    assert await store.get(DEFAULT_ALLOW.key) == DEFAULT_ALLOW
-    assert [profile.metadata.name for profile in await store.list("Profile")] == [DEFAULT_ALLOW.metadata.name, "zz"]
-    without_revision = Profile(metadata=Metadata(name=DEFAULT_ALLOW.metadata.name), spec=DEFAULT_ALLOW.spec)
+    assert await store.get(ALLOW_PROFILE.key) == ALLOW_PROFILE
+    assert [profile.metadata.name for profile in await store.list("Profile")] == [ALLOW_PROFILE.metadata.name, "zz"]
+    without_revision = Profile(metadata=Metadata(name=ALLOW_PROFILE.metadata.name), spec=ALLOW_PROFILE.spec)
     for write in (store.create, store.apply):
         with pytest.raises(InvalidResource, match="built in"):
             await write(without_revision)
     with pytest.raises(InvalidResource, match="built in"):
-        await store.delete(DEFAULT_ALLOW.key)
+        await store.delete(ALLOW_PROFILE.key)
     assert len((await datastore.list("")).items) == 1
 
 

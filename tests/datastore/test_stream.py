@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tortie.api import codec
+from tortie.api.builtin import ALLOW_PROFILE
 from tortie.api.ipam import BlockAffinity, IPAMBlock
 from tortie.api.networkset import GlobalNetworkSet, NetworkSetSpec
 from tortie.api.resource import Metadata, ResourceKey
 from tortie.base.errors import NotFound, Unavailable
 from tortie.datastore import stream as stream_module
-from tortie.datastore.builtin import DEFAULT_ALLOW
 from tortie.datastore.contract import Batch, Datastore, Listing
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.keys import affinity_key, block_key, resource_key
@@ -347,10 +347,10 @@ async def test_changes_of_one_batch_are_ordered_by_revision_across_kinds(store: 
 
 
 async def test_the_profile_that_allows_everything_is_always_there(store: EmbeddedDatastore) -> None:
-    await store.put(resource_key(DEFAULT_ALLOW.key), b'{"spec":{}}')
+    await store.put(resource_key(ALLOW_PROFILE.key), b'{"spec":{}}')
     follower = Follower(stream_of(store, "Profile"))
     await follower.until_sync()
-    assert follower.state == {DEFAULT_ALLOW.key: DEFAULT_ALLOW}
+    assert follower.state == {ALLOW_PROFILE.key: ALLOW_PROFILE}
     await follower.close()
 
 

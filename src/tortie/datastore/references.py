@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from tortie.api.builtin import ALLOW_PROFILE, TIERS
 from tortie.api.ippool import IPPool
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource, Problem
-from tortie.datastore.builtin import BUILT_IN_TIERS, DEFAULT_ALLOW
 from tortie.datastore.names import name_of_workload_endpoint
 
 Get = Callable[[ResourceKey], Awaitable[Resource | None]]
 List = Callable[[str], Awaitable[Sequence[Resource]]]
 
 _POLICY_KINDS = ("NetworkPolicy", "GlobalNetworkPolicy")
+_BUILT_IN = frozenset(tier.metadata.name for tier in TIERS)
 _NAMES_SHOWN = 5
 
 
@@ -51,12 +52,12 @@ class References:
             await self._refuse_used_tier(key)
 
     async def _require_tier(self, policy: ResourceKey, tier: str) -> None:
-        if tier in BUILT_IN_TIERS or await self._get(ResourceKey("Tier", "", tier)) is not None:
+        if tier in _BUILT_IN or await self._get(ResourceKey("Tier", "", tier)) is not None:
             return
         raise _refusal(policy, "spec.tier", f"there is no tier {tier!r}", "create the tier first")
 
     async def _refuse_used_tier(self, key: ResourceKey) -> None:
-        if key.name in BUILT_IN_TIERS:
+        if key.name in _BUILT_IN:
             raise _refusal(key, "", "is built in and cannot be deleted")
         users = [policy.key for kind in _POLICY_KINDS for policy in await self._list(kind) if _tier(policy) == key.name]
         if users:
@@ -97,7 +98,7 @@ def _require_computed_name(endpoint: WorkloadEndpoint) -> None:
 
 
 def _refuse_default_allow(key: ResourceKey) -> None:
-    if key == DEFAULT_ALLOW.key:
+    if key == ALLOW_PROFILE.key:
         raise _refusal(key, "", "is built in and cannot be written or deleted")
 
 

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from tortie.api import codec
+from tortie.api.builtin import ALLOW_PROFILE, TIERS
 from tortie.api.defaults import with_defaults
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Resource, ResourceKey
@@ -21,7 +22,6 @@ from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, Problem, StaleRevision
-from tortie.datastore.builtin import BUILT_IN_TIERS, DEFAULT_ALLOW
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.keys import parse_resource_key, resource_key, resource_prefix
 from tortie.datastore.names import name_of_workload_endpoint
@@ -73,8 +73,8 @@ class ResourceStore:
             InvalidResource: what is stored is not a resource of this kind.
         """
         key = _located(key)
-        if key == DEFAULT_ALLOW.key:
-            return DEFAULT_ALLOW
+        if key == ALLOW_PROFILE.key:
+            return ALLOW_PROFILE
         stored = await self._datastore.get(resource_key(key))
         return None if stored is None else decode_resource(key, stored.value, stored.revision)
 
@@ -88,8 +88,8 @@ class ResourceStore:
                 found[resource.key] = resource
             if position % _DECODE_SLICE == _DECODE_SLICE - 1:
                 await asyncio.sleep(0)
-        if kind == DEFAULT_ALLOW.kind:
-            found[DEFAULT_ALLOW.key] = DEFAULT_ALLOW
+        if kind == ALLOW_PROFILE.kind:
+            found[ALLOW_PROFILE.key] = ALLOW_PROFILE
         return [found[key] for key in sorted(found)]
 
     async def create(self, resource: Resource) -> Resource:
@@ -153,7 +153,7 @@ class ResourceStore:
 
     async def ensure_initialized(self) -> None:
         """Write what every datastore must hold and this one lacks: the built-in tiers."""
-        for tier in BUILT_IN_TIERS.values():
+        for tier in TIERS:
             if await self.get(tier.key) is None:
                 with contextlib.suppress(AlreadyExists):
                     await self.create(tier)

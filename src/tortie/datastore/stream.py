@@ -9,11 +9,11 @@ from types import MappingProxyType
 import msgspec
 import structlog
 
+from tortie.api.builtin import ALLOW_PROFILE
 from tortie.api.resource import ResourceKey
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import InvalidResource
-from tortie.datastore.builtin import DEFAULT_ALLOW
 from tortie.datastore.contract import Datastore
 from tortie.datastore.keys import parse_key, stream_prefixes
 from tortie.datastore.source import PrefixSource, StoredChange
@@ -63,7 +63,7 @@ class ResourceStream:
         backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self._decode = decode
-        self._with_default_allow = DEFAULT_ALLOW.kind in kinds
+        self._with_default_allow = ALLOW_PROFILE.kind in kinds
         self._pending: dict[str, StoredChange] = {}
         self._news = asyncio.Event()
         self._rejected: dict[ResourceKey, str] = {}
@@ -85,7 +85,7 @@ class ResourceStream:
             task.add_done_callback(lambda _: self._news.set())
         try:
             if self._with_default_allow:
-                yield StreamBatch((Change(DEFAULT_ALLOW.key, DEFAULT_ALLOW),), in_sync=False)
+                yield StreamBatch((Change(ALLOW_PROFILE.key, ALLOW_PROFILE),), in_sync=False)
             async for batch in self._batches(tasks):
                 yield batch
         finally:
@@ -119,7 +119,7 @@ class ResourceStream:
         changes = []
         for item in stored:
             key = parse_key(item.key)
-            if key is not None and key != DEFAULT_ALLOW.key:
+            if key is not None and key != ALLOW_PROFILE.key:
                 changes.append(Change(key, self._value(key, item)))
         return changes
 
