@@ -17,6 +17,8 @@ from tortie.convert.converted import Unconvertible
 
 T = TypeVar("T")
 
+_UNKNOWN = "Object contains unknown field"
+
 
 class _Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """Ignores unknown fields."""
@@ -124,8 +126,8 @@ def read(type: type[T], value: object, object: str, path: str = "") -> T:
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at ")
         field = _path(path, place)
-        if problem.startswith("Object contains unknown field"):
-            message = f"c{problem.removeprefix('Object c')}"
+        if problem.startswith(_UNKNOWN):
+            message = f"has an unknown field{problem.removeprefix(_UNKNOWN)}"
             raise Unconvertible(field, message, "correct its spelling or leave it out") from error
         message = problem[:1].lower() + problem[1:]
         raise InvalidResource(Problem(object, field, message, "see the Kubernetes API reference")) from error

@@ -1,0 +1,72 @@
+"""Which documents are Kubernetes', and which conversion each takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tortie.api.profile import Profile
+from tortie.base.errors import InvalidResource
+from tortie.convert.kubernetes import convert, is_kubernetes
+
+
+def _document(version: str, kind: str, **metadata: Any) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": "web", **metadata}}
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("v1", True),
+        ("apps/v1", True),
+        ("networking.k8s.io/v1", True),
+        ("projectcalico.org/v3", False),
+        ("crd.projectcalico.org/v1", False),
+        ("example.com/v1", False),
+        ("", False),
+        (1, False),
+        (None, False),
+    ],
+)
+def test_kubernetes_own_groups_are_known(version: object, expected: bool) -> None:
+    assert is_kubernetes({"apiVersion": version}) is expected
+
+
+@pytest.mark.parametrize(
+    ("document", "key"),
+    [
+        (_document("v1", "Namespace"), "Profile kns.web"),
+        (_document("v1", "ServiceAccount", namespace="shop"), "Profile ksa.shop.web"),
+        (_document("v1", "ServiceAccount"), "Profile ksa.till.web"),
+        (_document("networking.k8s.io/v1", "NetworkPolicy", namespace="shop"), "NetworkPolicy shop/knp.default.web"),
+        (_document("networking.k8s.io/v1", "NetworkPolicy"), "NetworkPolicy knp.default.web"),
+    ],
+)
+def test_each_kind_becomes_a_resource(document: dict[str, Any], key: str) -> None:
+    assert str(convert(document, namespace="till").resource.key) == key
+
+
+def test_warnings_are_handed_on() -> None:
+    document = _document("networking.k8s.io/v1", "NetworkPolicy") | {"spec": {"ingress": [{"x": 1}]}}
+    assert len(convert(document).warnings) == 1
+
+
+def test_a_label_cannot_take_the_place_of_the_name() -> None:
+    resource = convert(_document("v1", "Namespace", labels={"projectcalico.org/name": "other", "a": "b"})).resource
+    assert isinstance(resource, Profile)
+    assert resource.spec.labels_to_apply == {"pcns.a": "b", "pcns.projectcalico.org/name": "web"}
+
+
+@pytest.mark.parametrize("identity", [("v1", "Pod"), ("apps/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress")])
+def test_other_kinds_are_refused_by_name(identity: tuple[str, str]) -> None:
+    with pytest.raises(InvalidResource, match=f"{' '.join(identity)}: kind: is not a Kubernetes kind"):
+        convert(_document(*identity))
+
+
+@pytest.mark.parametrize("kind", ["Namespace", "ServiceAccount"])
+def test_labels_of_the_wrong_type_are_refused(kind: str) -> None:
+    with pytest.raises(InvalidResource, match=r"metadata\.labels"):
+        convert(_document("v1", kind, labels={"a": 1}))
+    with pytest.raises(InvalidResource, match=r"metadata\.labels"):
+        convert(_document("v1", kind, labels={1: "a"}))
