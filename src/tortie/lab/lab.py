@@ -24,7 +24,8 @@ from tortie.lab.workload import Attacher, DirectAttacher
 from tortie.netlink.namespace import inside
 
 _LOOK_AGAIN = 0.02
-_PORTS = (80, 8080)
+PORTS = (80, 8080)
+"""What every place of a lab listens on."""
 _EXEC_PATIENCE = 60.0
 
 
@@ -216,7 +217,7 @@ class Lab:
         if self._prober is None:
             self._prober = Prober()
             for where in self._everywhere():
-                self._prober.open(where, self.namespace(where), _PORTS)
+                self._prober.open(where, self.namespace(where), PORTS)
         return self._prober
 
     def probe(self, *probes: Probe) -> list[Outcome]:

@@ -89,6 +89,7 @@ class TcpAttempt(Attempt):
     def __init__(self, station: Station, probe: Probe, numbers: Numbers) -> None:
         super().__init__(station, probe, numbers)
         self._connections: list[socket.socket] = []
+        self._keys: list[tuple[int, int, int]] = []
         self._connected = False
 
     def transmit(self) -> None:
@@ -103,9 +104,13 @@ class TcpAttempt(Attempt):
         code = one.connect_ex((self.probe.address, self.probe.port))
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, os.strerror(code))
+        self._listen_for_errors(one)
         self.station.loop.add_writer(one, self._opened, one)
 
     def close(self) -> None:
+        for key in self._keys:
+            self.station.waiting.pop(key, None)
+        self._keys.clear()
         for one in self._connections:
             self.station.loop.remove_writer(one)
             self.station.loop.remove_reader(one)
@@ -115,6 +120,18 @@ class TcpAttempt(Attempt):
     def give_up(self) -> None:
         """A server that does not greet is open all the same."""
         self.settle(Verdict.ALLOWED if self._connected else Verdict.DENIED)
+
+    def noticed(self, notice: icmp.Notice) -> None:
+        """An ICMP error about a SYN has arrived."""
+        settle_notice(self, notice)
+
+    def received(self, packet: sctp.Packet) -> None:
+        """Never: no SCTP port is waited for."""
+
+    def _listen_for_errors(self, one: socket.socket) -> None:
+        """An ICMP error that arrives while connect(2) still runs is kept from the socket until its next SYN."""
+        self._keys.append((self.probe.family, socket.IPPROTO_TCP, one.getsockname()[1]))
+        self.station.waiting[self._keys[-1]] = self
 
     def _opened(self, one: socket.socket) -> None:
         self.station.loop.remove_writer(one)

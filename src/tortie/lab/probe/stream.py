@@ -20,7 +20,7 @@ _NUMBER = struct.Struct(">Q")
 _GRACE = 0.2
 _LOOKS = 40
 _RECENT = 32
-_LATE = 0.05
+_LATE = 0.02
 _CONNECT = 2.0
 
 
