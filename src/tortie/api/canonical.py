@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 
 import msgspec
 
+from tortie.api.prefixes import is_masked, read_prefix
 from tortie.api.rules import EntityRule, Port, Protocol, Rule
 
 PROTOCOLS = ("TCP", "UDP", "ICMP", "ICMPv6", "SCTP", "UDPLite")
@@ -41,10 +41,8 @@ def as_number(value: int | str) -> int | str:
 
 def prefix(text: str) -> str:
     """The shortest lower-case spelling of a masked prefix; anything else stays."""
-    try:
-        return str(ipaddress.ip_network(text)) if "/" in text else text
-    except ValueError:
-        return text
+    interface = read_prefix(text)
+    return text if interface is None or "/" not in text or not is_masked(interface) else str(interface.network)
 
 
 def rules(given: tuple[Rule, ...]) -> tuple[Rule, ...]:

@@ -25,6 +25,9 @@ TIER_LABEL = "projectcalico.org/tier"
 BLOCK_SIZES = {4: 26, 6: 122}
 """Prefix length of the blocks of a pool, by family."""
 
+POOL_USES = {False: ("Workload", "Tunnel"), True: ("Workload",)}
+"""Uses of a pool that names none, by whether it is for some namespaces only: tunnels have no namespace."""
+
 POLICY_TYPES = {
     (False, False): ("Ingress",),
     (True, False): ("Ingress",),
@@ -41,7 +44,6 @@ SPEC_DEFAULTS: dict[type[Resource], dict[str, Any]] = {
         "ipip_mode": "Never",
         "vxlan_mode": "Never",
         "node_selector": "all()",
-        "allowed_uses": ("Workload", "Tunnel"),
         "assignment_mode": "Automatic",
     },
     BGPConfiguration: {"log_severity_screen": "Info", "service_load_balancer_aggregation": "Enabled"},
@@ -85,7 +87,8 @@ def _profile(resource: Profile) -> Profile:
 def _pool(resource: IPPool) -> IPPool:
     cidr = canonical.prefix(resource.spec.cidr)
     size = resource.spec.block_size or BLOCK_SIZES[6 if ":" in cidr else 4]
-    return replace(resource, spec=replace(resource.spec, cidr=cidr, block_size=size))
+    uses = resource.spec.allowed_uses or POOL_USES[bool(resource.spec.namespace_selector)]
+    return replace(resource, spec=replace(resource.spec, cidr=cidr, block_size=size, allowed_uses=uses))
 
 
 def _node(resource: Node) -> Node:
