@@ -69,3 +69,9 @@ def test_a_failed_plugin_is_an_error_with_what_it_said(
         with pytest.raises(PluginFailed, match="no address left"):
             lab.detach("w1")
         assert lab.attachment("w1").host == "h1"
+
+
+def test_a_directly_attached_workload_is_a_neighbour_from_the_first_packet_on(topology: Topology) -> None:
+    with Lab(topology) as lab:
+        listed = lab.exec("h1", ["ip", "neigh", "show", "nud", "permanent"]).stdout
+    assert sorted(line.split()[0] for line in listed.splitlines()) == ["10.65.0.1", "fd00:65::1"]

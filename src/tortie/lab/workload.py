@@ -18,9 +18,10 @@ from tortie.cni.wiring import Cable, host_interface_name, unwire, wire
 from tortie.lab.fabric import QUIET_SYSCTLS, UPLINK, write_sysctls
 from tortie.lab.state import Attachment
 from tortie.lab.topology import Host, Topology, Workload, own_addresses
-from tortie.netlink import links, route
+from tortie.netlink import links, neighbours, route
 from tortie.netlink.batch import Request, execute
 from tortie.netlink.namespace import create_namespace, delete_namespace, inside
+from tortie.netlink.neighbours import Neighbour
 from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
 
 INTERFACE = "eth0"
@@ -71,6 +72,8 @@ class CniAttacher(msgspec.Struct, frozen=True):
     ) -> bytes:
         environment = plugin_environment(command, container, topology.workload_namespace(workload.name), workload)
         config = dict(self.config(host))
+        labels = [{"key": key, "value": value} for key, value in sorted(workload.labels.items())]
+        config["args"] = {"cni": {"labels": labels}}
         if addresses:
             config["runtimeConfig"] = {**config.get("runtimeConfig", {}), "ips": list(addresses)}
         with inside(topology.host_namespace(host.name)):
@@ -141,12 +144,14 @@ def attach_directly(topology: Topology, workload: Workload, host: Host, addresse
     interface = host_interface_name(PREFIX, workload.namespace, workload.name, "")
     own = tuple(Cidr.host(address) for address in addresses)
     with inside(topology.host_namespace(host.name)), NetlinkSocket(NETLINK_ROUTE) as socket:
-        wire(Cable(interface, INTERFACE, topology.workload_namespace(workload.name), own))
+        mac = wire(Cable(interface, INTERFACE, topology.workload_namespace(workload.name), own))
         write_sysctls({f"ipv4/conf/{interface}/proxy_arp": "1", f"ipv4/neigh/{interface}/proxy_delay": "0"})
         link = links.get_link(socket, interface)
         if link is None:
             raise NotFound(f"interface {interface}")
         execute(socket, *(route.replace(route.device_route(address, link.index)) for address in own))
+        # A solicitation that leaves before the device has its link-local address is lost, and repeated after a second.
+        execute(socket, *(neighbours.replace(Neighbour(link.index, address, mac)) for address in own))
     return interface
 
 
