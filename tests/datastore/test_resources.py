@@ -26,6 +26,7 @@ from tortie.datastore.keys import resource_key
 from tortie.datastore.resources import ResourceStore
 
 BUILT_IN = {tier.metadata.name for tier in TIERS}
+OLD_KEY, NEW_KEY = "A" * 43 + "=", "B" * 42 + "A="
 NOON = 1_787_486_400.0
 
 
@@ -143,13 +144,13 @@ async def test_apply_creates_then_configures_then_leaves_alone(store: ResourceSt
 
 
 async def test_apply_keeps_uid_creation_time_and_status(store: ResourceStore) -> None:
-    created = await store.create(node(public_key="key"))
+    created = await store.create(node(public_key=OLD_KEY))
     applied = (await store.apply(node(address="10.0.0.2/24"))).resource
     assert isinstance(applied, Node)
     assert applied.metadata.uid == created.metadata.uid
     assert applied.metadata.creation_timestamp == created.metadata.creation_timestamp
-    assert applied.status.wireguard_public_key == "key"
-    assert (await store.apply(node(public_key="new", address="10.0.0.2/24"))).outcome == "configured"
+    assert applied.status.wireguard_public_key == OLD_KEY
+    assert (await store.apply(node(public_key=NEW_KEY, address="10.0.0.2/24"))).outcome == "configured"
 
 
 async def test_apply_ignores_the_revision_it_is_given(store: ResourceStore) -> None:
