@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -210,6 +211,12 @@ class Lab:
         """
         with inside(self.namespace(where)):
             return subprocess.run(argv, capture_output=True, text=True, timeout=_EXEC_PATIENCE, check=False)
+
+    def run_in_workload(self, name: str, program: str, argv: Sequence[str]) -> None:
+        """Start a program in a workload; it runs until `down`. Raises NotFound, OSError."""
+        log = self.topology.run_directory / f"{name}-{program}.log"
+        started = processes.start(program, name, self.namespace(name), argv, log, os.environ)
+        self._states.update(lambda state: msgspec.structs.replace(state, processes=(*state.processes, started)))
 
     @property
     def prober(self) -> Prober:

@@ -1,0 +1,1 @@
+"""The demonstration: a three-tier application on three hosts, with real packets."""

@@ -1,0 +1,70 @@
+"""`make demo` and `make demo-down`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from tortie.base.errors import NotFound, TortieError
+from tortie.lab.assembly import assemble, find
+from tortie.lab.demo.scene import NAME, topology
+from tortie.lab.demo.steps import Demonstration
+from tortie.lab.lab import Lab
+from tortie.lab.services import AgentServices
+
+HINTS = """
+The demonstration stays up. Five things to try:
+
+  export PATH=$PWD/.venv/bin:$PATH TORTIE_DATASTORE={datastore}
+  tortie lab probe --name demo --port 8080          who reaches whom, with real packets
+  tortie get networkpolicy -A -o wide               the policies in force
+  tortie lab exec --name demo h1 nft list table inet tortie      what the kernel was told
+  tortie lab move --name demo web-1 h3              move a workload, and probe again
+  tortie delete gnp default-deny                    open it up; `tortie apply -f examples/three-tier` closes it
+
+To take it down: make demo-down
+"""
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def up() -> int:
+    """Raise the lab, run the steps, leave it standing. An older demonstration is taken down first."""
+    if os.geteuid() != 0:
+        say("The demonstration makes network namespaces: run it as root.")
+        return 1
+    down()
+    began = time.monotonic()
+    description = topology()
+    lab = assemble(description)
+    try:
+        lab.up()
+        say(f"Three hosts and seven workloads are up after {time.monotonic() - began:.1f} s.")
+        Demonstration(lab, AgentServices(description), say).run()
+    except TortieError as error:
+        say(f"\n{error}\nLogs are in {description.run_directory}; to take the demonstration down: make demo-down")
+        return 1
+    finally:
+        lab.close()
+    say(f"\nAll of it took {time.monotonic() - began:.0f} s.")
+    say(HINTS.format(datastore=description.datastore))
+    return 0
+
+
+def down() -> int:
+    """Remove every trace."""
+    lab: Lab
+    try:
+        lab = find(NAME)
+    except NotFound:
+        lab = assemble(topology())
+    lab.down()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit({"up": up, "down": down}[sys.argv[1]]())
