@@ -95,4 +95,4 @@ def test_equal_label_sets_are_held_once() -> None:
     index = LabelIndex()
     for item in range(100):
         put(index, item, {"app": "web", "tier": "front"})
-    assert len(index._labels) == 1
+    assert len(index._shared) == 1

@@ -9,7 +9,7 @@ from pyroaring import BitMap
 
 from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
-from tortie.calculation.labels import LabelIndex
+from tortie.calculation.labels import LabelChanges, LabelIndex
 from tortie.calculation.ordering import Ordering
 from tortie.calculation.policies import ActivePolicies
 from tortie.calculation.profiles import ActiveProfiles, profile_id
@@ -43,6 +43,7 @@ class LocalEndpoints:
         self._claims: dict[str, set[EndpointId]] = {}
         self._holders: dict[str, EndpointId] = {}
         self._by_item: dict[int, EndpointId] = {}
+        self._left = BitMap()
         self._dirty: set[EndpointId] = set()
         self._told: dict[EndpointId, Endpoint] = {}
 
@@ -66,9 +67,11 @@ class LocalEndpoints:
         self._settle(interface)
         del self._endpoints[endpoint_id]
 
-    def all_items(self) -> BitMap:
-        """Every endpoint that is programmed."""
-        return self.subjects.copy()
+    def concerned(self, changes: LabelChanges) -> LabelChanges:
+        """What of the changes concerns endpoints that are programmed, or were when this was last called."""
+        items = changes.items & (self.subjects | self._left)
+        self._left = BitMap()
+        return LabelChanges(items, changes.pairs, changes.names) if items else LabelChanges()
 
     def flush(
         self, items: Iterable[int], policies: ActivePolicies, ordering: Ordering
@@ -130,6 +133,7 @@ class LocalEndpoints:
         del self._holders[local.spec.interface_name]
         del self._by_item[local.item]
         self.subjects.discard(local.item)
+        self._left.add(local.item)
         self._labels.touch(local.item)
         self._profiles.release(local.profiles)
         self.routes.disclaim(endpoint_id, local.addresses)

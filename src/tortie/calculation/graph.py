@@ -96,7 +96,7 @@ class Calculation:
         if not self._in_sync:
             return Delta()
         changes = self._labels.take_changes()
-        touched = self._policies.flush(changes)
+        touched = self._policies.flush(self._endpoints.concerned(changes))
         if self._all_dirty:
             touched |= self._endpoints.subjects
             self._all_dirty = False

@@ -17,6 +17,8 @@ from tortie.calculation.interning import Interner
 Pair = tuple[str, str]
 Labels = tuple[Pair, ...]
 Parents = tuple[str, ...]
+Shape = tuple[Labels, Parents]
+"""All that the index knows of an item; replicas of a workload have the same."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -47,9 +49,8 @@ class LabelIndex:
         self.items = BitMap()
         self.touched = 0
         self._changes = LabelChanges()
-        self._own: dict[int, tuple[Labels, Parents]] = {}
-        self._labels: Interner[Labels] = Interner()
-        self._parents: Interner[Parents] = Interner()
+        self._shapes: list[Shape | None] = []
+        self._shared: Interner[Shape] = Interner()
         self._effective: dict[str, dict[str, BitMap]] = {}
         self._present: dict[str, BitMap] = {}
         self._carriers: dict[str, BitMap] = {}
@@ -73,30 +74,32 @@ class LabelIndex:
 
     def labels(self, item: int) -> dict[str, str]:
         """The effective labels of one item."""
-        own, parents = self._own[item]
-        return self._inherited(parents) | dict(own)
+        shape = self._shapes[item]
+        return {} if shape is None else dict(self._pairs(shape))
 
     def is_empty(self) -> bool:
         """Whether nothing at all is held."""
-        return not any((self._own, self._effective, self._present, self._carriers, self._siblings))
+        return not any((self.items, self._shared, self._effective, self._present, self._carriers, self._siblings))
 
     # Writing
 
     def put(self, item: int, labels: Labels, parents: Parents) -> None:
         """Add an item or replace its own labels and its parents, which are in order of precedence."""
         self.touched += 1
-        old = self._own.get(item)
-        if old is not None and old != (labels, parents):
-            self._forget(item)
+        self._make_room(item)
+        old = self._shapes[item]
         if old != (labels, parents):
-            self._remember(item, labels, parents)
+            if old is not None:
+                self._forget(item, old)
+            self._remember(item, (labels, parents))
         self._note(item)
 
     def remove(self, item: int) -> None:
         """Take an item out."""
         self.touched += 1
-        self._note(item)
-        self._forget(item)
+        shape = self._shapes[item]
+        if shape is not None:
+            self._forget(item, shape)
 
     def touch(self, item: int) -> None:
         """Have an item looked at again although its labels are the same."""
@@ -120,45 +123,53 @@ class LabelIndex:
 
     # Inside
 
-    def _remember(self, item: int, labels: Labels, parents: Parents) -> None:
-        labels, parents = self._labels.acquire(labels), self._parents.acquire(parents)
-        self._own[item] = (labels, parents)
+    def _make_room(self, item: int) -> None:
+        self._shapes += [None] * (item + 1 - len(self._shapes))
+
+    def _remember(self, item: int, shape: Shape) -> None:
+        shape = self._shapes[item] = self._shared.acquire(shape)
+        labels, parents = shape
         self.items.add(item)
-        for label, value in self._pairs(labels, parents):
-            self._enter(label, value, BitMap((item,)))
+        for label, value in self._pairs(shape):
+            _add(self._effective.setdefault(label, {}), value, item)
+            _add(self._present, label, item)
         for label, _ in labels:
-            self._carriers.setdefault(label, BitMap()).add(item)
+            _add(self._carriers, label, item)
         if parents not in self._siblings:
-            self._siblings[parents] = BitMap()
             for parent in parents:
                 self._families.setdefault(parent, set()).add(parents)
-        self._siblings[parents].add(item)
+        _add(self._siblings, parents, item)
 
-    def _forget(self, item: int) -> None:
-        labels, parents = self._own.pop(item)
+    def _forget(self, item: int, shape: Shape) -> None:
+        self._note(item)
+        self._shapes[item] = None
+        labels, parents = shape
         one = BitMap((item,))
         self.items.discard(item)
-        self._changes.items.add(item)
-        for label, value in self._pairs(labels, parents):
-            self._changes.pairs.add((label, value))
+        for label, value in self._pairs(shape):
             self._leave(label, value, one)
         for label, _ in labels:
             _discard(self._carriers, label, one)
         _discard(self._siblings, parents, one)
         if parents not in self._siblings:
-            for parent in set(parents):
-                self._families[parent].discard(parents)
-                if not self._families[parent]:
-                    del self._families[parent]
-        self._labels.release(labels)
-        self._parents.release(parents)
+            self._disband(parents)
+        self._shared.release(shape)
+
+    def _disband(self, parents: Parents) -> None:
+        for parent in set(parents):
+            self._families[parent].discard(parents)
+            if not self._families[parent]:
+                del self._families[parent]
 
     def _note(self, item: int) -> None:
         self._changes.items.add(item)
-        if item in self._own:
-            self._changes.pairs.update(self._pairs(*self._own[item]))
+        shape = self._shapes[item]
+        if shape is not None:
+            self._changes.pairs.update(self._pairs(shape))
 
-    def _pairs(self, labels: Labels, parents: Parents) -> Iterable[Pair]:
+    def _pairs(self, shape: Shape) -> Iterable[Pair]:
+        """The effective labels."""
+        labels, parents = shape
         inherited = self._inherited(parents)
         return (inherited | dict(labels)).items() if inherited else labels
 
@@ -193,6 +204,13 @@ class LabelIndex:
 
 def _different(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
     return (label for label in old.keys() | new.keys() if old.get(label) != new.get(label))
+
+
+def _add(table: dict[Key, BitMap], key: Key, item: int) -> None:
+    bitmap = table.get(key)
+    if bitmap is None:
+        bitmap = table[key] = BitMap()
+    bitmap.add(item)
 
 
 def _discard(table: dict[Key, BitMap], key: Key, items: BitMap) -> None:
