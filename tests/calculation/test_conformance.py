@@ -1,0 +1,166 @@
+"""Published contents of a datastore and the desired state of one node: policies, order, sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec
+from tortie.api.profile import Profile, ProfileSpec
+from tortie.api.resource import Metadata, Resource
+from tortie.api.rules import EntityRule, Rule
+from tortie.api.tier import Tier, TierSpec, TierStatus
+from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
+from tortie.calculation.protocols import PROTOCOLS
+from tortie.desired.policy import PolicyList
+from tortie.selector.parser import parse
+
+DATA = json.loads((Path(__file__).parents[1] / "conformance" / "data" / "calculation.json").read_bytes())
+NODE = "localhostname"
+LABELS = "/calico/resources/v3/projectcalico.org/profiles/"
+NOT_HERE = ("/kubernetesendpointslices/", "/livemigrations/")
+"""What the compiled form does not know yet: services, live migration."""
+
+
+def supported(case: Mapping[str, Any]) -> bool:
+    """Workloads under policies or profiles. Left out: host endpoints and policies wanted on every node."""
+    paths = [entry["path"] for entry in case.get("datastore", ())]
+    hosts = any("/endpoint/" in path and "/workload/" not in path for path in paths)
+    everywhere = any(isinstance(e["value"], dict) and "performance_hints" in e["value"] for e in case["datastore"])
+    elsewhere = any(part in path for part in NOT_HERE for path in paths)
+    return any("/policy/" in path for path in paths) and not (hosts or everywhere or elsewhere)
+
+
+CASES = [case for case in DATA["cases"] if case["kind"] == "state" and supported(case)]
+
+
+def resources(case: Mapping[str, Any]) -> Iterator[Resource]:
+    profiles: dict[str, dict[str, Any]] = {}
+    for entry in case["datastore"]:
+        path, value = entry["path"], entry["value"]
+        name = path.rpartition("/")[2]
+        if path.startswith("/calico/v1/policy/tier/"):
+            yield Tier(
+                metadata=Metadata(name=path.split("/")[5]), spec=TierSpec(order=value["order"]), status=TierStatus()
+            )
+        elif "/workload/" in path:
+            yield endpoint(path, value)
+        elif path.startswith("/calico/v1/policy/GlobalNetworkPolicy/"):
+            yield policy(name, value)
+        elif path.startswith("/calico/v1/policy/profile/"):
+            profiles.setdefault(path.split("/")[5], {}).update(rules(value, "ingress", "egress"))
+        elif path.startswith(LABELS):
+            profiles.setdefault(name, {})["labels_to_apply"] = value["spec"]["labelsToApply"]
+    for name, spec in profiles.items():
+        yield Profile(metadata=Metadata(name=name), spec=ProfileSpec(**spec))
+
+
+def endpoint(path: str, value: Mapping[str, Any]) -> WorkloadEndpoint:
+    _, _, _, _, node, _, orchestrator, workload, _, name = path.split("/")
+    spec = WorkloadEndpointSpec(
+        node=node,
+        interface_name=value["name"],
+        ip_networks=(*value["ipv4_nets"], *value["ipv6_nets"]),
+        profiles=tuple(value["profile_ids"] or ()),
+        mac=value["mac"] or "",
+        ports=tuple(EndpointPort(**port) for port in value["ports"]),
+    )
+    metadata = Metadata(name=f"{orchestrator}/{workload}/{name}", namespace="ns", labels=value["labels"] or {})
+    return WorkloadEndpoint(metadata=metadata, spec=spec)
+
+
+def policy(name: str, value: Mapping[str, Any]) -> GlobalNetworkPolicy:
+    spec = GlobalNetworkPolicySpec(
+        tier=value["tier"],
+        order=value.get("order"),
+        selector=value["selector"],
+        types=tuple(value.get("types") or ()),
+        **rules(value, "ingress", "egress"),
+    )
+    return GlobalNetworkPolicy(metadata=Metadata(name=name), spec=spec)
+
+
+def rules(value: Mapping[str, Any], ingress: str, egress: str) -> dict[str, tuple[Rule, ...]]:
+    return {
+        ingress: tuple(rule(each) for each in value.get("inbound_rules") or ()),
+        egress: tuple(rule(each) for each in value.get("outbound_rules") or ()),
+    }
+
+
+def rule(value: Mapping[str, Any]) -> Rule:
+    return Rule(
+        action=value.get("action") or "Allow",
+        protocol=value.get("protocol"),
+        source=entity(value, "src"),
+        destination=entity(value, "dst"),
+    )
+
+
+def entity(value: Mapping[str, Any], side: str) -> EntityRule:
+    return EntityRule(
+        selector=value.get(f"{side}_selector", ""),
+        not_selector=value.get(f"!{side}_selector", ""),
+        ports=tuple(value.get(f"{side}_ports", ())),
+        not_ports=tuple(value.get(f"!{side}_ports", ())),
+    )
+
+
+def meaning(set_id: str) -> str:
+    """What a published set identity stands for, as `in_words` says it."""
+    known = DATA["ipSetSelectors"][set_id]
+    text = parse(known["selector"]).canonical
+    return f"{text} {PROTOCOLS[known['protocol']]}:{known['portName']}" if "portName" in known else text
+
+
+def members(texts: list[str]) -> set[str]:
+    """Members as the world prints them: no length on single addresses, protocols by number."""
+    found = set()
+    for text in texts:
+        host, _, service = text.partition(",")
+        protocol, _, port = service.partition(":")
+        single = host.removesuffix("/32").removesuffix("/128")
+        found.add(f"{single},{PROTOCOLS[protocol]}:{port}" if service else single)
+    return found
+
+
+def in_words(spec: Any) -> str:
+    return f"{spec.selector}" + (f" {spec.protocol}:{spec.port}" if spec.ports else "")
+
+
+def listed(endpoints: Any, way: str) -> dict[str, list[tuple[str, list[str]]]]:
+    """Tiers and policies of one direction, by endpoint, of the published form."""
+    return {
+        name: [(tier["tier"], [each["name"] for each in tier[way]]) for tier in tiers if tier.get(way)]
+        for name, tiers in endpoints.items()
+    }
+
+
+def governing(policies: PolicyList) -> list[tuple[str, list[str]]]:
+    return [(tier.name, [each.name for each in tier.policies]) for tier in policies.tiers]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in CASES])
+def test_the_desired_state_is_the_published_one(case: Mapping[str, Any], new_world) -> None:  # type: ignore[no-untyped-def]
+    world, expect = new_world(NODE), case["expect"]
+    world.go(*resources(case))
+    state = world.state
+    for way in ("ingress", "egress"):
+        found = {each.id.name: governing(getattr(each, way)) for each in state.endpoints.values()}
+        assert found == listed(expect["endpoints"], way)
+    profiles = {each.name for each in state.policies if each.kind == "Profile"}
+    assert profiles == set(expect["activeProfiles"])
+    active = {each.name for each in state.policies if each.kind != "Profile"}
+    assert active == {each["name"] for each in expect["activePolicies"]}
+    specs = world.calculation._sets._specs
+    found_sets = {in_words(specs[set_id]): held for set_id, held in world.members().items()}
+    wanted = {meaning(key): members(held) for key, held in expect["ipSets"].items() if key in DATA["ipSetSelectors"]}
+    assert found_sets.items() >= wanted.items()
+    assert len(found_sets) == len([key for key in expect["ipSets"] if ":" in key])
+
+
+def test_most_published_states_of_workloads_are_tried() -> None:
+    assert len(CASES) == 21
