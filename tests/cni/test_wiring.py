@@ -63,6 +63,16 @@ def test_both_ends_are_set_up_and_ping_each_other(namespaces: tuple[str, str], t
 
 
 @pytest.mark.kernel
+def test_each_end_knows_the_other_before_any_packet(namespaces: tuple[str, str], thread: NamespaceThread) -> None:
+    host, workload = namespaces
+    mac = thread.submit(wire, cable(namespaces)).result()
+    for address in ADDRESSES:
+        assert f"{address.text} lladdr {mac} PERMANENT" in ip(host, "neighbour", "show", "dev", "cali1")
+    for gateway in ("169.254.1.1", "fe80::ecee:eeff:feee:eeee"):
+        assert f"{gateway} lladdr {HOST_MAC} PERMANENT" in ip(workload, "neighbour", "show", "dev", "eth0")
+
+
+@pytest.mark.kernel
 def test_wiring_again_replaces_the_old_pair(namespaces: tuple[str, str], thread: NamespaceThread) -> None:
     thread.submit(wire, cable(namespaces)).result()
     thread.submit(wire, cable(namespaces)).result()

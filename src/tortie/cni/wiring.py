@@ -1,8 +1,8 @@
 """The cable: a veth pair between host and workload, its addresses and routes inside the workload.
 
 The workload reaches everything through a gateway that exists on no device: 169.254.1.1 and the
-link-local address of the host's end, both with a fixed hardware address, set as permanent
-neighbours so that the first packet waits for nobody. Blocking; runs in a worker thread that lives in
+link-local address of the host's end, both with a fixed hardware address. Each end knows the other's
+addresses as permanent neighbours, so that the first packet waits for nobody. Blocking; runs in a worker thread that lives in
 the host's network namespace.
 """
 
@@ -69,7 +69,7 @@ def wire(cable: Cable) -> str:
             execute(host, *_pair(cable, workload))
             try:
                 mac = _set_up_workload(cable, workload)
-                _set_up_host(cable.host_interface, host)
+                _set_up_host(cable, mac, host)
             except KernelError:
                 unwire(cable.host_interface, host)
                 raise
@@ -123,10 +123,16 @@ def _workload_requests(own: tuple[Cidr, ...], index: int) -> list[Request]:
     return requests
 
 
-def _set_up_host(interface: str, socket: NetlinkSocket) -> None:
+def _set_up_host(cable: Cable, mac: str, socket: NetlinkSocket) -> None:
     # Without duplicate address detection the link-local gateway answers at once.
-    _write_sysctl(f"ipv6/conf/{interface}/accept_dad", "0")
-    execute(socket, links.change(interface, up=True))
+    _write_sysctl(f"ipv6/conf/{cable.host_interface}/accept_dad", "0")
+    execute(socket, links.change(cable.host_interface, up=True))
+    link = links.get_link(socket, cable.host_interface)
+    if link is None:
+        raise KernelError(f"find interface {cable.host_interface}", errno.ENODEV, "it vanished while being set up")
+    # A solicitation that is lost while the link comes up is repeated only after a second.
+    known = (neighbours.Neighbour(link.index, address, mac) for address in cable.addresses)
+    execute(socket, *(neighbours.replace(neighbour) for neighbour in known))
 
 
 def _write_sysctl(name: str, value: str) -> None:
