@@ -9,6 +9,7 @@ from tortie.dataplane.nftables.chains import (
     endpoint_chain,
     endpoint_origin,
     endpoint_rules,
+    depth,
     is_shared,
     list_policies,
     policy_chain,
@@ -91,12 +92,14 @@ class ChainPlan:
         """Tiers with policies that began or ceased to pass: their rules say so, their names do not."""
         turned = {(one, direction) for one in policies for direction in Direction if self._turned(one, direction)}
         for tier, direction in self._tiers() if turned else ():
-            if any((policy, direction) in turned for policy in tier.policies):
+            is_there = tier_chain(tier, direction) in self._kernel.chains
+            if is_there and any((policy, direction) in turned for policy in tier.policies):
                 self._put_tier(tier, direction)
 
     def remove_unwanted(self) -> None:
         """Every chain in the kernel that was not put."""
-        self.deleted += (DeleteChain(name) for name in self._kernel.chains if name not in self._wanted)
+        unwanted = [name for name in self._kernel.chains if name not in self._wanted]
+        self.deleted += map(DeleteChain, sorted(unwanted, key=depth))
 
     def release(self, workloads: Sequence[PutWorkload], policies: Iterable[PolicyId]) -> None:
         """Chains to which nothing leads after this plan, and then those to which only they led."""

@@ -13,7 +13,7 @@ import msgspec
 from tortie.base.hashes import short_hash
 from tortie.dataplane.nftables.layout import established, invalid
 from tortie.dataplane.nftables.model import KernelRule
-from tortie.dataplane.nftables.rules import ChainWriter, set_mark
+from tortie.dataplane.nftables.rules import END, ESTABLISHED, INVALID, ChainWriter, set_mark
 from tortie.dataplane.nftables.settings import MarkBits, Settings
 from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
 from tortie.netlink.nftables_expressions import (
@@ -53,6 +53,13 @@ def is_shared(chain: str) -> bool:
     return chain.startswith(("tier-", "endpoint-"))
 
 
+def depth(chain: str) -> int:
+    """How many kinds of chains may lead to it."""
+    kinds = ("endpoint", "tier", "policy")
+    kind = chain.partition("-")[0]
+    return kinds.index(kind) + 1 if kind in kinds else 0
+
+
 def tier_origin(tier: TierPolicies) -> PolicyId:
     """Under what name the end of a tier counts."""
     return PolicyId("Tier", "", tier.name)
@@ -73,13 +80,13 @@ def list_policies(policies: PolicyList) -> Iterator[PolicyId]:
 def endpoint_rules(chain: str, policies: PolicyList, direction: Direction) -> tuple[KernelRule, ...]:
     """Connections allowed before go on; then tiers in order, then profiles; what none decides is dropped."""
     writer = ChainWriter(chain, endpoint_origin(), direction)
-    writer.add("accept", established() + _ACCEPT)
-    writer.add("drop", invalid() + _DROP)
+    writer.add("accept", established() + _ACCEPT, ESTABLISHED)
+    writer.add("drop", invalid() + _DROP, INVALID)
     for tier in policies.tiers:
         _jump(writer, tier_chain(tier, direction))
     for profile in policies.profiles:
         _jump(writer, policy_chain(profile, direction))
-    writer.add("drop", _DROP)
+    writer.add("drop", _DROP, END)
     return writer.rules()
 
 
@@ -96,7 +103,7 @@ def tier_rules(
         if policy in passing:
             writer.add("return", _marked(bit) + set_mark(0, bit) + verdict(Verdict.RETURN))
     if tier.default_action is not Action.PASS:
-        writer.add("drop", _DROP)
+        writer.add("drop", _DROP, END)
     return writer.rules()
 
 

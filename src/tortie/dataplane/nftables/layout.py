@@ -15,7 +15,7 @@ from tortie.base.addresses import BITS, Cidr
 from tortie.base.hashes import hash64
 from tortie.dataplane.nftables.matches import ICMP, Condition, in_nets, of_family, of_protocol
 from tortie.dataplane.nftables.model import KernelRule, Source, Workload
-from tortie.dataplane.nftables.rules import ChainWriter
+from tortie.dataplane.nftables.rules import DISCOVERY, END, ESTABLISHED, UNKNOWN, ChainWriter
 from tortie.dataplane.nftables.sets import IPV4, IPV6, merged
 from tortie.dataplane.nftables.settings import EndpointToHost, Settings
 from tortie.desired.endpoints import Endpoint
@@ -128,14 +128,14 @@ def _conntrack_state(bits: bytes) -> bytes:
 
 def _antispoofing(writer: ChainWriter, settings: Settings) -> None:
     writer.add("accept", _no_workload(settings) + _ACCEPT)
-    writer.add("drop", meta(Meta.IIFNAME) + lookup(WORKLOADS, inverted=True) + _DROP)
+    writer.add("drop", meta(Meta.IIFNAME) + lookup(WORKLOADS, inverted=True) + _DROP, UNKNOWN)
     for family in (4, 6):
         for name in (SOURCES[family], SOURCE_NETS[family]):
             writer.match("accept", [of_family(family), _source_of_interface(family, name)], _ACCEPT)
     unconfigured = in_nets(_UNCONFIGURED, 0)
     if unconfigured is not None:
         writer.match("accept", [*_discovery((*_DISCOVERY, _REPORT_V2)), unconfigured], _ACCEPT)
-    writer.add("drop", _DROP)
+    writer.add("drop", _DROP, END)
 
 
 def _sender(writer: ChainWriter, settings: Settings) -> None:
@@ -150,17 +150,17 @@ def _receiver(writer: ChainWriter, settings: Settings) -> None:
 
 def _to_host(writer: ChainWriter, settings: Settings) -> None:
     writer.add("accept", _no_workload(settings) + _ACCEPT)
-    writer.match("accept", _discovery(_DISCOVERY), counter() + _ACCEPT)
+    writer.match("accept", _discovery(_DISCOVERY), counter() + _ACCEPT, DISCOVERY)
     if settings.endpoint_to_host is EndpointToHost.DROP:
-        writer.add("accept", established() + counter() + _ACCEPT)
+        writer.add("accept", established() + counter() + _ACCEPT, ESTABLISHED)
     else:
         writer.add("dispatch", meta(Meta.IIFNAME) + map_lookup(SENDERS))
-    writer.add("drop", _DROP)
+    writer.add("drop", _DROP, END)
 
 
 def _drop_workloads(writer: ChainWriter, name: Meta, settings: Settings) -> None:
     for prefix in settings.interface_prefixes:
-        writer.add("drop", meta(name) + compare(prefix.encode()) + _DROP)
+        writer.add("drop", meta(name) + compare(prefix.encode()) + _DROP, UNKNOWN)
 
 
 def _no_workload(settings: Settings) -> bytes:

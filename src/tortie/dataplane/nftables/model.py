@@ -22,7 +22,7 @@ class KernelRule(msgspec.Struct, frozen=True, gc=False):
 
     Args:
         tag: action, identity and hash of the content; kept in the kernel as the rule's comment.
-        index: position in the policy that a person wrote; -1 for rules that are ours.
+        index: position in the policy that a person wrote; negative for rules of our own.
         target: the chain that it jumps to, or empty.
     """
 

@@ -17,7 +17,7 @@ from tortie.desired.policy import Direction, PolicyId, rule_identity
 
 
 class RuleName(msgspec.Struct, frozen=True, gc=False):
-    """The line that a person wrote; index -1 is the end of a tier (kind Tier) or of all policies (kind Endpoint)."""
+    """The line that a person wrote, or with a negative index a rule of our own in a tier, endpoint or base chain."""
 
     kind: str
     namespace: str

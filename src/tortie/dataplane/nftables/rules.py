@@ -23,8 +23,9 @@ from tortie.netlink.nftables_expressions import (
     verdict,
 )
 
-OURS = -1
-"""Index of rules that nobody wrote."""
+END, ESTABLISHED, INVALID, UNKNOWN, DISCOVERY, GUIDE = -1, -2, -3, -4, -5, -6
+"""Indexes of rules that nobody wrote: what nothing decided, connections allowed before, packets that conntrack cannot
+place, unknown interfaces, IPv6 discovery, and rules that only lead the way."""
 PASS = b"pass"
 """How tags of rules with action Pass begin."""
 
@@ -53,11 +54,11 @@ class ChainWriter:
         """All so far."""
         return tuple(self._rules)
 
-    def add(self, action: str, expressions: bytes, index: int = OURS, target: str = "") -> None:
+    def add(self, action: str, expressions: bytes, index: int = GUIDE, target: str = "") -> None:
         """Append a rule that has no set of its own."""
         self._add(action, expressions, (), index, target)
 
-    def match(self, action: str, conditions: Iterable[Condition], then: bytes, index: int = OURS) -> None:
+    def match(self, action: str, conditions: Iterable[Condition], then: bytes, index: int = GUIDE) -> None:
         """Append a rule: conditions, then what is to be done."""
         sets: list[RuleSet] = []
         parts = [self._place(condition, sets) for condition in conditions]

@@ -1,0 +1,154 @@
+"""Plans lead from any state to any other, in an order that a kernel accepts, and touch nothing that is right."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tortie.dataplane.nftables.layout import FIXED_SETS
+from tortie.dataplane.nftables.model import Kernel
+from tortie.dataplane.nftables.operations import (
+    ChangeElements,
+    CreateChain,
+    CreateSet,
+    DeleteChain,
+    DeleteSet,
+    FillChain,
+    Operation,
+    PutWorkload,
+    evolve,
+    leads,
+)
+from tortie.dataplane.nftables.planning import plan_all, plan_changes
+from tortie.dataplane.nftables.sets import KINDS
+from tortie.dataplane.nftables.settings import Settings
+from tortie.desired.packed import difference, union
+from tortie.desired.sets import Members, SetChange
+from tortie.desired.state import Changes, DesiredState
+from tortie.netlink.wire import as_text, attribute_list, attributes
+
+States = Callable[[], st.SearchStrategy[DesiredState]]
+SETTINGS = Settings()
+
+
+class StrictKernel:
+    """A kernel that refuses what the real one refuses."""
+
+    def __init__(self) -> None:
+        self.mirror = Kernel()
+        self.names: dict[str, set[str]] = {}
+
+    def apply(self, operations: list[Operation]) -> None:
+        for operation in operations:
+            self.check(operation)
+            self.mirror = evolve(self.mirror, [operation])
+
+    def check(self, operation: Operation) -> None:
+        mirror = self.mirror
+        match operation:
+            case CreateSet(name, declaration):
+                assert name not in mirror.sets or mirror.sets[name].declaration == declaration
+            case ChangeElements(name, added, removed, after):
+                old, width = mirror.sets[name].records, KINDS[name.partition("-")[0]].width
+                assert not difference(removed, old, width), "deletes what is not there"
+                assert union(difference(old, removed, width), added, width) == after
+            case DeleteSet(name):
+                assert name in mirror.sets
+                assert not any(name in named for named in self.names.values()), "deletes a set that rules name"
+            case CreateChain(name):
+                assert name not in mirror.chains
+            case FillChain(name, rules):
+                assert operation.flush or not mirror.chains[name].tags
+                self.names[name] = {one for rule in rules for one in looked_up(rule.expressions)}
+                private = {one.name for rule in rules for one in rule.sets}
+                assert self.names[name] - private <= mirror.sets.keys() | FIXED_SETS.keys()
+                assert all(rule.target in mirror.chains for rule in rules if rule.target)
+            case PutWorkload(interface, old, new):
+                assert mirror.workloads.get(interface) == old
+                assert all(chain in mirror.chains for chain in leads(new))
+            case DeleteChain(name):
+                self.names.pop(name, None)
+                assert not mirror.users[name], "deletes a chain that something leads to"
+
+
+def looked_up(expressions: bytes) -> list[str]:
+    found = [attributes(one) for _, one in attribute_list(expressions)]
+    return [as_text(attributes(one[2])[1]) for one in found if one[1] == b"lookup\0"]
+
+
+def difference_between(old: DesiredState, new: DesiredState, exact: bool) -> Changes:
+    changes = Changes()
+    for set_id in old.sets.keys() | new.sets.keys():
+        before, after = old.sets.get(set_id), new.sets.get(set_id)
+        if before and after and exact:
+            added, removed = gained(before.members, after.members), gained(after.members, before.members)
+            half = Members(hosts4=added.hosts4), Members(hosts4=removed.hosts4)
+            rest = [SetChange(set_id, without_hosts4(added), without_hosts4(removed)), SetChange(set_id, *half)]
+            changes.set_changes[set_id] = rest if added or removed else []
+        elif before != after:
+            changes.sets.add(set_id)
+    changes.policies = {
+        one for one in old.policies.keys() | new.policies.keys() if old.policies.get(one) != new.policies.get(one)
+    }
+    changes.endpoints = {
+        one for one in old.endpoints.keys() | new.endpoints.keys() if old.endpoints.get(one) != new.endpoints.get(one)
+    }
+    return changes
+
+
+def gained(old: Members, new: Members) -> Members:
+    packed = {
+        name: difference(getattr(new, name), getattr(old, name), KINDS[name].width)
+        for name in ("hosts4", "hosts6", "ports4", "ports6")
+    }
+    nets = {
+        name: tuple(one for one in getattr(new, name) if one not in getattr(old, name)) for name in ("nets4", "nets6")
+    }
+    return Members(**packed, **nets)
+
+
+def without_hosts4(one: Members) -> Members:
+    return Members(b"", one.hosts6, one.nets4, one.nets6, one.ports4, one.ports6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data(), st.booleans())
+def test_a_change_leads_to_what_a_fresh_start_would_make(
+    random_states: States, data: st.DataObject, exact: bool
+) -> None:
+    old, new = data.draw(random_states()), data.draw(random_states())
+    for set_id in old.sets.keys() & new.sets.keys():
+        assert old.sets[set_id].ports == new.sets[set_id].ports
+    kernel, fresh = StrictKernel(), StrictKernel()
+    kernel.apply(plan_all(SETTINGS, old, Kernel()))
+    kernel.apply(plan_changes(SETTINGS, new, copy.deepcopy(kernel.mirror), difference_between(old, new, exact)))
+    fresh.apply(plan_all(SETTINGS, new, Kernel()))
+    for part in Kernel.__struct_fields__:
+        assert getattr(kernel.mirror, part) == getattr(fresh.mirror, part), part
+    assert plan_all(SETTINGS, new, kernel.mirror) == []
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.data())
+def test_a_full_pass_leads_from_any_state_to_any_other_and_then_has_nothing_to_do(
+    random_states: States, data: st.DataObject
+) -> None:
+    old, new = data.draw(random_states()), data.draw(random_states())
+    kernel = StrictKernel()
+    kernel.apply(plan_all(SETTINGS, old, Kernel()))
+    kernel.apply(plan_all(SETTINGS, new, copy.deepcopy(kernel.mirror)))
+    assert plan_all(SETTINGS, new, kernel.mirror) == []
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.data())
+def test_planning_changes_nothing(random_states: States, data: st.DataObject) -> None:
+    old, new = data.draw(random_states()), data.draw(random_states())
+    mirror = evolve(Kernel(), plan_all(SETTINGS, old, Kernel()))
+    before = copy.deepcopy(mirror)
+    plan_all(SETTINGS, new, mirror)
+    plan_changes(SETTINGS, new, mirror, difference_between(old, new, True))
+    assert mirror == before
