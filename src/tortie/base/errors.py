@@ -37,9 +37,9 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}: " if self.line else ""
-        field = f" {self.path}" if self.path else ""
+        field = f" {self.path}:" if self.path else ""
         remedy = f" ({self.remedy})" if self.remedy else ""
-        return f"{place}{self.object}:{field}: {self.problem}{remedy}"
+        return f"{place}{self.object}:{field} {self.problem}{remedy}"
 
 
 class InvalidResource(TortieError):
