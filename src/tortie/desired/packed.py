@@ -23,19 +23,22 @@ def unpack(packed: bytes, width: int) -> list[bytes]:
 
 
 def union(left: bytes, right: bytes, width: int) -> bytes:
-    """Records in either, sorted."""
-    if not right:
-        return left
-    if not left:
-        return right
-    return np.union1d(_records(left, width), _records(right, width)).tobytes()
+    """Records in either, sorted. Both are sorted and distinct; cheap when one is much shorter."""
+    few, many = sorted((left, right), key=len)
+    if not few:
+        return many
+    old, new = _records(many, width), _records(few, width)
+    places, found = _find(old, new)
+    return np.insert(old, places[~found], new[~found]).tobytes()
 
 
 def difference(left: bytes, right: bytes, width: int) -> bytes:
-    """Records of `left` that are not in `right`, sorted."""
+    """Records of `left` that are not in `right`, sorted. Both are sorted and distinct."""
     if not left or not right:
         return left
-    return np.setdiff1d(_records(left, width), _records(right, width), assume_unique=True).tobytes()
+    old, gone = _records(left, width), _records(right, width)
+    places, found = _find(old, gone)
+    return np.delete(old, places[found]).tobytes()
 
 
 def apply_change(members: Members, added: Members, removed: Members) -> Members:
@@ -51,6 +54,17 @@ def apply_change(members: Members, added: Members, removed: Members) -> Members:
     )
 
 
-def _records(packed: bytes, width: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-    # Big-endian bytes compare as numbers do; numpy sorts void records bytewise.
+Records = np.ndarray[tuple[int], np.dtype[np.void]]
+
+
+def _records(packed: bytes, width: int) -> Records:
+    # Big-endian bytes compare as numbers do; numpy compares void records bytewise.
     return np.frombuffer(packed, dtype=f"V{width}")
+
+
+def _find(
+    records: Records, wanted: Records
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Where each wanted record stands or would stand, and whether it is there; `records` is not empty."""
+    places = np.searchsorted(records, wanted)
+    return places, records[np.minimum(places, len(records) - 1)] == wanted
