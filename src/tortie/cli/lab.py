@@ -15,6 +15,7 @@ from tortie.lab.assembly import assemble, find
 from tortie.lab.lab import PORTS, Lab
 from tortie.lab.probe.matrix import Question
 from tortie.lab.probe.model import Transport
+from tortie.lab.sessions import wait_established
 from tortie.lab.state import Attachment
 from tortie.lab.topology import simple
 
@@ -33,6 +34,7 @@ def up(
     """Raise hosts with agents and BIRD, and workloads on them."""
     lab = assemble(simple(name, hosts, workloads))
     or_exit(lab.up)
+    or_exit(lambda: wait_established(lab))
     say(_status(lab))
     say(f"\nResources are in {lab.topology.datastore}; use: export TORTIE_DATASTORE={lab.topology.datastore}")
 

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 import typer
 
 from tortie import __version__
-from tortie.cli import lab, node, resources
+from tortie.cli import node, resources
 from tortie.cli.output import say
 
-app = typer.Typer(
-    name="tortie",
-    help="Routed networking and label-based security for containers, virtual machines and hosts.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command()(resources.apply)
-app.command()(resources.get)
-app.command()(resources.delete)
-app.add_typer(node.app, name="node")
-app.add_typer(lab.app, name="lab")
+_WITHOUT_LAB = frozenset({"apply", "get", "delete", "node", "version"})
 
 
-@app.command()
 def version() -> None:
     """Show the version."""
     say(__version__)
 
 
+def application(arguments: Sequence[str]) -> typer.Typer:
+    """The command tree; the lab, which stands on everything else, is loaded only where it may be asked for."""
+    app = typer.Typer(
+        name="tortie",
+        help="Routed networking and label-based security for containers, virtual machines and hosts.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for command in (resources.apply, resources.get, resources.delete, version):
+        app.command()(command)
+    app.add_typer(node.app, name="node")
+    if not arguments or arguments[0] not in _WITHOUT_LAB:
+        from tortie.cli import lab
+
+        app.add_typer(lab.app, name="lab")
+    return app
+
+
 def main() -> None:
     """Entry point."""
-    app()
+    application(sys.argv[1:])()

@@ -12,6 +12,7 @@ from tortie.lab.demo.scene import NAME, topology
 from tortie.lab.demo.steps import Demonstration
 from tortie.lab.lab import Lab
 from tortie.lab.services import AgentServices
+from tortie.lab.sessions import wait_established
 
 HINTS = """
 The demonstration stays up. Five things to try:
@@ -43,7 +44,10 @@ def up() -> int:
     lab = assemble(description)
     try:
         lab.up()
-        say(f"Three hosts and seven workloads are up after {time.monotonic() - began:.1f} s.")
+        wait_established(lab)
+        say(
+            f"Three hosts and seven workloads are up, and BGP sessions established, after {time.monotonic() - began:.1f} s."
+        )
         Demonstration(lab, AgentServices(description), say).run()
     except TortieError as error:
         say(f"\n{error}\nLogs are in {description.run_directory}; to take the demonstration down: make demo-down")
