@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 """An address together with the length of its prefix."""
@@ -42,3 +43,8 @@ def read_peer(text: str) -> Interface | None:
 def is_masked(interface: Interface) -> bool:
     """Whether no bit is set behind the prefix length."""
     return interface.ip == interface.network.network_address
+
+
+def versions(texts: Iterable[str]) -> set[int]:
+    """Families of the addresses and prefixes that can be read."""
+    return {interface.version for interface in map(read_prefix, texts) if interface is not None}

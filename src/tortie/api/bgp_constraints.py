@@ -1,0 +1,97 @@
+"""Constraints between fields of BGP configurations and peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeerSpec
+from tortie.api.constraint import Constraint, Finding, Search
+from tortie.api.formats import is_community
+from tortie.api.prefixes import read_peer, read_prefix
+
+
+def _bgp_configuration_search(spec: BGPConfigurationSpec) -> Iterator[Finding]:
+    known = {community.name for community in spec.communities}
+    for index, advertisement in enumerate(spec.prefix_advertisements):
+        for position, community in enumerate(advertisement.communities):
+            if community not in known and not is_community(community):
+                path = f"prefixAdvertisements[{index}].communities[{position}]"
+                yield path, f"{community!r} is neither a community nor the name of one", "define it in spec.communities"
+
+
+def _mesh_field(path: str, value: Callable[[BGPConfigurationSpec], object]) -> Constraint:
+    return Constraint(
+        path,
+        lambda spec: value(spec) is not None and spec.node_to_node_mesh_enabled is False,
+        "needs the mesh between nodes",
+        "leave it out, or set nodeToNodeMeshEnabled to true",
+    )
+
+
+def _global_field(path: str, value: Callable[[BGPConfigurationSpec], object]) -> Constraint:
+    return Constraint(
+        f"spec.{path}",
+        lambda config: config.metadata.name.startswith("node.") and value(config.spec) is not None,
+        "cannot be set for one node",
+        "set it in the BGPConfiguration named default",
+    )
+
+
+def _other_family(peer: BGPPeerSpec) -> bool:
+    address, gateway = read_peer(peer.peer_ip), read_prefix(peer.reachable_by)
+    return address is not None and gateway is not None and address.version != gateway.version
+
+
+CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
+    BGPConfiguration: (
+        _global_field("nodeToNodeMeshEnabled", lambda spec: spec.node_to_node_mesh_enabled),
+        _global_field("asNumber", lambda spec: spec.as_number),
+        _global_field("nodeMeshPassword", lambda spec: spec.node_mesh_password),
+        _global_field("nodeMeshMaxRestartTime", lambda spec: spec.node_mesh_max_restart_time),
+    ),
+    BGPConfigurationSpec: (
+        _mesh_field("nodeMeshPassword", lambda spec: spec.node_mesh_password),
+        _mesh_field("nodeMeshMaxRestartTime", lambda spec: spec.node_mesh_max_restart_time),
+        Constraint(
+            "communities",
+            lambda spec: spec.communities and not spec.prefix_advertisements,
+            "are defined but not used",
+            "name them in prefixAdvertisements",
+        ),
+    ),
+    BGPPeerSpec: (
+        Constraint("nodeSelector", lambda peer: peer.node and peer.node_selector, "cannot be given together with node"),
+        Constraint(
+            "peerSelector", lambda peer: peer.peer_ip and peer.peer_selector, "cannot be given together with peerIP"
+        ),
+        Constraint(
+            "asNumber",
+            lambda peer: peer.peer_selector and peer.as_number,
+            "cannot be given together with peerSelector",
+            "leave it out: the selected nodes know theirs",
+        ),
+        Constraint(
+            "localWorkloadSelector",
+            lambda peer: peer.local_workload_selector and (peer.peer_ip or peer.peer_selector),
+            "cannot be given together with peerIP or peerSelector",
+        ),
+        Constraint(
+            "asNumber",
+            lambda peer: peer.local_workload_selector and not peer.as_number,
+            "is required with localWorkloadSelector",
+        ),
+        Constraint("reachableBy", lambda peer: peer.reachable_by and not peer.peer_ip, "needs peerIP"),
+        Constraint("reachableBy", _other_family, "must be of the same family as peerIP"),
+        Constraint(
+            "nextHopMode",
+            lambda peer: peer.keep_original_next_hop and peer.next_hop_mode,
+            "cannot be given together with keepOriginalNextHop",
+        ),
+    ),
+}
+"""Constraints by struct."""
+
+SEARCHES: dict[type, Search] = {
+    BGPConfigurationSpec: _bgp_configuration_search,
+}
+"""What takes more than one sentence, by struct."""
