@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
-from tortie.desired.packed import WIDTHS, apply_change, difference, pack, union, unpack
+from tortie.desired.packed import WIDTHS, apply_change, difference, distinct, pack, union, unpack
 from tortie.desired.sets import Members
 
 
@@ -27,6 +27,12 @@ def test_union_and_difference_are_those_of_sets(pair: tuple[int, set[bytes], set
     packed = pack(list(left), width), pack(list(right), width)
     assert unpack(union(*packed, width), width) == sorted(left | right)
     assert unpack(difference(*packed, width), width) == sorted(left - right)
+
+
+@given(PAIRS)
+def test_distinct_records_are_sorted_and_stand_once(pair: tuple[int, set[bytes], set[bytes]]) -> None:
+    width, left, right = pair
+    assert unpack(distinct(b"".join([*left, *right]), width), width) == sorted(left | right)
 
 
 def test_packing_sorts_and_removes_duplicates_and_refuses_other_widths() -> None:

@@ -12,6 +12,8 @@ from tortie.base.addresses import Cidr
 from tortie.calculation.interning import Interner
 from tortie.calculation.items import Item, NamedPort
 from tortie.calculation.labels import LabelIndex
+from tortie.desired.packed import distinct
+from tortie.desired.sets import Members
 
 Address = bytes | Cidr
 """A packed address of 4 or 16 bytes, or a prefix."""
@@ -54,7 +56,8 @@ class Columns:
         self._ids: dict[ResourceKey, int] = {}
         self._hosts4: list[bytes] = []
         self._hosts6: list[bytes] = []
-        self._rare: dict[int, tuple[Cidr, ...]] = {}
+        self._nets: dict[int, tuple[Cidr, ...]] = {}
+        self._netted = BitMap()
         self._ports: list[tuple[NamedPort, ...]] = []
         self._port_lists: Interner[tuple[NamedPort, ...]] = Interner()
         self._owners: dict[Address, int | BitMap] = {}
@@ -67,7 +70,7 @@ class Columns:
 
     def row(self, item: int) -> Row:
         """What an item contributes now."""
-        return Row(self._hosts4[item], self._hosts6[item], self._rare.get(item, ()), self._ports[item])
+        return Row(self._hosts4[item], self._hosts6[item], self._nets.get(item, ()), self._ports[item])
 
     def row_before(self, item: int) -> Row:
         """What an item contributed when `settle` was last called."""
@@ -77,6 +80,17 @@ class Columns:
         """All items that hold exactly this address or prefix."""
         found = self._owners.get(address, ())
         return (found,) if isinstance(found, int) else found
+
+    def members(self, items: BitMap) -> Members:
+        """All addresses and prefixes of many items, in bulk."""
+        ids = items.to_array().tolist()
+        nets = {net for item in self._netted & items for net in self._nets[item]}
+        return Members(
+            hosts4=distinct(b"".join([self._hosts4[item] for item in ids]), 4),
+            hosts6=distinct(b"".join([self._hosts6[item] for item in ids]), 16),
+            nets4=tuple(sorted(net for net in nets if net.family == 4)),
+            nets6=tuple(sorted(net for net in nets if net.family == 6)),
+        )
 
     def put(self, key: ResourceKey, item: Item) -> int:
         """Add or replace an item; returns its id."""
@@ -106,7 +120,7 @@ class Columns:
 
     def is_empty(self) -> bool:
         """Whether no item is held."""
-        return not (self._ids or self._owners or self._rare or self._port_lists)
+        return not (self._ids or self._owners or self._nets or self._port_lists)
 
     def _allocate(self) -> int:
         if self._free:
@@ -129,9 +143,11 @@ class Columns:
 
     def _store_nets(self, number: int, nets: tuple[Cidr, ...]) -> None:
         if nets:
-            self._rare[number] = nets
+            self._nets[number] = nets
+            self._netted.add(number)
         else:
-            self._rare.pop(number, None)
+            self._nets.pop(number, None)
+            self._netted.discard(number)
 
     def _store_ports(self, number: int, ports: tuple[NamedPort, ...]) -> None:
         old = self._ports[number]

@@ -92,8 +92,10 @@ class IPSets:
             return IPSet(set_id, Members(), spec.ports)
         selection = self._live[set_id] = self.selections.acquire(spec.selector)
         self._by_selector.setdefault(spec.selector.canonical, set()).add(set_id)
+        if not spec.ports:
+            return IPSet(set_id, self._columns.members(selection.items))
         rows = (self._columns.row(item) for item in selection.items.to_array().tolist())
-        return IPSet(set_id, _gather(spec, rows), spec.ports)
+        return IPSet(set_id, _pack(member for row in rows for member in _ports(row, spec)), ports=True)
 
     def _drop(self, set_id: SetId) -> bool:
         """Forget a set; whether anybody was told of it."""
@@ -156,12 +158,6 @@ def _address(member: Member, ports: bool) -> Address:
     if ports and isinstance(member, bytes):
         return member[:-3]
     return member
-
-
-def _gather(spec: SetSpec, rows: Iterable[Row]) -> Members:
-    """All members of a new set; duplicates fall together in packing."""
-    members = _reader(spec)
-    return _pack([member for row in rows for member in members(row)])
 
 
 def _pack(members: Iterable[Member]) -> Members:
