@@ -1,0 +1,95 @@
+"""The public validation and defaulting cases of the field, for every kind that exists here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tortie.api.codec import to_mapping
+from tortie.api.defaults import with_defaults
+from tortie.api.documents import load_resource, read_documents
+from tortie.api.kinds import KINDS
+from tortie.api.resource import Resource
+from tortie.api.validation import validate
+from tortie.base.errors import InvalidResource
+from tortie.selector.check import selector_problem
+
+DATA = Path(__file__).parent.parent / "conformance" / "data"
+
+
+def _resource(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "projectcalico.org/v3", "kind": kind, "metadata": {"name": "test"}, "spec": spec}
+
+
+def _with_nat(nat: dict[str, Any]) -> dict[str, Any]:
+    return _resource("WorkloadEndpoint", {"ipNetworks": [nat["internalIP"]], "ipNATs": [nat]})
+
+
+WRAPPERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "BGPConfigurationSpec": lambda spec: _resource("BGPConfiguration", spec),
+    "IPNAT": _with_nat,
+    "WorkloadEndpointPort": lambda port: _resource("WorkloadEndpoint", {"ports": [port]}),
+    "WorkloadEndpointSpec": lambda spec: _resource("WorkloadEndpoint", spec),
+}
+"""Whole resources around the parts that the cases give alone."""
+
+
+def _whole(case: dict[str, Any]) -> dict[str, Any] | None:
+    if case["scope"] == "resource":
+        return case["value"]
+    if "resource" in case:
+        return case["resource"]
+    wrap = WRAPPERS.get(case["schema"])
+    return wrap(case["value"]) if wrap else None
+
+
+def _cases(file: str) -> list[dict[str, Any]]:
+    return json.loads((DATA / file).read_text())["cases"]
+
+
+def _ours() -> list[Any]:
+    wholes = [(case, _whole(case)) for case in _cases("validation.json")]
+    return [
+        pytest.param(whole, case["expect"], id=f"{case['id']}-{case['name']}")
+        for case, whole in wholes
+        if whole is not None and whole["kind"] in KINDS
+    ]
+
+
+def load(mapping: dict[str, Any]) -> Resource:
+    """As the command line does: the namespace of namespaced kinds is `default` unless given."""
+    metadata = dict(mapping["metadata"])
+    if KINDS[mapping["kind"]].namespaced:
+        metadata.setdefault("namespace", "default")
+    (document,) = read_documents(json.dumps(mapping | {"metadata": metadata}))
+    return with_defaults(load_resource(document))
+
+
+@pytest.mark.parametrize(("mapping", "expect"), _ours())
+def test_valid_is_taken_and_invalid_refused(mapping: dict[str, Any], expect: str) -> None:
+    if expect == "valid":
+        validate(load(mapping), selector_problem)
+    else:
+        with pytest.raises(InvalidResource):
+            validate(load(mapping), selector_problem)
+
+
+def test_every_case_of_our_kinds_is_run() -> None:
+    assert len(_ours()) >= 268
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case["name"]) for case in _cases("defaulting.json") if case["resource"]["kind"] in KINDS],
+)
+def test_defaults_are_filled_in(case: dict[str, Any]) -> None:
+    filled = to_mapping(load(case["resource"]))
+    for path, expected in case["expect"].items():
+        value: Any = filled
+        for step in path.split("."):
+            value = value[step]
+        assert value == expected
