@@ -41,6 +41,7 @@ ports4 = st.lists(st.binary(min_size=7, max_size=7), max_size=4).map(lambda foun
 ports6 = st.lists(st.binary(min_size=19, max_size=19), max_size=3).map(lambda found: pack(found, 19))
 members = st.builds(Members, hosts4=hosts4, hosts6=hosts6, nets4=nets4, nets6=nets6)
 port_members = st.builds(Members, ports4=ports4, ports6=ports6)
+port = st.integers(0, 65535)
 ranges = st.lists(
     st.tuples(st.integers(0, 65535), st.integers(0, 65535)).map(lambda pair: PortRange(min(pair), max(pair))),
     max_size=3,

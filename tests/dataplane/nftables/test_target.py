@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -67,10 +68,11 @@ def shop(*members: str) -> DesiredState:
     return desired
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_the_kernel_holds_exactly_what_the_mirror_says(random_states: States, data: st.DataObject) -> None:
-    with inside(anonymous_namespace()):
+    descriptor = anonymous_namespace()
+    with inside(descriptor):
         target = NftablesTarget()
         for _ in range(2):
             desired = data.draw(random_states())
@@ -79,6 +81,7 @@ def test_the_kernel_holds_exactly_what_the_mirror_says(random_states: States, da
             for part in mirror.__struct_fields__:
                 assert getattr(mirror, part) == getattr(read, part), part
             assert not target.plan(desired, read, None).operations
+    os.close(descriptor)
 
 
 def test_a_warm_kernel_is_not_written(namespace: int) -> None:
@@ -178,14 +181,16 @@ def test_counters_outlive_the_refilling_of_a_chain(namespace: int, tmp_path: Pat
 
 def test_large_sets_are_loaded_in_several_transactions_before_the_rules(namespace: int) -> None:
     desired = shop()
-    count = 150_000
+    count = 130_000
     hosts = b"".join(one.to_bytes(4, "big") for one in range(count))
     desired.sets["s:web"] = IPSet("s:web", Members(hosts4=hosts))
     before = now()
     bring(NftablesTarget(), desired)
     assert now() - before == 2
+    desired.sets["s:web"] = IPSet("s:web", Members(hosts4=b"".join(one.to_bytes(4, "big") for one in range(4 * count))))
+    bring(NftablesTarget(), desired)
     again = NftablesTarget()
-    assert len(again.read().sets["hosts4-s.web"].records) == 4 * count
+    assert len(again.read().sets["hosts4-s.web"].records) == 16 * count
     assert not again.plan(desired, again.read(), None).operations
 
 

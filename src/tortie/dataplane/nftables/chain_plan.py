@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from tortie.dataplane.nftables.chains import (
+    depth,
     endpoint_chain,
     endpoint_origin,
     endpoint_rules,
-    depth,
     is_shared,
     list_policies,
     policy_chain,

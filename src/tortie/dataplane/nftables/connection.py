@@ -36,6 +36,11 @@ class Connection:
         self._mirror: Kernel | None = None
         self._committed = 0
 
+    @property
+    def mirror(self) -> Kernel | None:
+        """What the kernel is believed to have; None while that is unknown."""
+        return self._mirror
+
     def is_drift(self, message: Message) -> bool:
         """Whether an nf_tables event tells that somebody else changed our table. Raises TruncatedMessage."""
         ports = (self._opened.port,) if self._opened else ()
@@ -107,7 +112,8 @@ class Connection:
                     raise
                 expected = now
             else:
-                return next_generation(expected)
+                # A commit that turned out to change nothing makes no generation.
+                return expected if generation(self._socket) == expected else next_generation(expected)
         raise KernelError("commit nftables batch", errno.ERESTART, "others commit all the time")
 
     def _stop_watching(self) -> None:

@@ -28,11 +28,19 @@ class CreateTable(msgspec.Struct, frozen=True, gc=False):
 
 
 class CreateSet(msgspec.Struct, frozen=True, gc=False):
-    """Make an empty set, or raise the size of one that is there."""
+    """Make an empty set."""
 
     name: str
     declaration: SetDeclaration
     size: int = 0
+
+
+class GrowSet(msgspec.Struct, frozen=True, gc=False):
+    """Raise the size of a set; the kernel heeds it from the next transaction on."""
+
+    name: str
+    declaration: SetDeclaration
+    size: int
 
 
 class ChangeElements(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +99,7 @@ Operation: TypeAlias = (
     | DeleteTable
     | CreateTable
     | CreateSet
+    | GrowSet
     | ChangeElements
     | DeleteSet
     | CreateChain
@@ -109,8 +118,9 @@ def evolve(kernel: Kernel, operations: Sequence[Operation]) -> Kernel:
             case CreateTable():
                 kernel.present = True
             case CreateSet(name, declaration, size):
-                old = kernel.sets.get(name)
-                kernel.sets[name] = KernelSet(declaration, old.records if old else b"", size)
+                kernel.sets[name] = KernelSet(declaration, b"", size)
+            case GrowSet(name, declaration, size):
+                kernel.sets[name] = KernelSet(declaration, kernel.sets[name].records, size)
             case ChangeElements(name, _, _, after):
                 old = kernel.sets[name]
                 kernel.sets[name] = KernelSet(old.declaration, after, old.size)

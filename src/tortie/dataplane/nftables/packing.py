@@ -16,6 +16,7 @@ from tortie.dataplane.nftables.operations import (
     DeleteSet,
     DeleteTable,
     FillChain,
+    GrowSet,
     Operation,
     PutWorkload,
 )
@@ -51,6 +52,10 @@ def transactions(table: Table, operations: Sequence[Operation]) -> Iterator[list
     The first transaction makes the table with its base chains, which drop what is not known; the filling of new
     sets is spread over several; all that changes verdicts is the last one.
     """
+    growing = [one for one in operations if isinstance(one, GrowSet)]
+    if growing:
+        yield list(_packed(table, growing))
+    operations = [one for one in operations if not isinstance(one, GrowSet)]
     length = _harmless(operations)
     pending: list[Request] = []
     size = 0
@@ -75,7 +80,7 @@ def requests(table: Table, operation: Operation) -> Iterator[Request]:
             yield delete_table(table)
         case CreateTable():
             yield new_table(table)
-        case CreateSet(name, declaration, size):
+        case CreateSet(name, declaration, size) | GrowSet(name, declaration, size):
             yield new_set(table, name, declaration, size)
         case ChangeElements():
             yield from _change(table, operation)

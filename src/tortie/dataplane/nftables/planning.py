@@ -51,6 +51,7 @@ def plan_changes(settings: Settings, desired: DesiredState, kernel: Kernel, chan
 def _ordered(kernel: Kernel, sets: SetPlan, chains: ChainPlan, workloads: WorkloadPlan) -> list[Operation]:
     table = [] if kernel.present else [CreateTable()]
     return [
+        *sets.grown,
         *table,
         *sets.fixed,
         *chains.base,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tortie.dataplane.nftables.layout import FIXED_SETS
 from tortie.dataplane.nftables.model import Kernel, KernelSet
-from tortie.dataplane.nftables.operations import ChangeElements, CreateSet, DeleteSet, Operation
+from tortie.dataplane.nftables.operations import ChangeElements, CreateSet, DeleteSet, GrowSet, Operation
 from tortie.dataplane.nftables.rules import named_sets
 from tortie.dataplane.nftables.sets import KINDS, SetKind, folded, forms, records, set_name, suitable_size
 from tortie.desired.packed import difference
@@ -19,6 +19,7 @@ class SetPlan:
     """Collects operations on sets; also tells the renderer which forms named sets have.
 
     Attributes:
+        grown: sets that need a larger size.
         fixed: sets of the layout.
         created: new sets with their members; nothing names them before the rules of the same plan do.
         changed: changes to sets that exist.
@@ -30,6 +31,7 @@ class SetPlan:
         self._kernel = kernel
         self._wanted: set[str] = set(FIXED_SETS)
         self._reshaped: set[SetId] = set()
+        self.grown: list[Operation] = []
         self.fixed: list[Operation] = []
         self.created: list[Operation] = []
         self.changed: list[Operation] = []
@@ -132,7 +134,7 @@ class SetPlan:
         name = set_name(kind.field, set_id)
         count = len(after) // kind.width
         if old.size and count > old.size:
-            self.changed.append(CreateSet(name, kind.declaration, suitable_size(count, old.size)))
+            self.grown.append(GrowSet(name, kind.declaration, suitable_size(count, old.size)))
         self.changed.append(ChangeElements(name, added, removed, after))
 
     def _drop(self, set_id: SetId, kind: SetKind) -> None:
