@@ -193,9 +193,10 @@ def parse_comment(userdata: bytes) -> bytes:
 
 def counters(expressions: bytes) -> tuple[int, int]:
     """Packets and bytes of the first counter of a rule. Raises TruncatedMessage."""
-    for name, data in _expressions(expressions):
-        if name == b"counter\0":
-            found = attributes(data)
+    for _, one in attribute_list(expressions):
+        # The name comes first: a header of four bytes, then the text. Most expressions need no more than this look.
+        if one.startswith(b"counter\0", 4):
+            found = attributes(attributes(one).get(2, b""))
             return _number(found.get(2, b"")), _number(found.get(1, b""))
     return 0, 0
 

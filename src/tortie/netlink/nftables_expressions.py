@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
+from functools import lru_cache
 
 from tortie.netlink.wire import attribute, be16, be32, be64, nested, text
 
@@ -106,6 +107,7 @@ def conntrack(key: Conntrack, register: int = REGISTER) -> bytes:
     return expression("ct", be32(1, register), be32(2, key))
 
 
+@lru_cache(4096)
 def compare(data: bytes, operator: Operator = Operator.EQUAL, register: int = REGISTER) -> bytes:
     """Match when the register compares so with `data`, over the length of `data`."""
     return expression("cmp", be32(1, register), be32(2, operator), value(3, data))

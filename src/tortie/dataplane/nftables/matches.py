@@ -1,4 +1,4 @@
-"""Single tests of a packet: by protocol, address, port and ICMP type.
+"""Single tests of a packet: by protocol, address, port and ICMP type. Those that recur in many rules are packed once.
 
 A condition that says no for every packet is `None`; one that says yes for every packet is left out.
 """
@@ -6,6 +6,7 @@ A condition that says no for every packet is `None`; one that says yes for every
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -34,6 +35,7 @@ ICMP = {4: 1, 6: 58}
 
 _FAMILY = {4: b"\x02", 6: b"\x0a"}
 _ADDRESS_OFFSET = {4: (12, 16), 6: (8, 24)}
+_KEPT = 4096
 _SERVICES = SetDeclaration(SERVICE, 2, interval=True)
 _NETS = {4: SetDeclaration(IPV4, 4, interval=True), 6: SetDeclaration(IPV6, 16, interval=True)}
 _PROTOCOLS = SetDeclaration(PROTOCOL, 1)
@@ -69,26 +71,31 @@ class Condition(msgspec.Struct, frozen=True, gc=False):
     inverted: bool = False
 
 
+@lru_cache(_KEPT)
 def of_family(family: int) -> Condition:
     """IPv4 or IPv6."""
     return Condition(_LOAD_FAMILY + compare(_FAMILY[family]))
 
 
+@lru_cache(_KEPT)
 def of_protocol(number: int, inverted: bool = False) -> Condition:
     """The transport protocol, behind any IPv6 extension headers."""
     return Condition(_LOAD_PROTOCOL + compare(bytes((number,)), _operator(inverted)))
 
 
+@lru_cache(_KEPT)
 def has_ports(inverted: bool = False) -> Condition:
     """The transport protocol is one that has ports."""
     return Condition(_LOAD_PROTOCOL, _PROTOCOLS, bytes(PORT_PROTOCOLS), inverted)
 
 
+@lru_cache(_KEPT)
 def in_set(name: str, family: int, end: int, inverted: bool = False) -> Condition:
     """The source (end 0) or destination (end 1) address is in a named set."""
     return Condition(_LOAD_ADDRESS[family, end] + lookup(name, inverted))
 
 
+@lru_cache(_KEPT)
 def in_service_set(name: str, family: int, end: int, inverted: bool = False) -> Condition:
     """Address, protocol and port of one end are in a named set; says no for packets too short for ports."""
     return Condition(_LOAD_SERVICE[family, end] + lookup(name, inverted))

@@ -67,6 +67,8 @@ class NftablesTarget:
         Raises:
             KernelError: refused; ERESTART when somebody else changed the table since `actual` was read.
         """
+        if not operations:
+            return
         self._record_names(operations)
         replaced = counted(self._replaced_rules(operations))
         base = next((one.generation for one in operations if isinstance(one, Against)), None)
