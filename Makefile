@@ -18,7 +18,7 @@ check: setup ## format, lint, types, import contracts, and every test that needs
 	.venv/bin/ruff check -q .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-	$(PYTEST) -m '$(UNPRIVILEGED)'
+	$(PYTEST) -n auto --dist worksteal -m '$(UNPRIVILEGED)'
 
 test: check ## everything: check, and the tests on the real kernel
 	@cat tests/not_everywhere.txt
