@@ -1,0 +1,27 @@
+"""Kinds are found by every name that people use."""
+
+from __future__ import annotations
+
+import pytest
+
+from tortie.api.kinds import KINDS, find_kind
+from tortie.base.errors import InvalidResource
+
+
+@pytest.mark.parametrize("name", ["NetworkPolicy", "networkpolicy", "NETWORKPOLICIES", "np", "cnp"])
+def test_a_kind_has_many_names(name: str) -> None:
+    assert find_kind(name) is KINDS["NetworkPolicy"]
+
+
+def test_no_name_means_two_kinds() -> None:
+    names = [name.lower() for kind in KINDS.values() for name in {kind.kind.lower(), kind.plural, *kind.aliases}]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("networkpolcy", "NetworkPolicy"), ("zzzzzz", "BGPConfiguration, BGPPeer")]
+)
+def test_an_unknown_name_brings_near_ones(name: str, remedy: str) -> None:
+    with pytest.raises(InvalidResource, match="is not a kind") as caught:
+        find_kind(name)
+    assert remedy in caught.value.problems[0].remedy
