@@ -1,4 +1,4 @@
-"""`make demo` and `make demo-down`."""
+"""`make demo` and `make demo-down`: arguments are `up` or `down`, and a name for the lab other than `demo`."""
 
 from __future__ import annotations
 
@@ -33,21 +33,20 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def up() -> int:
+def up(name: str = NAME) -> int:
     """Raise the lab, run the steps, leave it standing. An older demonstration is taken down first."""
     if os.geteuid() != 0:
         say("The demonstration makes network namespaces: run it as root.")
         return 1
-    down()
+    down(name)
     began = time.monotonic()
-    description = topology()
+    description = topology(name)
     lab = assemble(description)
     try:
         lab.up()
         wait_established(lab)
-        say(
-            f"Three hosts and seven workloads are up, and BGP sessions established, after {time.monotonic() - began:.1f} s."
-        )
+        took = time.monotonic() - began
+        say(f"Three hosts and seven workloads are up, and BGP sessions established, after {took:.1f} s.")
         Demonstration(lab, AgentServices(description), say).run()
     except TortieError as error:
         say(f"\n{error}\nLogs are in {description.run_directory}; to take the demonstration down: make demo-down")
@@ -59,16 +58,16 @@ def up() -> int:
     return 0
 
 
-def down() -> int:
+def down(name: str = NAME) -> int:
     """Remove every trace."""
     lab: Lab
     try:
-        lab = find(NAME)
+        lab = find(name)
     except NotFound:
-        lab = assemble(topology())
+        lab = assemble(topology(name))
     lab.down()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit({"up": up, "down": down}[sys.argv[1]]())
+    sys.exit({"up": up, "down": down}[sys.argv[1]](*sys.argv[2:3]))

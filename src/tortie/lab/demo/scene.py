@@ -59,6 +59,6 @@ ALLOWED = frozenset(
 """Who reaches whose service once the policies are in force; everything else is denied."""
 
 
-def topology() -> Topology:
+def topology(name: str = NAME) -> Topology:
     """Three hosts, seven workloads."""
-    return msgspec.structs.replace(simple(NAME, 3, 0), workloads=WORKLOADS)
+    return msgspec.structs.replace(simple(name, 3, 0), workloads=WORKLOADS)

@@ -1,0 +1,56 @@
+"""What `tortie node status` tells people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from typer.testing import Result
+
+from tortie.agent.status import AgentReport, TargetReport
+from tortie.bgp.status import SessionStatus
+from tortie.cli.node import describe
+
+Run = Callable[..., Result]
+
+REPORT = AgentReport(
+    node="h1",
+    version="1.2.3",
+    pid=77,
+    started=0.0,
+    ready=True,
+    in_sync=True,
+    endpoints=2,
+    policies=3,
+    sets=1,
+    routes=4,
+    targets=[
+        TargetReport("nftables", "programmed", operations=5, full_passes=1),
+        TargetReport("bird", "failing", reason="BIRD does not answer", waiting={"10.0.0.1/32": "no interface cali1"}),
+    ],
+    bgp=[SessionStatus("Mesh", "172.31.0.2", 64512, "Established", "12:00:00", "", 3, 1)],
+    rejected={"NetworkPolicy a/b": "cannot be read"},
+)
+
+
+def test_the_report_shows_targets_sessions_and_what_is_wrong() -> None:
+    text = describe(REPORT)
+    for part in (
+        "Node h1: agent 1.2.3, process 77, since 1970-01-01 00:00:00 UTC, ready",
+        "BIRD does not answer",
+        "Established",
+        "3/1",
+        "10.0.0.1/32: no interface cali1",
+        "NetworkPolicy a/b: cannot be read",
+    ):
+        assert part in text
+
+
+def test_without_an_agent_the_command_says_what_to_look_at(run: Run, tmp_path: Path) -> None:
+    result = run("node", "status", "--run-directory", str(tmp_path))
+    assert result.exit_code == 1
+    assert "is tortie-agent running?" in result.output
+
+
+def test_version_prints_it(run: Run) -> None:
+    assert run("version").output.strip()

@@ -1,0 +1,116 @@
+"""`tortie apply`, `get` and `delete` as people use them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from typer.testing import Result
+
+Run = Callable[..., Result]
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+TIER = """
+apiVersion: projectcalico.org/v3
+kind: Tier
+metadata: {name: security}
+spec: {order: 100, defaultAction: Pass}
+"""
+
+POLICY = """
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec: {tier: security, selector: role == 'db', ingress: [{action: Deny}]}
+"""
+
+BAD = """
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: broken, namespace: shop}
+spec:
+  selector: role = 'db'
+"""
+
+
+def test_the_examples_are_applied_in_an_order_that_works(run: Run) -> None:
+    result = run("apply", "-f", str(EXAMPLES / "three-tier"))
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0] == "tier security created"
+    assert "networkpolicy shop/knp.default.api created" in lines
+
+
+def test_applying_again_changes_nothing(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER)
+    assert run("apply", "-f", "-", text=TIER).output == "tier security unchanged\n"
+    assert run("apply", "-f", "-", text=TIER.replace("100", "50")).output == "tier security configured\n"
+
+
+def test_a_policy_may_come_before_its_tier_in_a_file(run: Run) -> None:
+    result = run("apply", "-f", "-", text=f"{POLICY}---{TIER}")
+    assert result.exit_code == 0, result.output
+
+
+def test_a_policy_of_a_missing_tier_is_refused(run: Run) -> None:
+    result = run("apply", "-f", "-", text=POLICY)
+    assert result.exit_code == 1
+    assert "security" in result.output
+
+
+def test_nothing_is_applied_when_something_is_wrong(run: Run) -> None:
+    result = run("apply", "-f", "-", text=f"{TIER}---{BAD}")
+    assert result.exit_code == 1
+    assert "NetworkPolicy shop/broken" in result.output
+    assert "spec.selector" in result.output
+    assert "security" not in run("get", "tiers").output
+
+
+def test_an_error_names_the_line_of_the_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(BAD)
+    assert f"{file}:6:" in run("apply", "-f", str(file)).output
+
+
+def test_get_shows_a_table_yaml_and_json(run: Run) -> None:
+    run("apply", "-f", "-", text=f"{TIER}---{POLICY}")
+    table = run("get", "np", "-n", "shop").output.splitlines()
+    assert table[0].split() == ["NAMESPACE", "NAME", "TIER", "ORDER", "TYPES"]
+    assert table[1].split() == ["shop", "db", "security", "-", "Ingress"]
+    assert "role == 'db'" in run("get", "np", "-n", "shop", "-o", "wide").output
+    shown = yaml.safe_load(run("get", "networkpolicy", "db", "-n", "shop", "-o", "yaml").output)
+    assert (shown["kind"], shown["spec"]["selector"]) == ("NetworkPolicy", "role == 'db'")
+    listed = json.loads(run("get", "networkpolicies", "-A", "-o", "json").output)
+    assert [item["metadata"]["name"] for item in listed["items"]] == ["db"]
+
+
+def test_what_get_shows_can_be_applied_again(run: Run) -> None:
+    run("apply", "-f", str(EXAMPLES / "three-tier"))
+    shown = run("get", "np", "-A", "-o", "yaml").output
+    result = run("apply", "-f", "-", text=shown)
+    assert result.exit_code == 0, result.output
+    assert {line.split()[-1] for line in result.output.splitlines()} == {"unchanged"}
+
+
+def test_an_unknown_kind_or_name_is_an_error_with_a_hint(run: Run) -> None:
+    result = run("get", "networkpolices")
+    assert result.exit_code == 1
+    assert "try GlobalNetworkPolicy, NetworkPolicy" in result.output
+    assert run("get", "tier", "nothing").exit_code == 1
+
+
+def test_delete_by_name_and_by_file(run: Run) -> None:
+    run("apply", "-f", "-", text=f"{TIER}---{POLICY}")
+    assert run("delete", "tier", "security").exit_code == 1, "it still holds a policy"
+    assert run("delete", "np", "db", "-n", "shop").output == "networkpolicy shop/db deleted\n"
+    assert run("delete", "np", "db", "-n", "shop").exit_code == 1
+    assert run("delete", "np", "db", "-n", "shop", "-s").exit_code == 0
+    assert run("delete", "-f", "-", text=TIER).output == "tier security deleted\n"
+
+
+def test_calls_that_name_nothing_say_what_to_name(run: Run) -> None:
+    assert run("apply").exit_code == 2
+    assert "tortie delete KIND NAME" in run("delete").output
