@@ -73,6 +73,11 @@ def test_json_with_tabs_is_read() -> None:
     assert read_values('{\n\t"a": ["\\/", 1]\n}')[0].plain == {"a": ["/", 1]}
 
 
+def test_surrogate_pairs_of_json_are_one_character() -> None:
+    text = '{"a": "\\ud83d\\ude00\\uD834\\uDD1E", "b": "\\\\ud83d\\\\ude00"}'
+    assert read_values(text)[0].plain == {"a": "😀𝄞", "b": "\\ud83d\\ude00"}
+
+
 def test_aliases_and_merges_give_plain_values() -> None:
     text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: {<<: [*a, {z: 4}]}\nd: *a\ne: {'<<': 1}"
     assert read_values(text)[0].plain == {

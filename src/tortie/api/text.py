@@ -25,6 +25,7 @@ ALIAS_ROOM = 10_000
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT = re.compile(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)")
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _LONGEST_NUMBER = 40
 _CONSTANTS: dict[str, bool | None] = {
     spelling: value
@@ -87,7 +88,7 @@ class _Stop(Exception):
 class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self._file = file
-        self._text = text
+        self._text = _without_pairs(text) if text.lstrip()[:1] in ("{", "[") else text
         self._limit = len(text) + ALIAS_ROOM
         self._anchors: dict[str, Value] = {}
         self.problems: list[Problem] = []
@@ -220,6 +221,15 @@ class _Reader:
     def _stop(self, event: yaml.Event, problem: str, remedy: str) -> _Stop:
         self._report(event.start_mark, problem, remedy)
         return _Stop()
+
+
+def _without_pairs(text: str) -> str:
+    """JSON writes a character beyond U+FFFF as an escaped surrogate pair, which YAML does not know."""
+    return _PAIR.sub(lambda match: match[1] + chr(0x10000 + _low_bits(match[2]) * 1024 + _low_bits(match[3])), text)
+
+
+def _low_bits(digits: str) -> int:
+    return int(digits, 16) & 0x3FF
 
 
 def _place(event: yaml.Event, parts: dict[str | int, Place], written: str = "") -> Place:
