@@ -203,3 +203,16 @@ def test_base_chains_are_not_made_again_when_settings_change(namespace: int) -> 
     bring(target, shop())
     assert 'iifname "tap*"' in nft("list", "chain", "inet", "tortie", SENDER)
     assert not any(isinstance(one, CreateTable) for one in plan.operations)
+
+
+def test_others_do_not_disturb_after_a_large_commit(namespace: int) -> None:
+    nft("add table inet other")
+    target, desired = NftablesTarget(), shop()
+    desired.endpoints = {
+        (one := EndpointId("shop", f"pod{number}")): Endpoint(one, f"cali{number}", (), PolicyList(), PolicyList())
+        for number in range(100)
+    }
+    bring(target, desired)
+    actual = target.read()
+    nft("add chain inet other c")
+    assert target.read() is actual

@@ -41,6 +41,13 @@ class Connection:
         """What the kernel is believed to have; None while that is unknown."""
         return self._mirror
 
+    def close(self) -> None:
+        """Close the sockets; the thread that used them has ended."""
+        self._stop_watching()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
     def is_drift(self, message: Message) -> bool:
         """Whether an nf_tables event tells that somebody else changed our table. Raises TruncatedMessage."""
         ports = (self._opened.port,) if self._opened else ()
@@ -113,7 +120,7 @@ class Connection:
                 expected = now
             else:
                 # A commit that turned out to change nothing makes no generation.
-                return expected if generation(self._socket) == expected else next_generation(expected)
+                return expected if self._now() == expected else next_generation(expected)
         raise KernelError("commit nftables batch", errno.ERESTART, "others commit all the time")
 
     def _stop_watching(self) -> None:
