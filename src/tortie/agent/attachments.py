@@ -23,7 +23,6 @@ from tortie.api.resource import Metadata, ResourceKey
 from tortie.api.rules import EntityRule, Rule
 from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
-from tortie.base.clock import Clock
 from tortie.base.errors import AlreadyExists, Conflict, NotFound, TortieError
 from tortie.cni.errors import ASSIGNMENT_FAILED, TRY_AGAIN_LATER, CniError
 from tortie.cni.request import Request
@@ -45,7 +44,7 @@ _NAMESPACE_LABEL = "pcns."
 
 Result = TypeVar("Result")
 
-Programmed = Callable[[EndpointId, tuple[Cidr, ...]], Awaitable[None]]
+Programmed = Callable[[EndpointId, int], Awaitable[None]]
 
 
 class Attachments:
@@ -56,7 +55,7 @@ class Attachments:
         prefix: how names of workload interfaces begin.
         store, allocator: the datastore's resources and addresses.
         executor: a thread in the node's network namespace, for wiring.
-        programmed: returns once an endpoint with these addresses is in the kernel.
+        programmed: returns once an endpoint is in the kernel as it was written at a revision.
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class Attachments:
         allocator: Allocator,
         executor: Executor,
         programmed: Programmed,
-        clock: Clock,
     ) -> None:
         self._node = node
         self._prefix = prefix
@@ -75,45 +73,54 @@ class Attachments:
         self._allocator = allocator
         self._executor = executor
         self._programmed = programmed
-        self._clock = clock
         self._log = structlog.get_logger("tortie.attachments")
 
     async def add(self, request: Request) -> Attachment:
         """Attach a workload. Raises CniError, or another TortieError to be tried again."""
+        wired = False
         try:
-            return await self._attach(request, await self._assign(request))
+            cable = self._cable(request, await self._assign(request))
+            # From here on there may be a cable of ours: wiring goes on in its thread even when we are cancelled.
+            wired = True
+            mac = await self._in_thread(partial(wire, cable))
+            await self._publish(request, cable, mac)
         except BaseException:
-            await asyncio.shield(self._take_back(request))
+            await asyncio.shield(self._take_back(request, wired))
             raise
-
-    async def delete(self, request: Request) -> None:
-        """Detach a workload; whatever is already gone is no error."""
-        if await self._delete_endpoint(request):
-            await self._in_thread(partial(unwire, self._host_interface(request)))
-        await self._allocator.release_by_handle(request.handle)
-
-    async def _attach(self, request: Request, addresses: tuple[Cidr, ...]) -> Attachment:
-        cable = Cable(
-            host_interface=self._host_interface(request),
-            interface=request.interface,
-            netns=Path(request.netns),
-            addresses=addresses,
-            mtu=request.config.mtu,
-        )
-        mac = await self._in_thread(partial(wire, cable))
-        endpoint = self._endpoint(request, addresses, mac)
-        await self._ensure_profile(request)
-        await self._write(endpoint)
-        await self._wait_programmed(endpoint, addresses)
         return Attachment(
             host_interface=cable.host_interface,
             host_mac=HOST_MAC,
             interface=cable.interface,
             mac=mac,
             netns=request.netns,
-            addresses=addresses,
+            addresses=cable.addresses,
             mtu=cable.mtu,
         )
+
+    async def delete(self, request: Request) -> None:
+        """Detach a workload; whatever is already gone is no error."""
+        await self._detach(request, wired=False)
+
+    async def _detach(self, request: Request, *, wired: bool) -> None:
+        """Undo an attachment; `wired` says that the cable is this sandbox's, whoever has the endpoint."""
+        if await self._delete_endpoint(request) or wired:
+            await self._in_thread(partial(unwire, self._host_interface(request)))
+        await self._allocator.release_by_handle(request.handle)
+
+    def _cable(self, request: Request, addresses: tuple[Cidr, ...]) -> Cable:
+        return Cable(
+            host_interface=self._host_interface(request),
+            interface=request.interface,
+            netns=Path(request.netns),
+            addresses=addresses,
+            mtu=request.config.mtu,
+        )
+
+    async def _publish(self, request: Request, cable: Cable, mac: str) -> None:
+        """Write the endpoint, and wait until the kernel filters and routes for it."""
+        endpoint = self._endpoint(request, cable.addresses, mac)
+        await self._ensure_profile(request)
+        await self._wait_programmed(endpoint, await self._write(endpoint))
 
     async def _assign(self, request: Request) -> tuple[Cidr, ...]:
         attributes = self._attributes(request)
@@ -131,6 +138,8 @@ class Attachments:
                 pools4=request.config.ipam.ipv4_pools,
                 pools6=request.config.ipam.ipv6_pools,
                 namespace_labels=await self._namespace_labels(request),
+                # An ADD that is repeated gets what it got.
+                max_per_handle=1,
                 all_or_nothing=True,
             )
         )
@@ -201,26 +210,26 @@ class Attachments:
         except AlreadyExists:
             return
 
-    async def _write(self, endpoint: WorkloadEndpoint) -> None:
-        """Create the endpoint, or take over the one that an older sandbox of the same pod left."""
+    async def _write(self, endpoint: WorkloadEndpoint) -> int:
+        """Create the endpoint, or take over the one that an older sandbox of the same pod left; its revision."""
         for _ in range(_WRITE_ATTEMPTS):
             try:
                 old = await self._store.get(endpoint.key)
                 if old is None:
-                    await self._store.create(endpoint)
+                    written = await self._store.create(endpoint)
                 else:
                     metadata = msgspec.structs.replace(old.metadata, labels=endpoint.metadata.labels)
-                    await self._store.update(msgspec.structs.replace(endpoint, metadata=metadata))
-                return
+                    written = await self._store.update(msgspec.structs.replace(endpoint, metadata=metadata))
+                return int(written.metadata.resource_version)
             except Conflict:
                 continue
         raise CniError(TRY_AGAIN_LATER, "the endpoint is being written by others", str(endpoint.key))
 
-    async def _wait_programmed(self, endpoint: WorkloadEndpoint, addresses: tuple[Cidr, ...]) -> None:
+    async def _wait_programmed(self, endpoint: WorkloadEndpoint, revision: int) -> None:
         identity = EndpointId(endpoint.metadata.namespace, endpoint.metadata.name)
         try:
             async with asyncio.timeout(PROGRAMMING_TIMEOUT):
-                await self._programmed(identity, addresses)
+                await self._programmed(identity, revision)
         except TimeoutError as error:
             raise CniError(
                 TRY_AGAIN_LATER,
@@ -246,9 +255,9 @@ class Attachments:
                 continue
         raise CniError(TRY_AGAIN_LATER, "the endpoint is being written by others", str(key))
 
-    async def _take_back(self, request: Request) -> None:
+    async def _take_back(self, request: Request, wired: bool) -> None:
         try:
-            await self.delete(request)
+            await self._detach(request, wired=wired)
         except TortieError as error:
             # The runtime sends DEL after a failed ADD; that tries again.
             self._log.warning("attachment_not_taken_back", container=request.container_id, error=str(error))

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+import msgspec
 import structlog
 
 from tortie import __version__
@@ -62,6 +64,31 @@ WATCHED_KINDS = (
 """What the calculation reads."""
 
 
+class Parts(msgspec.Struct, frozen=True):
+    """What an agent consists of once its datastore is open."""
+
+    datastore: EmbeddedDatastore
+    stream: ResourceStream
+    calculation: Calculation
+    feed: Feed
+    reconciler: Reconciler
+
+    def complete(self, report: AgentReport) -> AgentReport:
+        """The report with what these know."""
+        desired = self.reconciler.desired
+        rejected = {**self.stream.rejected, **self.calculation.problems.current}
+        return msgspec.structs.replace(
+            report,
+            in_sync=self.feed.synchronised.is_set(),
+            endpoints=len(desired.endpoints),
+            policies=len(desired.policies),
+            sets=len(desired.sets),
+            routes=len(desired.routes),
+            targets=[_target_report(status) for status in self.reconciler.status()],
+            rejected={str(key): problem for key, problem in rejected.items()},
+        )
+
+
 class Agent:
     """The agent of one node. Several may run in one process, each in its own network namespace."""
 
@@ -70,59 +97,64 @@ class Agent:
         self._clock = clock or SystemClock()
         self._started = self._clock.now()
         self._log = structlog.get_logger("tortie.agent", node=settings.node)
-        self._reconciler: Reconciler | None = None
-        self._feed: Feed | None = None
-        self._stream: ResourceStream | None = None
+        self._parts: Parts | None = None
+        self._delayed = "starting"
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled. Raises what cannot be helped by waiting."""
         self._settings.run_directory.mkdir(parents=True, exist_ok=True)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._serve_status(), name="status")
+            tasks.create_task(self._open_and_work(), name="work")
+
+    async def _open_and_work(self) -> None:
         async with AsyncExitStack() as stack:
             kernel = stack.enter_context(NamespaceThread(self._settings.netns))
             wiring = stack.enter_context(NamespaceThread(self._settings.netns))
             dataplane = await self._retried(lambda: open_dataplane(self._settings, kernel))
-            stack.callback(dataplane.close)
+            stack.push_async_callback(dataplane.close)
             await self._retried(dataplane.stand_guard)
             datastore = await self._retried(lambda: EmbeddedDatastore.open(self._settings.datastore))
             stack.push_async_callback(datastore.close)
-            await self._work(dataplane, datastore, kernel, wiring)
+            self._delayed = ""
+            await self._work(self._make_parts(dataplane, datastore, kernel), dataplane, wiring)
 
-    async def _work(
-        self, dataplane: Dataplane, datastore: EmbeddedDatastore, kernel: NamespaceThread, wiring: NamespaceThread
-    ) -> None:
-        store = ResourceStore(datastore, self._clock, selector_problem)
+    def _make_parts(self, dataplane: Dataplane, datastore: EmbeddedDatastore, kernel: Executor) -> Parts:
         stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
         schedule = Schedule(full_interval=self._settings.refresh_seconds)
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
-        feed = Feed(stream, Calculation(self._settings.node), reconciler, self._clock)
+        calculation = Calculation(self._settings.node)
+        feed = Feed(stream, calculation, reconciler, self._clock)
+        return Parts(datastore, stream, calculation, feed, reconciler)
+
+    async def _work(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> None:
+        self._parts = parts
+        watching, serving = asyncio.Event(), asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(dataplane.watch(parts.reconciler, watching), name="watch the kernel")
+            await watching.wait()
+            tasks.create_task(parts.feed.run(), name="feed")
+            tasks.create_task(parts.reconciler.run(), name="reconcile")
+            await parts.feed.synchronised.wait()
+            tasks.create_task(self._cni_server(parts, wiring).run(serving), name="cni")
+            await self._wait_ready(parts.reconciler, serving)
+
+    def _cni_server(self, parts: Parts, wiring: Executor) -> CniServer:
         attachments = Attachments(
             node=self._settings.node,
             prefix=self._settings.interface_prefix,
-            store=store,
-            allocator=Allocator(datastore, self._clock, Random()),
+            store=ResourceStore(parts.datastore, self._clock, selector_problem),
+            allocator=Allocator(parts.datastore, self._clock, Random()),
             executor=wiring,
-            programmed=feed.programmed,
-            clock=self._clock,
+            programmed=parts.feed.programmed,
         )
-        cni = CniServer(self._settings.run_directory / "cni.sock", attachments.add, attachments.delete)
-        self._reconciler, self._feed, self._stream = reconciler, feed, stream
-        watching = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(dataplane.watch(reconciler, watching), name="watch the kernel")
-            await watching.wait()
-            tasks.create_task(self._serve_status(), name="status")
-            tasks.create_task(feed.run(), name="feed")
-            tasks.create_task(reconciler.run(), name="reconcile")
-            tasks.create_task(self._announce_ready(reconciler), name="ready")
-            await feed.synchronised.wait()
-            tasks.create_task(cni.run(), name="cni")
+        return CniServer(self._settings.run_directory / "cni.sock", attachments.add, attachments.delete)
 
-    async def _announce_ready(self, reconciler: Reconciler) -> None:
-        """Ready is: in sync, and everything programmed once (BIRD may come later)."""
-        assert self._feed is not None
-        await self._feed.synchronised.wait()
+    async def _wait_ready(self, reconciler: Reconciler, serving: asyncio.Event) -> None:
+        """Ready is: in sync, everything programmed once (BIRD may come later), and open for workloads."""
         await reconciler.wait_applied(reconciler.generation, ("nftables", "interfaces", "routes"))
+        await serving.wait()
         self.ready.set()
         self._log.info("agent_ready", seconds=round(self._clock.now() - self._started, 3))
 
@@ -133,7 +165,8 @@ class Agent:
                 listeners += listen_tcp(self._settings.health_host, self._settings.health_port)
             except OSError as error:
                 self._log.error("health_port_not_served", port=self._settings.health_port, error=str(error))
-        await serve(application(self.report, registry(self._report_without_bgp)), listeners)
+        app = application(self.report, self.ready.is_set, registry(self._report_without_bgp))
+        await serve(app, listeners)
 
     async def report(self) -> AgentReport:
         """What `tortie node status` shows."""
@@ -144,26 +177,17 @@ class Agent:
         return self._report((), "")
 
     def _report(self, bgp: Sequence[SessionStatus], bgp_problem: str) -> AgentReport:
-        assert self._reconciler is not None
-        assert self._feed is not None
-        assert self._stream is not None
-        desired = self._reconciler.desired
-        return AgentReport(
+        known = AgentReport(
             node=self._settings.node,
             version=__version__,
             pid=os.getpid(),
             started=self._started,
             ready=self.ready.is_set(),
-            in_sync=self._feed.synchronised.is_set(),
-            endpoints=len(desired.endpoints),
-            policies=len(desired.policies),
-            sets=len(desired.sets),
-            routes=len(desired.routes),
-            targets=[_target_report(status) for status in self._reconciler.status()],
             bgp=bgp,
             bgp_problem=bgp_problem,
-            rejected={str(key): str(problem) for key, problem in self._stream.rejected.items()},
+            delayed=self._delayed,
         )
+        return self._parts.complete(known) if self._parts else known
 
     async def _bgp(self) -> tuple[Sequence[SessionStatus], str]:
         directory = self._settings.bird_directory
@@ -182,6 +206,7 @@ class Agent:
                 return await work()
             except (Unavailable, KernelError) as error:
                 delay = backoff.next()
+                self._delayed = str(error)
                 self._log.error("start_delayed", reason=str(error), retry_seconds=round(delay, 2))
                 await self._clock.sleep(delay)
 

@@ -84,8 +84,10 @@ class Dataplane:
         finally:
             loop.remove_reader(events.fileno())
 
-    def close(self) -> None:
-        """Close all sockets."""
+    async def close(self) -> None:
+        """Wait for what the worker thread is doing, end it, and close all sockets."""
+        await asyncio.to_thread(self._executor.shutdown)
+        self._filter.connection.close()
         self._sockets.close()
 
     def _stand_guard(self) -> None:

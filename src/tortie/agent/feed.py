@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Sequence
 
 import structlog
 
 from tortie.api.ipam import IPAMConfig, IPAMHandle
-from tortie.base.addresses import Cidr
+from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.clock import Clock
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
 from tortie.datastore.stream import Change, ResourceStream, StreamBatch
-from tortie.desired.delta import Delta
-from tortie.desired.endpoints import Endpoint, EndpointId
+from tortie.desired.endpoints import EndpointId
 
 SLICE_SECONDS = 0.01
 """Longest time that the calculation takes the event loop for."""
@@ -38,7 +36,7 @@ class Feed:
         self._reconciler = reconciler
         self._clock = clock
         self._log = structlog.get_logger("tortie.feed")
-        self._handed_on: dict[EndpointId, tuple[Endpoint, int]] = {}
+        self._revisions: dict[EndpointId, int] = {}
         self._news = asyncio.Condition()
         self.synchronised = asyncio.Event()
 
@@ -47,13 +45,12 @@ class Feed:
         async for batch in self._stream.batches():
             await self._take(batch)
 
-    async def programmed(self, identity: EndpointId, addresses: tuple[Cidr, ...]) -> None:
-        """Return when the endpoint is filtered, routed and reachable with exactly these addresses."""
+    async def programmed(self, identity: EndpointId, revision: int) -> None:
+        """Return when an endpoint of this node is filtered, routed and reachable as it was written at a revision."""
         async with self._news:
-            await self._news.wait_for(lambda: self._has(identity, addresses))
-            endpoint, generation = self._handed_on[identity]
-        await self._reconciler.wait_applied(generation, _TARGETS_OF_AN_ENDPOINT)
-        while self._waits_for(endpoint.interface):
+            await self._news.wait_for(lambda: self._revisions.get(identity, 0) >= revision)
+        await self._reconciler.wait_applied(self._reconciler.generation, _TARGETS_OF_AN_ENDPOINT)
+        while self._waits(identity):
             # The interface exists; only the kernel's word of it is still on its way.
             await self._clock.sleep(0.002)
 
@@ -63,15 +60,13 @@ class Feed:
         if first:
             self._calculation.set_in_sync()
         delta = self._calculation.flush()
-        if delta:
-            await self._hand_on(delta)
+        if delta or first:
+            self._reconciler.update(delta)
+        await self._tell(batch.changes)
         if first:
             self._reconciler.start()
             self.synchronised.set()
-            # What came with the snapshot stays; the collector need not look at it again.
-            gc.collect()
-            gc.freeze()
-            self._log.info("datastore_in_sync", endpoints=len(self._handed_on))
+            self._log.info("datastore_in_sync", endpoints=len(self._revisions))
 
     async def _update(self, changes: Sequence[Change]) -> None:
         slice_ends = self._clock.monotonic() + SLICE_SECONDS
@@ -83,22 +78,21 @@ class Feed:
                 await asyncio.sleep(0)
                 slice_ends = self._clock.monotonic() + SLICE_SECONDS
 
-    async def _hand_on(self, delta: Delta) -> None:
-        generation = self._reconciler.update(delta)
+    async def _tell(self, changes: Sequence[Change]) -> None:
+        """Note which revision of each endpoint of this node the reconciler has been told of."""
         async with self._news:
-            for endpoint in delta.endpoints:
-                self._handed_on[endpoint.id] = (endpoint, generation)
-            for identity in delta.removed_endpoints:
-                self._handed_on.pop(identity, None)
+            for change in changes:
+                identity = EndpointId(change.key.namespace, change.key.name)
+                match change.value:
+                    case WorkloadEndpoint(metadata=metadata, spec=spec) if spec.node == self._calculation.node:
+                        self._revisions[identity] = int(metadata.resource_version)
+                    case _ if change.key.kind == "WorkloadEndpoint":
+                        self._revisions.pop(identity, None)
             self._news.notify_all()
 
-    def _has(self, identity: EndpointId, addresses: tuple[Cidr, ...]) -> bool:
-        found = self._handed_on.get(identity)
-        return found is not None and set(found[0].addresses) == set(addresses)
-
-    def _waits_for(self, interface: str) -> bool:
-        return any(
-            interface in reason or interface in name
-            for target in self._reconciler.status()
-            for name, reason in target.waiting.items()
-        )
+    def _waits(self, identity: EndpointId) -> bool:
+        endpoint = self._reconciler.desired.endpoints.get(identity)
+        if endpoint is None:
+            return True
+        objects = {str(identity), *map(str, endpoint.addresses)}
+        return any(not objects.isdisjoint(target.waiting) for target in self._reconciler.status())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -20,22 +21,26 @@ from tortie.agent.status import AgentReport
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the process that it runs in."""
+    """Leaves signals to the process that it runs in, and rests while nobody asks."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def main_loop(self) -> None:
+        await asyncio.Event().wait()
 
-def application(report: Callable[[], Awaitable[AgentReport]], registry: CollectorRegistry) -> Starlette:
+
+def application(
+    report: Callable[[], Awaitable[AgentReport]], ready: Callable[[], bool], registry: CollectorRegistry
+) -> Starlette:
     """The routes: /liveness, /readiness (503 until everything was programmed once), /status, /metrics."""
 
     async def liveness(_: Request) -> Response:
         return PlainTextResponse("live\n")
 
     async def readiness(_: Request) -> Response:
-        ready = (await report()).ready
-        return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
+        return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
 
     async def status(_: Request) -> Response:
         return Response(msgspec.json.encode(await report()), media_type="application/json")
@@ -54,9 +59,17 @@ def application(report: Callable[[], Awaitable[AgentReport]], registry: Collecto
 
 
 async def serve(app: Starlette, sockets: list[socket.socket]) -> None:
-    """Answer on the sockets until cancelled."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-    await _Server(config).serve(sockets=sockets)
+    """Answer on the sockets until cancelled, which closes them and every connection."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", date_header=False)
+    server = _Server(config)
+    try:
+        await server.serve(sockets=sockets)
+    finally:
+        server.force_exit = True
+        if server.started:
+            await server.shutdown()
+        for one in sockets:
+            one.close()
 
 
 def listen_unix(path: Path) -> socket.socket:

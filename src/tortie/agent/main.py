@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -74,11 +75,22 @@ async def run(settings: Settings) -> int:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    agent = Agent(settings)
+    freezing = asyncio.create_task(_freeze(agent.ready))
     try:
-        await Agent(settings).run()
+        await agent.run()
     except asyncio.CancelledError:
         structlog.get_logger("tortie.agent").info("agent_stopped")
+    finally:
+        freezing.cancel()
     return 0
+
+
+async def _freeze(ready: asyncio.Event) -> None:
+    """What came with the snapshot stays; the collector need not look at it again."""
+    await ready.wait()
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:

@@ -36,7 +36,8 @@ class AgentReport(msgspec.Struct, frozen=True):
 
     Args:
         started: seconds since the epoch.
-        live: the event loop answers; ready: the datastore was in sync and everything was programmed once.
+        ready: the datastore was in sync, everything was programmed once, and workloads can be attached.
+        delayed: what the start waits for; empty once the agent works.
         rejected: resources that cannot be used, by key, and why.
         bgp: sessions; empty when there is no BIRD.
     """
@@ -46,12 +47,13 @@ class AgentReport(msgspec.Struct, frozen=True):
     pid: int
     started: float
     ready: bool
-    in_sync: bool
-    endpoints: int
-    policies: int
-    sets: int
-    routes: int
-    targets: Sequence[TargetReport]
+    in_sync: bool = False
+    endpoints: int = 0
+    policies: int = 0
+    sets: int = 0
+    routes: int = 0
+    targets: Sequence[TargetReport] = ()
     bgp: Sequence[SessionStatus] = ()
     bgp_problem: str = ""
+    delayed: str = ""
     rejected: dict[str, str] = {}

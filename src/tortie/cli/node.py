@@ -44,7 +44,8 @@ def describe(report: AgentReport) -> str:
     started = datetime.datetime.fromtimestamp(report.started, datetime.UTC)
     parts = [
         f"Node {report.node}: agent {report.version}, process {report.pid}, since {started:%Y-%m-%d %H:%M:%S} UTC, "
-        + ("ready" if report.ready else "not ready"),
+        + ("ready" if report.ready else "not ready")
+        + (f": {report.delayed}" if report.delayed else ""),
         f"{report.endpoints} endpoints, {report.policies} policies and profiles, {report.sets} IP sets, "
         f"{report.routes} routes",
         "",

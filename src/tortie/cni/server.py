@@ -20,6 +20,9 @@ MAXIMUM_REQUEST = 1 << 20
 READ_TIMEOUT = 10.0
 """Seconds for the plugin to hand over its request."""
 
+SPOOL_SECONDS = 10.0
+"""Between two looks into the spool: a DEL may have missed the start, or have failed."""
+
 Add = Callable[[Request], Awaitable[Attachment]]
 Delete = Callable[[Request], Awaitable[None]]
 
@@ -40,18 +43,37 @@ class CniServer:
         self._delete = delete
         self._log = structlog.get_logger("tortie.cni")
         self._running: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._drained = asyncio.Event()
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
-        """Empty the spool, then serve until cancelled."""
-        await self.drain_spool()
+        """Serve until cancelled. Requests wait until the spool has been carried out."""
         self._socket.parent.mkdir(parents=True, exist_ok=True)
         self._socket.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._serve, self._socket, limit=MAXIMUM_REQUEST)
+        # Listening comes first: a DEL that finds no listener is spooled, and would miss the look into the spool.
+        server = await asyncio.start_unix_server(self._accept, self._socket, limit=MAXIMUM_REQUEST)
         self._socket.chmod(0o600)
-        if ready is not None:
-            ready.set()
-        async with server:
-            await server.serve_forever()
+        try:
+            while True:
+                await self.drain_spool()
+                self._drained.set()
+                if ready is not None:
+                    ready.set()
+                await asyncio.sleep(SPOOL_SECONDS)
+        finally:
+            server.close()
+            await self._abandon()
+
+    async def _abandon(self) -> None:
+        """End the requests under way; a plugin without an answer spools its DEL, and fails its ADD."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer), name="cni request")
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def drain_spool(self) -> None:
         """Carry out the DELs that came while no agent was there; what fails stays for the next time."""
@@ -61,8 +83,13 @@ class CniServer:
             if file.name.startswith("."):
                 continue
             try:
-                await self._delete(parse(file.read_bytes()))
+                request = parse(file.read_bytes())
+                async with self._lock(request):
+                    await self._delete(request)
             except CniError as error:
+                if error.code == TRY_AGAIN_LATER:
+                    self._log.warning("cni_spool_failed", file=file.name, error=str(error))
+                    continue
                 self._log.warning("cni_spool_unreadable", file=file.name, error=str(error))
             except TortieError as error:
                 self._log.warning("cni_spool_failed", file=file.name, error=str(error))
@@ -73,6 +100,7 @@ class CniServer:
         try:
             async with asyncio.timeout(READ_TIMEOUT):
                 data = await reader.read(-1)
+            await self._drained.wait()
             status, body = await self._answer(data)
             writer.write(b"%d\n" % status + body + b"\n")
             await writer.drain()
@@ -87,13 +115,15 @@ class CniServer:
             request = parse(data)
             version = request.config.cni_version
             check_version(version)
-            lock = self._running.setdefault(request.workload, asyncio.Lock())
-            async with lock:
+            async with self._lock(request):
                 return 0, await self._carry_out(request)
         except CniError as error:
             return self._failed(error, version)
         except TortieError as error:
             return self._failed(CniError(TRY_AGAIN_LATER, "the request could not be carried out", str(error)), version)
+
+    def _lock(self, request: Request) -> asyncio.Lock:
+        return self._running.setdefault(request.workload, asyncio.Lock())
 
     async def _carry_out(self, request: Request) -> bytes:
         match request.command:

@@ -2,8 +2,8 @@
 
 The workload reaches everything through a gateway that exists on no device: 169.254.1.1 and the
 link-local address of the host's end, both with a fixed hardware address. Each end knows the other's
-addresses as permanent neighbours, so that the first packet waits for nobody. Blocking; runs in a worker thread that lives in
-the host's network namespace.
+addresses as permanent neighbours, so that the first packet waits for nobody. Blocking; runs in a
+worker thread that lives in the host's network namespace.
 """
 
 from __future__ import annotations

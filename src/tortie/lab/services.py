@@ -1,14 +1,18 @@
-"""What runs on the hosts of a lab: the shipped agent and BIRD, as real processes, started as an init system would."""
+"""What runs on the hosts of a lab: the shipped agent and BIRD as real processes, or agents inside this process."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tortie.agent.client import is_ready
+from tortie.agent.daemon import Agent
+from tortie.agent.settings import read_settings
+from tortie.base.errors import AlreadyExists
 from tortie.bgp.config import minimal
 from tortie.lab.cluster import initial_resources, write
 from tortie.lab.place import Place
@@ -16,6 +20,8 @@ from tortie.lab.topology import Host, Topology
 
 AGENT = "agent"
 BIRD = "bird"
+
+Result = TypeVar("Result")
 
 
 class AgentServices:
@@ -33,8 +39,7 @@ class AgentServices:
 
     def start(self, place: Place) -> None:
         """Start both; does not wait. The first host started finds, or makes, the lab's datastore."""
-        if not self._topology.datastore.exists():
-            asyncio.run(write(self._topology, initial_resources(self._topology)))
+        _make_datastore(self._topology)
         if self._bird and not place.alive(BIRD):
             self.start_bird(place)
         self.start_agent(place)
@@ -42,10 +47,7 @@ class AgentServices:
     def start_agent(self, place: Place) -> None:
         """Start the agent. Raises AlreadyExists when it runs."""
         environment = {
-            "TORTIE_NODE": place.host.name,
-            "TORTIE_DATASTORE": str(self._topology.datastore),
-            "TORTIE_RUN_DIRECTORY": str(place.directory),
-            "TORTIE_DEFAULT_ENDPOINT_TO_HOST_ACTION": "Return",
+            **_agent_environment(self._topology, place),
             **({"TORTIE_BIRD_DIRECTORY": str(_bird_directory(place))} if self._bird else {}),
             **self._settings,
         }
@@ -75,6 +77,100 @@ class AgentServices:
         return is_ready(place.directory)
 
 
+class InProcessServices:
+    """The agent of every host inside this process, without BIRD: up in no time, gone with the process.
+
+    One thread runs all agents, from the first `start` to `close`. An agent that is killed ends in good order here.
+
+    Args:
+        settings: more for the agents, by environment variable.
+    """
+
+    def __init__(self, topology: Topology, settings: Mapping[str, str] | None = None) -> None:
+        self._topology = topology
+        self._settings = dict(settings or {})
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._running: dict[str, tuple[Agent, asyncio.Task[None]]] = {}
+
+    def start(self, place: Place) -> None:
+        """Start the agent; does not wait. Raises AlreadyExists when it runs."""
+        if place.host.name in self._running:
+            raise AlreadyExists(f"agent on {place.host.name}")
+        _make_datastore(self._topology)
+        environment = {
+            **_agent_environment(self._topology, place),
+            "TORTIE_NETNS": str(place.namespace),
+            "TORTIE_HEALTH_PORT": "0",
+            **self._settings,
+        }
+        agent = Agent(read_settings(environment)[0])
+        self._running[place.host.name] = agent, self._call(_task_of(agent))
+
+    def stop(self, place: Place) -> None:
+        """End the agent and wait until it has let go of everything; what is in the kernel stays."""
+        self._end(place.host.name)
+
+    def kill(self, place: Place) -> None:
+        """As `stop`."""
+        self._end(place.host.name)
+
+    def ready(self, place: Place) -> bool:
+        """Whether the agent is ready. Raises what the agent died of."""
+        if place.host.name not in self._running:
+            return False
+        agent, task = self._running[place.host.name]
+        if task.done():
+            task.result()
+        return agent.ready.is_set()
+
+    def close(self) -> None:
+        """End every agent, and the thread."""
+        self._end(*self._running)
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop = self._thread = None
+
+    def _end(self, *hosts: str) -> None:
+        """Raises what an agent died of."""
+        tasks = [self._running.pop(host)[1] for host in hosts if host in self._running]
+        if tasks:
+            self._call(_cancelled(tasks))
+
+    def _call(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do something in the agents' thread, which the first call starts."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_run, args=(self._loop,), name="agents", daemon=True)
+            self._thread.start()
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+async def _task_of(agent: Agent) -> asyncio.Task[None]:
+    return asyncio.create_task(agent.run(), name="agent")
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """The life of the agents' thread."""
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
 def cni_config(topology: Topology, host: Host) -> Mapping[str, Any]:
     """The network configuration that a runtime on this host would have."""
     return {
@@ -83,6 +179,20 @@ def cni_config(topology: Topology, host: Host) -> Mapping[str, Any]:
         "type": "tortie-cni",
         "socket": str(topology.host_directory(host.name) / "cni.sock"),
         "ipam": {"assign_ipv4": True, "assign_ipv6": True},
+    }
+
+
+def _make_datastore(topology: Topology) -> None:
+    if not topology.datastore.exists():
+        asyncio.run(write(topology, initial_resources(topology)))
+
+
+def _agent_environment(topology: Topology, place: Place) -> dict[str, str]:
+    return {
+        "TORTIE_NODE": place.host.name,
+        "TORTIE_DATASTORE": str(topology.datastore),
+        "TORTIE_RUN_DIRECTORY": str(place.directory),
+        "TORTIE_DEFAULT_ENDPOINT_TO_HOST_ACTION": "Return",
     }
 
 

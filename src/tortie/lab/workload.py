@@ -126,7 +126,7 @@ class DirectAttacher(msgspec.Struct, frozen=True):
         chosen = tuple(addresses) or own_addresses(topology, workload.name)
         interface = attach_directly(topology, workload, host, chosen)
         if self.routes:
-            _route_from_others(topology, host, chosen)
+            route_from_others(topology, host, chosen)
         return Attachment(host.name, chosen, interface)
 
     def detach(self, topology: Topology, workload: Workload, attachment: Attachment) -> None:
@@ -188,7 +188,8 @@ def plugin_environment(command: str, container: str, namespace: Path, workload: 
     }
 
 
-def _route_from_others(topology: Topology, owner: Host, addresses: Sequence[str]) -> None:
+def route_from_others(topology: Topology, owner: Host, addresses: Sequence[str]) -> None:
+    """Give every other host static routes to addresses through their owner. Raises KernelError, NotFound."""
     for host in topology.hosts:
         if host.name == owner.name:
             continue
