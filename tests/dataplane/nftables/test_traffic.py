@@ -42,7 +42,14 @@ class Lab:
             ip("addr", "add", HOST + "/32", "dev", "lo")
             for number, (address, namespace) in enumerate(self.workloads.items(), 1):
                 self._attach(f"cali{number}", address, namespace)
+        for sender, receiver in ((A, B), (B, A)):
+            self._warm_up(self.workloads[sender], self.workloads[receiver], receiver)
+            self._warm_up(self.workloads[sender], self.host, HOST)
         self.target = NftablesTarget()
+
+    def _warm_up(self, sender: int, receiver: int, destination: str) -> None:
+        """Carriers come up, and neighbours are resolved, in the kernel's own time."""
+        assert any(self.reaches(sender, receiver, destination, port=9) for _ in range(50))
 
     def _attach(self, name: str, address: str, namespace: int) -> None:
         ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", f"/proc/{os.getpid()}/fd/{namespace}")
@@ -64,7 +71,7 @@ class Lab:
             self.target.applied(actual, plan)
 
     def reaches(self, sender: int, receiver: int, destination: str, port: int = 80, source: str = "") -> bool:
-        """Whether a datagram arrives. A veth pair delivers within the call that sends."""
+        """Whether a datagram arrives; between warm neighbours it does within the call that sends."""
         with inside(receiver):
             listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with inside(sender):
