@@ -60,10 +60,10 @@ def run_case(case: Case, clusters: Mapping[str, Any]) -> list[str]:
         InvalidResource: a policy of a kind that cannot be converted.
     """
     cluster = clusters[case["cluster"]]
-    judge = judge_of([*_cluster(cluster), *(convert(policy).resource for policy in case["policies"])])
+    judge = judge_of([*_cluster(cluster), *policies(case)])
     return [
         f"{service} {_id(source)} → {_id(destination)}, {field}: expected {expected}"
-        for field, service, source, destination, expected in _cells(case, cluster["pods"])
+        for field, service, source, destination, expected in cells(case, cluster["pods"])
         if _verdict(judge, field, service, source, destination) != expected
     ]
 
@@ -87,7 +87,19 @@ DIRECTIONS = {
 """Which directions must allow, by field of a case."""
 
 
-def _cells(case: Case, pods: list[Pod]) -> Iterator[tuple[str, str, Pod, Pod, str]]:
+def unsupported(case: Case) -> str:
+    """Why a case cannot be judged, or nothing."""
+    kinds = {policy["kind"] for policy in case["policies"]} - {"NetworkPolicy"}
+    return f"needs {', '.join(sorted(kinds))}" if kinds else ""
+
+
+def policies(case: Case) -> list[Resource]:
+    """The policies of a case, as they are stored. Raises InvalidResource."""
+    return [convert(policy).resource for policy in case["policies"]]
+
+
+def cells(case: Case, pods: list[Pod]) -> Iterator[tuple[str, str, Pod, Pod, str]]:
+    """What a case expects: field, `PROTOCOL/PORT`, source, destination, and `.` or `X`."""
     for field in DIRECTIONS:
         for service, rows in case.get(field, {}).items():
             for source, row in zip(pods, rows, strict=True):
@@ -101,10 +113,22 @@ def _verdict(judge: Judge, field: str, service: str, source: Pod, destination: P
     return "." if allowed else "X"
 
 
-def _cluster(cluster: Mapping[str, Any]) -> Iterator[Resource]:
+def namespaces(cluster: Mapping[str, Any]) -> Iterator[Resource]:
+    """The namespaces of a cluster, as they are stored."""
     for name, labels in cluster["namespaces"].items():
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
         yield convert(namespace).resource
+
+
+def ports(pod: Pod) -> tuple[EndpointPort, ...]:
+    """The ports that a pod names."""
+    return tuple(
+        EndpointPort(name=port.get("name", ""), protocol=port["protocol"], port=port["port"]) for port in pod["ports"]
+    )
+
+
+def _cluster(cluster: Mapping[str, Any]) -> Iterator[Resource]:
+    yield from namespaces(cluster)
     for index, pod in enumerate(cluster["pods"]):
         yield _endpoint(pod, index)
 
@@ -117,10 +141,7 @@ def _endpoint(pod: Pod, index: int) -> WorkloadEndpoint:
         interface_name=f"cali{index}",
         ip_networks=(str(address),),
         profiles=(f"kns.{pod['namespace']}",),
-        ports=tuple(
-            EndpointPort(name=port.get("name", ""), protocol=port["protocol"], port=port["port"])
-            for port in pod["ports"]
-        ),
+        ports=ports(pod),
     )
     labels = dict(pod.get("labels") or {})
     return WorkloadEndpoint(metadata=Metadata(name=pod["name"], namespace=pod["namespace"], labels=labels), spec=spec)
