@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,23 +23,25 @@ from tortie.dataplane.nftables.target import NftablesTarget
 from tortie.dataplane.routes import RoutesTarget
 from tortie.dataplane.target import Target
 from tortie.desired.state import DesiredState
+from tortie.netlink import netconf
 from tortie.netlink.monitor import LinkTable
 from tortie.netlink.nftables import EVENTS
 from tortie.netlink.socket import NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket
-from tortie.netlink.wire import TruncatedMessage
+from tortie.netlink.wire import Message, TruncatedMessage
 
 
 class Sockets(msgspec.Struct, frozen=True):
-    """Netlink sockets in the node's namespace: one a target for its worker thread, one for events."""
+    """Netlink sockets in the node's namespace: one a target for its worker thread, the others for events."""
 
     routes: NetlinkSocket
     connections: NetlinkSocket
     interfaces: NetlinkSocket
     filter_events: NetlinkSocket
+    setting_events: NetlinkSocket
 
     def close(self) -> None:
         """Close all."""
-        for socket in (self.routes, self.connections, self.interfaces, self.filter_events):
+        for socket in msgspec.structs.astuple(self):
             socket.close()
 
 
@@ -76,13 +80,18 @@ class Dataplane:
     async def watch(self, reconciler: Reconciler, watching: asyncio.Event) -> None:
         """Tell the reconciler what the kernel reports, until cancelled."""
         loop = asyncio.get_running_loop()
-        events = self._sockets.filter_events
-        events.set_blocking(False)
-        loop.add_reader(events.fileno(), self._filter_events, reconciler)
+        judges = {
+            "nftables": (self._sockets.filter_events, self._filter.connection.is_drift),
+            "interfaces": (self._sockets.setting_events, self._is_unwanted_setting),
+        }
+        for target, (events, is_drift) in judges.items():
+            events.set_blocking(False)
+            loop.add_reader(events.fileno(), _hear, events, is_drift, partial(reconciler.drifted, target))
         try:
             await self._links.run(reconciler, watching)
         finally:
-            loop.remove_reader(events.fileno())
+            for events, _ in judges.values():
+                loop.remove_reader(events.fileno())
 
     async def close(self) -> None:
         """Wait for what the worker thread is doing, end it, and close all sockets."""
@@ -98,19 +107,26 @@ class Dataplane:
         self._filter.apply(plan.operations)
         self._filter.applied(actual, plan)
 
-    def _filter_events(self, reconciler: Reconciler) -> None:
-        try:
-            messages = self._sockets.filter_events.receive()
-            drifted = any(self._filter.connection.is_drift(message) for message in messages)
-        except TruncatedMessage:
-            drifted = True
-        except KernelError as error:
-            if error.errno == errno.EAGAIN:
-                return
-            # Events were lost; whose they were is unknown.
-            drifted = True
-        if drifted:
-            reconciler.drifted(self._filter.name)
+    def _is_unwanted_setting(self, message: Message) -> bool:
+        """Whether somebody switched off what routing needs, for the node or for a workload's interface."""
+        event = netconf.interpret(message)
+        if event is None or event.value != 0:
+            return False
+        if event.index == netconf.ALL:
+            return event.setting == "forwarding"
+        return self._links.is_workload(event.index)
+
+
+def _hear(events: NetlinkSocket, is_drift: Callable[[Message], bool], drifted: Callable[[], None]) -> None:
+    """Take what waits on a socket; what is lost or cannot be read may have been drift."""
+    try:
+        if any(is_drift(message) for message in events.receive()):
+            drifted()
+    except TruncatedMessage:
+        drifted()
+    except KernelError as error:
+        if error.errno != errno.EAGAIN:
+            drifted()
 
 
 async def open_dataplane(settings: Settings, executor: Executor) -> Dataplane:
@@ -125,6 +141,7 @@ def _open_sockets() -> Sockets:
         connections=NetlinkSocket(NETLINK_NETFILTER),
         interfaces=NetlinkSocket(NETLINK_ROUTE),
         filter_events=NetlinkSocket(NETLINK_NETFILTER, (EVENTS,)),
+        setting_events=NetlinkSocket(NETLINK_ROUTE, netconf.GROUPS),
     )
 
 

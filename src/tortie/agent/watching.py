@@ -49,6 +49,10 @@ class LinkWatch:
         finally:
             monitor.close()
 
+    def is_workload(self, index: int) -> bool:
+        """Whether the link of this index is a workload's."""
+        return any(link.index == index and link.name.startswith(self._prefix) for link in self._links)
+
     def _heard(self, event: Event, reconciler: Reconciler) -> None:
         match event:
             case LinkEvent(name=name) if name.startswith(self._prefix):
