@@ -1,4 +1,4 @@
-"""A lab with real agents for the tests of one module: a server, a client that may talk to it, a stranger that may not."""
+"""A lab with real agents for the tests of a module: a server, a client that may talk to it, a stranger that may not."""
 
 from __future__ import annotations
 

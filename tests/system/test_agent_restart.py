@@ -35,7 +35,10 @@ spec:
   selector: role == 'server'
   types: [Ingress]
   ingress:
-    - {{action: Allow, protocol: TCP, source: {{selector: role == 'client'}}, destination: {{ports: [{1000 + number}]}}}}
+    - action: Allow
+      protocol: TCP
+      source: {{selector: role == 'client'}}
+      destination: {{ports: [{1000 + number}]}}
 """
 
 
@@ -148,7 +151,7 @@ def test_a_workload_that_goes_while_the_agent_is_dead_keeps_its_addresses_until_
     gone = settled.lab.detach("neighbour")
     spool = settled.lab.place("h1").directory / "cni-spool"
     assert len(list(spool.iterdir())) == 1
-    with pytest.raises(PluginFailed, match="held|assigned|taken"):
+    with pytest.raises(PluginFailed, match=r"held|assigned|taken"):
         settled.lab.attach("neighbour", "h2", gone.addresses)
     settled.start()
     assert list(spool.iterdir()) == []

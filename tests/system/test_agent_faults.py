@@ -1,0 +1,273 @@
+"""Whatever happens to its datastore or to what it programmed, an agent repairs it, and says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tortie.api.resource import ResourceKey
+from tortie.base.errors import Unavailable
+from tortie.lab.probe.model import Probe, Transport
+from tortie.lab.probe.watch import FIRST_REFUSED, Watch
+from tortie.netlink import links
+from tortie.netlink.batch import execute
+from tortie.netlink.namespace import inside
+from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
+
+pytestmark = pytest.mark.system
+
+World = Any
+
+CUT = """
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: cut}
+spec:
+  order: 1
+  selector: role == 'server'
+  types: [Ingress]
+  ingress:
+    - {action: Deny, source: {selector: role == 'client'}}
+"""
+CUT_KEY = ResourceKey("GlobalNetworkPolicy", "", "cut")
+
+LATE = """
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: cut}
+spec:
+  order: 1
+  selector: role == 'server'
+  types: [Ingress]
+  ingress:
+    - {action: Allow, source: {selector: role == 'stranger'}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _policies_are_as_before(world: World) -> Iterator[None]:
+    yield
+    world.delete(CUT_KEY)
+
+
+def drifts(world: World, target: str) -> int:
+    """Full passes so far: the first, and one for each repair."""
+    return world.target(target).full_passes
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        ["delete", "table", "inet", "tortie"],
+        ["flush", "table", "inet", "tortie"],
+        ["add", "chain", "inet", "tortie", "intruder"],
+    ],
+    ids=lambda words: f"{words[0]} {words[1]}",
+)
+def test_what_others_do_to_our_table_is_undone_at_once(settled: World, what: list[str]) -> None:
+    before, passes = without_handles(settled.ruleset()), drifts(settled, "nftables")
+    settled.run("nft", *what)
+    settled.until(lambda: without_handles(settled.ruleset()) == before, "the table is as before")
+    settled.until(lambda: settled.target("nftables").full_passes > passes, "the status tells of it")
+    assert settled.target("nftables").state == "programmed"
+    assert settled.reaches("client", "server")
+    assert not settled.reaches("stranger", "server")
+
+
+def test_a_base_chain_that_somebody_deletes_is_put_back(settled: World) -> None:
+    before = without_handles(settled.ruleset())
+    tables = json.loads(settled.run("nft", "-j", "list", "chains"))["nftables"]
+    name = next(one["chain"]["name"] for one in tables if one.get("chain", {}).get("hook") == "forward")
+    settled.run("nft", "flush", "chain", "inet", "tortie", name)
+    settled.run("nft", "delete", "chain", "inet", "tortie", name)
+    settled.until(lambda: without_handles(settled.ruleset()) == before, "the chain is back")
+    assert not settled.reaches("stranger", "server")
+
+
+def without_handles(ruleset: str) -> list[str]:
+    """The table as text whose order and handles do not matter."""
+    return sorted(line.split(" # handle")[0] for line in ruleset.splitlines())
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_route_that_somebody_deletes_or_bends_is_put_back(settled: World, family: int) -> None:
+    address = settled.address("server", family)
+    command = ["ip", f"-{family}", "route"]
+    wanted = settled.run(*command, "show", address)
+    assert "dev cali" in wanted
+    settled.run(*command, "delete", address)
+    settled.until(lambda: settled.run(*command, "show", address) == wanted, "the route is back")
+    assert settled.reaches("client", "server", family)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv4/conf/{}/proxy_arp", "ipv4/conf/{}/rp_filter"],
+)
+def test_a_setting_that_somebody_switches_off_is_switched_on_again(settled: World, name: str) -> None:
+    path = "/proc/sys/net/" + name.format(settled.lab.attachment("server").interface)
+    assert settled.run("cat", path).strip() == "1"
+    settled.run("sh", "-c", f"echo 0 > {path}")
+    settled.until(lambda: settled.run("cat", path).strip() == "1", "the setting is on again")
+
+
+def test_a_workload_interface_that_somebody_takes_down_is_raised_and_routed_again(settled: World) -> None:
+    interface = settled.lab.attachment("server").interface
+    settled.run("ip", "link", "set", interface, "down")
+    settled.until(lambda: settled.reaches("client", "server") and settled.reaches("client", "server", 6), "it is back")
+
+
+def test_a_newly_denied_pair_is_refused_and_the_established_flow_lives_on(settled: World) -> None:
+    with settled.lab.prober.stream(settled.probe("client", "server")) as stream:
+        watching = settled.lab.prober.watch(settled.probe("client", "server"), Watch(FIRST_REFUSED.until, within=10))
+        settled.apply(CUT)
+        assert watching.result() is not None
+        report = stream.stop()
+    assert (report.lost, report.broken) == (0, "")
+
+
+def test_tracked_connections_of_an_address_go_with_its_workload(settled: World) -> None:
+    probe = settled.probe("client", "neighbour", 4, Transport.UDP)
+    assert settled.lab.probe(probe)[0].allowed
+    tracked = ["conntrack", "-L", "-d", probe.address]
+    assert probe.address in settled.run(*tracked)
+    attachment = settled.lab.detach("neighbour")
+    settled.until(lambda: probe.address not in settled.run(*tracked), "nothing is tracked any more")
+    settled.lab.attach("neighbour", "h1", attachment.addresses)
+
+
+def test_without_its_datastore_an_agent_lives_on_and_takes_up_what_it_missed(settled: World) -> None:
+    datastore = settled.lab.topology.datastore
+    away = datastore.with_name("away.db")
+    pid = settled.pid()
+    with settled.lab.prober.stream(settled.probe("client", "server")) as stream:
+        datastore.rename(away)
+        time.sleep(1.5)
+        assert settled.reaches("client", "server")
+        assert not settled.reaches("stranger", "server")
+        assert settled.report().ready
+        away.rename(datastore)
+        report = stream.stop()
+    assert (report.lost, report.broken) == (0, "")
+    settled.apply(LATE)
+    settled.until(lambda: settled.reaches("stranger", "server"), "the change is in force")
+    assert (settled.pid(), settled.report().pid) == (pid, pid)
+
+
+def test_a_datastore_that_somebody_locks_delays_and_breaks_nothing(settled: World) -> None:
+    lock = sqlite3.connect(settled.lab.topology.datastore, isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    try:
+        time.sleep(0.5)
+        assert settled.reaches("client", "server")
+        assert settled.report().ready
+    finally:
+        lock.execute("ROLLBACK")
+        lock.close()
+    settled.apply(LATE)
+    settled.until(lambda: settled.reaches("stranger", "server"), "the change is in force")
+
+
+def test_an_agent_that_never_saw_its_datastore_guards_every_workload_interface_and_says_what_it_waits_for(
+    settled: World,
+) -> None:
+    """A fresh host: no table of ours, a datastore that cannot be opened, and interfaces that nobody knows."""
+    datastore, away = settled.lab.topology.datastore, settled.lab.topology.datastore.with_name("away.db")
+    settled.stop()
+    settled.run("nft", "delete", "table", "inet", "tortie")
+    assert settled.reaches("stranger", "server"), "without a table everything is open"
+    datastore.rename(away)
+    datastore.mkdir()
+    try:
+        settled.start(wait=False)
+        settled.until(lambda: not settled.reaches("client", "server"), "the guard stands")
+        settled.until(lambda: bool(delayed(settled)), "the status is served")
+        assert str(datastore) in delayed(settled)
+        assert not settled.report().ready
+        for family in (4, 6):
+            assert not settled.reaches("client", "server", family)
+            assert not settled.reaches("server", "client", family)
+            assert not settled.reaches("server", "neighbour", family)
+    finally:
+        datastore.rmdir()
+        away.rename(datastore)
+    settled.until(lambda: settled.report().ready, "the agent goes on")
+    assert settled.reaches("client", "server")
+    assert not settled.reaches("stranger", "server")
+
+
+def delayed(world: World) -> str:
+    """What the start of the agent waits for."""
+    try:
+        return world.report().delayed
+    except Unavailable:
+        return ""
+
+
+def test_an_interface_that_no_endpoint_knows_forwards_nothing_from_its_first_packet_on(settled: World) -> None:
+    """Wired by somebody else under our prefix, with a route of its own, while the agent works."""
+    lab = settled.lab
+    before = settled.address("neighbour")
+    attachment = lab.detach("neighbour")
+    with inside(lab.namespace("h1")), NetlinkSocket(NETLINK_ROUTE) as socket:
+        settled.until(lambda: links.get_link(socket, attachment.interface) is None, "the cable is gone")
+    host, workload = lab.namespace("h1"), lab.namespace("neighbour")
+    pair = ["ip", "link", "add", "calixxx", "type", "veth", "peer", "name", "eth0", "netns", workload.name]
+    assert settled.run(*pair) == ""
+    for command in (
+        ["ip", "link", "set", "calixxx", "up"],
+        ["ip", "route", "add", before, "dev", "calixxx"],
+        ["sysctl", "-q", "-w", "net.ipv4.conf.calixxx.proxy_arp=1", "net.ipv4.neigh.calixxx.proxy_delay=0"],
+    ):
+        assert settled.run(*command) == ""
+    for command in (
+        ["ip", "link", "set", "eth0", "up"],
+        ["ip", "addr", "add", f"{before}/32", "dev", "eth0"],
+        ["ip", "route", "add", "default", "dev", "eth0"],
+    ):
+        settled.run(*command, host="neighbour")
+    probes = [
+        settled.probe("client", "server"),
+        *(Probe("stranger", before, one) for one in (Transport.TCP, Transport.ICMP)),
+        settled.probe("neighbour", "client"),
+        settled.probe("neighbour", "client", 4, Transport.UDP),
+    ]
+    try:
+        assert [one.allowed for one in lab.probe(*probes)] == [True, False, False, False, False]
+        settled.kill()
+        settled.run("nft", "delete", "table", "inet", "tortie")
+        assert all(one.allowed for one in lab.probe(*probes)), "only the table stands in the way"
+        settled.start()
+        assert [one.allowed for one in lab.probe(*probes)] == [True, False, False, False, False]
+    finally:
+        with inside(host), NetlinkSocket(NETLINK_ROUTE) as socket:
+            execute(socket, links.delete("calixxx"))
+        lab.attach("neighbour", "h1", attachment.addresses)
+
+
+def test_an_idle_agent_uses_next_to_nothing(settled: World) -> None:
+    settled.until(lambda: settled.report().ready, "ready")
+    time.sleep(1)
+    pid = settled.pid()
+    before = ticks(pid)
+    time.sleep(4)
+    assert ticks(pid) - before <= 5 * os.sysconf("SC_CLK_TCK") // 100
+    assert resident(pid) < 150 << 20
+
+
+def ticks(pid: int) -> int:
+    """Processor time that a process has used, in clock ticks (proc(5), fields 14 and 15 of stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def resident(pid: int) -> int:
+    """Bytes in memory (proc(5), statm)."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
