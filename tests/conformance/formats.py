@@ -13,7 +13,6 @@ import inspect
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import packets
@@ -59,7 +58,7 @@ def _explained(error: AssertionError) -> str:
 
 
 @functools.cache
-def load(path: str) -> ModuleType:
+def load(path: str) -> Any:
     """A file of the tests, by its path below them."""
     spec = importlib.util.spec_from_file_location(f"conformance_{path.replace('/', '_')}", TESTS / f"{path}.py")
     if spec is None or spec.loader is None:

@@ -190,7 +190,7 @@ async def _replace_policies(store: ResourceStore, wanted: Sequence[Resource]) ->
 def _expected(case: Case, pods: Sequence[Pod]) -> dict[Probe, str]:
     return {
         _probe(service, source, destination): mark
-        for field, service, source, destination, mark in reachability.cells(case, pods)
+        for field, service, source, destination, mark in reachability.cells(case, list(pods))
         if field == "expect"
     }
 
