@@ -8,7 +8,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -133,22 +132,29 @@ async def _delete(topology: Topology, key: ResourceKey) -> None:
         await datastore.close()
 
 
-def new_topology(directory: Path) -> Topology:
-    """Server and stranger on h1; client and another stranger on h2."""
-    workloads = (
-        Workload("server", "h1", labels={"role": "server"}),
-        Workload("neighbour", "h1", labels={"role": "stranger"}),
-        Workload("client", "h2", labels={"role": "client"}),
-        Workload("stranger", "h2", labels={"role": "stranger"}),
-    )
-    bare = simple(f"s{os.getpid()}x{next(_NUMBERS)}", 2, 0, str(directory))
-    return msgspec.structs.replace(bare, workloads=workloads)
+WORKLOADS = (
+    Workload("server", "h1", labels={"role": "server"}),
+    Workload("neighbour", "h1", labels={"role": "stranger"}),
+    Workload("client", "h2", labels={"role": "client"}),
+    Workload("stranger", "h2", labels={"role": "stranger"}),
+)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def new_topology(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Topology]:
+    """Makes two hosts with the workloads given; no two have one name."""
+
+    def make(*workloads: Workload) -> Topology:
+        bare = simple(f"s{os.getpid()}x{next(_NUMBERS)}", 2, 0, str(tmp_path_factory.mktemp("lab")))
+        return msgspec.structs.replace(bare, workloads=workloads)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def world(new_topology: Callable[..., Topology]) -> Iterator[World]:
     """Two hosts with agents, and the policy in force. Tests leave it as they find it."""
-    topology = new_topology(tmp_path_factory.mktemp("lab"))
+    topology = new_topology(*WORKLOADS)
     services = AgentServices(topology, bird=False)
     with Lab(topology, services, StaticRoutes(plugin(topology))) as lab:
         one = World(lab, services)
