@@ -6,6 +6,7 @@ Later sources win: default, file (`key = value` lines), environment. Names in th
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,10 @@ from typing import Any
 import msgspec
 
 from tortie.base.errors import InvalidResource, Problem
+
+_DIGITS = re.compile(r"[0-9]{1,5}")
+_INTERFACE_PREFIX = re.compile(r"[A-Za-z0-9]{1,10}")
+"""The rest of an interface's 15 characters tells workloads apart."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,12 +73,18 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def _log_level(text: str) -> str:
+    """Felix knows more levels than it uses."""
+    felix = {"trace": "debug", "fatal": "error", "none": "error"}
+    return _one_of("debug", "info", "warning", "error")(felix.get(text.lower(), text))
+
+
 def _optional_path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
+    if not _DIGITS.fullmatch(text) or int(text) > 65535:
         raise ValueError("use a port from 1 to 65535, or 0 for none")
     return int(text)
 
@@ -89,8 +100,8 @@ def _positive(text: str) -> float:
 
 
 def _prefix(text: str) -> str:
-    if not text or len(text) > 10 or not text.isalnum():
-        raise ValueError("use up to 10 letters and digits")
+    if not _INTERFACE_PREFIX.fullmatch(text):
+        raise ValueError("use up to 10 of the letters a to z and digits; one prefix only")
     return text
 
 
@@ -120,7 +131,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("refresh_seconds", _positive, "90", "Time between full comparisons with the kernel."),
     Setting(
         "log_level",
-        _one_of("debug", "info", "warning", "error"),
+        _log_level,
         "info",
         "Least severity that is logged.",
         ("FELIX_LOGSEVERITYSCREEN",),
@@ -174,16 +185,19 @@ def _origin(
 
 def _parse_file(text: str) -> dict[str, str]:
     values = {}
+    problems = []
+    known = [setting.name for setting in TABLE]
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith(("#", ";", "[")):
             continue
         key, separator, value = stripped.partition("=")
         key = key.strip().lower()
-        if not separator or key not in {setting.name for setting in TABLE}:
-            names = ", ".join(setting.name for setting in TABLE)
-            raise InvalidResource(
-                Problem("configuration file", f"line {number}", f"{stripped!r} is not a setting", f"known are {names}")
-            )
-        values[key] = value.strip()
+        if separator and key in known:
+            values[key] = value.strip()
+        else:
+            remedy = f"known are {', '.join(known)}"
+            problems.append(Problem("configuration file", f"line {number}", f"{stripped!r} is not a setting", remedy))
+    if problems:
+        raise InvalidResource(*problems)
     return values

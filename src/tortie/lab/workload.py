@@ -27,6 +27,8 @@ from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
 INTERFACE = "eth0"
 PREFIX = "cali"
 _PLUGIN_PATIENCE = 60.0
+_STATIC_METRIC = 2048
+"""Above that of a workload's own route: what is left on the host that it moves to must not win."""
 
 
 class PluginFailed(TortieError):
@@ -202,7 +204,7 @@ def route_from_others(topology: Topology, owner: Host, addresses: Sequence[str])
 
 def _routes_via(owner: Host, uplink: int, addresses: Sequence[str]) -> list[Request]:
     return [
-        route.replace(route.Route(address, uplink, gateway=Cidr.host(gateway)))
+        route.replace(route.Route(address, uplink, gateway=Cidr.host(gateway), metric=_STATIC_METRIC))
         for address in map(Cidr.host, addresses)
         if (gateway := owner.address(address.family))
     ]

@@ -1,0 +1,129 @@
+"""Settings: every source, which of them wins, and what is said of values that cannot be used."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tortie.agent.main import show
+from tortie.agent.settings import TABLE, Settings, read_settings
+from tortie.base.errors import InvalidResource
+
+
+def test_every_field_has_one_row_in_the_table_and_every_default_is_usable() -> None:
+    settings, origins = read_settings({})
+    assert [row.name for row in TABLE] == list(Settings.__struct_fields__) == list(origins)
+    assert settings.interface_prefix == "cali"
+    assert settings.health_port == 9099
+    assert settings.netns is None
+    assert settings.datastore == Path("/var/lib/tortie/datastore.db")
+    assert {origin.source for name, origin in origins.items() if name != "node"} == {"default"}
+
+
+def test_the_node_is_named_after_the_host_unless_said_otherwise() -> None:
+    settings, origins = read_settings({})
+    assert settings.node == socket.gethostname().lower()
+    assert origins["node"].source == "host name"
+    assert read_settings({"TORTIE_NODE": "n1"})[0].node == "n1"
+
+
+def test_later_sources_win_and_the_origin_says_which_did() -> None:
+    file = "log_level = warning\nhealth_port = 1\nrefresh_seconds = 5\n"
+    environment = {"TORTIE_HEALTH_PORT": "2", "TORTIE_REFRESH_SECONDS": "6"}
+    settings, origins = read_settings(environment, file, {"refresh_seconds": "7"})
+    assert (settings.log_level, settings.health_port, settings.refresh_seconds) == ("warning", 2, 7.0)
+    assert origins["log_level"].source == "configuration file"
+    assert origins["health_port"].source == "environment TORTIE_HEALTH_PORT"
+    assert origins["refresh_seconds"].source == "command line"
+    assert origins["refresh_seconds"].value == "7"
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    settings, origins = read_settings({"TORTIE_LOG_LEVEL": ""}, "log_level = error\n")
+    assert settings.log_level == "error"
+    assert origins["log_level"].source == "configuration file"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "field", "meaning"),
+    [
+        ("FELIX_FELIXHOSTNAME", "n1", "node", "n1"),
+        ("NODENAME", "n1", "node", "n1"),
+        ("FELIX_INTERFACEPREFIX", "tap", "interface_prefix", "tap"),
+        ("FELIX_DEFAULTENDPOINTTOHOSTACTION", "RETURN", "default_endpoint_to_host_action", "Return"),
+        ("FELIX_HEALTHHOST", "0.0.0.0", "health_host", "0.0.0.0"),
+        ("FELIX_HEALTHPORT", "9199", "health_port", 9199),
+        ("FELIX_LOGSEVERITYSCREEN", "Warning", "log_level", "warning"),
+        ("FELIX_LOGSEVERITYSCREEN", "Fatal", "log_level", "error"),
+        ("FELIX_LOGSEVERITYSCREEN", "Trace", "log_level", "debug"),
+    ],
+)
+def test_felixs_variables_are_understood_and_ours_win(variable: str, value: str, field: str, meaning: object) -> None:
+    settings, origins = read_settings({variable: value})
+    assert getattr(settings, field) == meaning
+    assert origins[field].source == f"environment {variable}"
+    other = next(row.default for row in TABLE if row.name == field) or "other"
+    both = read_settings({variable: value, f"TORTIE_{field.upper()}": other})[1]
+    assert both[field].source == f"environment TORTIE_{field.upper()}"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "remedy"),
+    [
+        ("health_port", "65536", "0 for none"),
+        ("health_port", "-1", "0 for none"),
+        ("health_port", "²", "0 for none"),
+        ("refresh_seconds", "0", "above 0"),
+        ("refresh_seconds", "nan", "above 0"),
+        ("refresh_seconds", "inf", "above 0"),
+        ("refresh_seconds", "soon", "above 0"),
+        ("interface_prefix", "cali,tap", "one prefix only"),
+        ("interface_prefix", "cäli", "one prefix only"),
+        ("interface_prefix", "elevenchars", "up to 10"),
+        ("default_endpoint_to_host_action", "Allow", "Drop, Accept, Return"),
+        ("log_level", "loud", "debug, info, warning, error"),
+        ("node", "a/b", "Node resource"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_its_source_and_what_would_be_right(
+    field: str, value: str, remedy: str
+) -> None:
+    with pytest.raises(InvalidResource) as caught:
+        read_settings({f"TORTIE_{field.upper()}": value})
+    (problem,) = caught.value.problems
+    assert (problem.object, problem.path) == (f"environment TORTIE_{field.upper()}", field)
+    assert repr(value) in problem.problem
+    assert remedy in problem.remedy
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(InvalidResource) as caught:
+        read_settings({"TORTIE_HEALTH_PORT": "x", "TORTIE_LOG_LEVEL": "y"})
+    assert [problem.path for problem in caught.value.problems] == ["health_port", "log_level"]
+    with pytest.raises(InvalidResource) as caught:
+        read_settings({}, "helth_port = 1\n# fine\nnode\n")
+    assert [problem.path for problem in caught.value.problems] == ["line 1", "line 3"]
+    assert "health_port" in caught.value.problems[0].remedy
+
+
+def test_a_file_may_have_comments_sections_and_keys_in_capitals() -> None:
+    settings, _ = read_settings({}, "[global]\n; one\n# two\n\n  Health_Port = 12 \nbird_directory=/run/a=b\n")
+    assert settings.health_port == 12
+    assert settings.bird_directory == Path("/run/a=b")
+
+
+@given(st.text())
+def test_no_file_does_worse_than_being_refused(text: str) -> None:
+    try:
+        read_settings({}, text)
+    except InvalidResource as error:
+        assert error.problems
+
+
+def test_effective_settings_are_shown_with_their_origins(capsys: pytest.CaptureFixture[str]) -> None:
+    show(read_settings({"FELIX_HEALTHPORT": "1"})[1])
+    assert "health_port = 1    # environment FELIX_HEALTHPORT" in capsys.readouterr().out.splitlines()
