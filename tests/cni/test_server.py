@@ -14,6 +14,7 @@ import pytest
 from tortie.base.addresses import Cidr
 from tortie.base.errors import Unavailable
 from tortie.cni import server as server_module
+from tortie.cni.errors import TRY_AGAIN_LATER, CniError
 from tortie.cni.request import Request
 from tortie.cni.result import Attachment
 from tortie.cni.server import CniServer
@@ -150,3 +151,64 @@ async def test_requests_for_one_pod_run_one_at_a_time(tmp_path: Path) -> None:
 async def test_the_socket_is_for_root_only(tmp_path: Path) -> None:
     async with running(tmp_path, Workloads()):
         assert (tmp_path / "cni.sock").stat().st_mode & 0o777 == 0o600
+
+
+async def test_requests_that_come_while_the_spool_is_carried_out_wait_for_it(tmp_path: Path) -> None:
+    """What found no listener is in the spool; from the look into the spool on, everybody must find one."""
+    await call(tmp_path, "DEL", "gone")
+    workloads, go_on = Workloads(), asyncio.Event()
+
+    async def delete(request: Request) -> None:
+        await go_on.wait()
+        await workloads.delete(request)
+
+    task = asyncio.create_task(CniServer(tmp_path / "cni.sock", workloads.add, delete).run())
+    while not (tmp_path / "cni.sock").exists():  # noqa: ASYNC110 - the file is the signal
+        await asyncio.sleep(0.005)
+    adding = asyncio.create_task(call(tmp_path, "ADD", "new"))
+    deleting = asyncio.create_task(call(tmp_path, "DEL", "other"))
+    await asyncio.sleep(0.1)
+    assert workloads.calls == []
+    go_on.set()
+    assert (await adding)[0] == (await deleting)[0] == 0
+    assert workloads.calls[0] == ("DEL", "gone")
+    assert sorted(workloads.calls[1:]) == [("ADD", "new"), ("DEL", "other")]
+    assert list((tmp_path / "cni-spool").iterdir()) == []
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_spool_is_looked_into_again_while_serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "SPOOL_SECONDS", 0.01)
+    await call(tmp_path, "DEL", "gone")
+    workloads = Workloads()
+    workloads.failure = CniError(TRY_AGAIN_LATER, "the endpoint is being written by others")
+    async with running(tmp_path, workloads):
+        assert len(list((tmp_path / "cni-spool").iterdir())) == 1
+        workloads.failure = None
+        while list((tmp_path / "cni-spool").iterdir()):  # noqa: ASYNC110 - the file's absence is the signal
+            await asyncio.sleep(0.005)
+    assert workloads.calls[-1] == ("DEL", "gone")
+
+
+async def test_an_add_under_way_when_the_agent_ends_is_cancelled_and_fails(tmp_path: Path) -> None:
+    cancelled, begun = asyncio.Event(), asyncio.Event()
+
+    async def add(request: Request) -> Attachment:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    task = asyncio.create_task(CniServer(tmp_path / "cni.sock", add, Workloads().delete).run())
+    while not (tmp_path / "cni.sock").exists():  # noqa: ASYNC110 - the file is the signal
+        await asyncio.sleep(0.005)
+    adding = asyncio.create_task(call(tmp_path, "ADD"))
+    await begun.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert cancelled.is_set()
+    status, output = await adding
+    assert (status, json.loads(output)["code"]) == (1, 11)
