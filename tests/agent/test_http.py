@@ -28,7 +28,7 @@ REPORT = AgentReport(
     sets=5,
     routes=6,
     targets=[
-        TargetReport("nftables", "programmed", operations=7, full_passes=8, failures=9),
+        TargetReport("nftables", "programmed", operations=7, full_passes=8, drifts=2, failures=9),
         TargetReport("routes", "failing", "refused", {"10.65.0.1/32": "no interface"}),
     ],
     rejected={"Tier(x)": "malformed"},
@@ -94,7 +94,8 @@ async def test_other_paths_are_404(agent: Fake, tmp_path: Path) -> None:
 async def test_metrics_have_our_names_and_those_that_dashboards_of_felix_use(agent: Fake, tmp_path: Path) -> None:
     status, body = await get(tmp_path, "/metrics")
     assert status == 200
-    lines = [line for line in body.splitlines() if not line.startswith("#")]
+    assert "process_resident_memory_bytes " in body
+    lines = [line for line in body.splitlines() if not line.startswith(("#", "process_"))]
     assert lines == [
         "tortie_agent_ready 1.0",
         "tortie_datastore_in_sync 1.0",
@@ -109,6 +110,8 @@ async def test_metrics_have_our_names_and_those_that_dashboards_of_felix_use(age
         'tortie_dataplane_operations_total{target="routes"} 0.0',
         'tortie_dataplane_full_passes_total{target="nftables"} 8.0',
         'tortie_dataplane_full_passes_total{target="routes"} 0.0',
+        'tortie_dataplane_drifts_total{target="nftables"} 2.0',
+        'tortie_dataplane_drifts_total{target="routes"} 0.0',
         'tortie_dataplane_failures_total{target="nftables"} 9.0',
         'tortie_dataplane_failures_total{target="routes"} 0.0',
         'tortie_dataplane_waiting_objects{target="nftables"} 0.0',

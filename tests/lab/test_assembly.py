@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from tortie.lab import fabric
 from tortie.lab.assembly import assemble, find, in_process
 from tortie.lab.probe.matrix import EVERY_TRANSPORT
 from tortie.lab.probe.model import Probe
-from tortie.lab.services import AGENT, BIRD
+from tortie.lab.services import AGENT, BIRD, InProcessServices
 from tortie.lab.topology import Topology, Workload, simple
 
 pytestmark = pytest.mark.kernel
@@ -114,3 +115,16 @@ def test_a_lab_is_found_again_with_the_services_it_was_put_up_with(topology: Top
         found.wait_ready()
         assert not lab.place("h1").alive(BIRD)
         assert lab.place("h1").alive(AGENT)
+
+
+def test_a_second_agent_on_a_host_waits_until_the_first_has_ended(topology: Topology) -> None:
+    """An upgrade may start the new one before the old one has ended."""
+    bare = msgspec.structs.replace(topology, workloads=())
+    with in_process(bare) as (lab, _), closing(InProcessServices(bare)) as others:
+        others.start(lab.place("h1"))
+        assert ask(lab.place("h1").directory).ready
+        assert not others.ready(lab.place("h1"))
+        lab.stop_services("h1")
+        while not others.ready(lab.place("h1")):
+            threading.Event().wait(0.02)
+        assert ask(lab.place("h1").directory).ready

@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -25,6 +25,7 @@ from tortie.agent.client import SOCKET
 from tortie.agent.dataplane import Dataplane, open_dataplane
 from tortie.agent.feed import Feed
 from tortie.agent.http import application, listen_tcp, listen_unix, serve
+from tortie.agent.lock import only_agent
 from tortie.agent.metrics import registry
 from tortie.agent.settings import Settings
 from tortie.agent.status import AgentReport, TargetReport
@@ -102,11 +103,17 @@ class Agent:
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until cancelled. Raises what cannot be helped by waiting."""
+        """Work until cancelled, once no other agent works here. Raises what cannot be helped by waiting."""
         self._settings.run_directory.mkdir(parents=True, exist_ok=True)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._serve_status(), name="status")
-            tasks.create_task(self._open_and_work(), name="work")
+        with ExitStack() as stack:
+            await self._retried(lambda: self._be_alone(stack))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._serve_status(), name="status")
+                tasks.create_task(self._open_and_work(), name="work")
+
+    async def _be_alone(self, stack: ExitStack) -> None:
+        """Raises Unavailable."""
+        stack.enter_context(only_agent(self._settings.run_directory))
 
     async def _open_and_work(self) -> None:
         async with AsyncExitStack() as stack:
@@ -224,5 +231,6 @@ def _target_report(status: TargetStatus) -> TargetReport:
         waiting=dict(status.waiting),
         operations=status.counters.operations,
         full_passes=status.counters.full_passes,
+        drifts=status.counters.drifts,
         failures=status.counters.failures,
     )

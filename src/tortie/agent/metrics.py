@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -25,6 +25,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[AgentReport], float]], ...] = (
 _TARGETS: tuple[tuple[str, str, Callable[[TargetReport], float]], ...] = (
     ("tortie_dataplane_operations", "Kernel operations carried out", lambda target: target.operations),
     ("tortie_dataplane_full_passes", "Whole comparisons with the kernel", lambda target: target.full_passes),
+    ("tortie_dataplane_drifts", "Foreign changes that were looked into", lambda target: target.drifts),
     ("tortie_dataplane_failures", "Attempts that the kernel refused", lambda target: target.failures),
 )
 
@@ -49,7 +50,8 @@ class _AgentCollector(Collector):
 
 
 def registry(report: Callable[[], AgentReport]) -> CollectorRegistry:
-    """A registry of one agent's metrics; several agents may live in one process."""
+    """A registry of one agent's metrics, and those of its process; several agents may live in one."""
     found = CollectorRegistry()
     found.register(_AgentCollector(report))
+    ProcessCollector(registry=found)
     return found

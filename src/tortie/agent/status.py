@@ -19,6 +19,7 @@ class TargetReport(msgspec.Struct, frozen=True):
         waiting: object to what it waits for.
         operations: kernel operations carried out since the agent's start.
         full_passes: whole comparisons with the kernel since then.
+        drifts: those of them because somebody else changed what is ours.
         failures: refused attempts since then.
     """
 
@@ -28,6 +29,7 @@ class TargetReport(msgspec.Struct, frozen=True):
     waiting: dict[str, str] = {}
     operations: int = 0
     full_passes: int = 0
+    drifts: int = 0
     failures: int = 0
 
 
