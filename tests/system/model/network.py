@@ -1,0 +1,281 @@
+"""A network of two hosts whose packet filters are driven in this process: contents in, packets through."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from model.contents import CAST, PORTS, SOURCE_PORTS, Contents
+from model.packets import Judge, Station, questions
+
+from tortie.api.resource import Resource, ResourceKey
+from tortie.api.workloadendpoint import WorkloadEndpoint
+from tortie.base.addresses import Cidr
+from tortie.calculation.graph import Calculation
+from tortie.dataplane.nftables.operations import DeleteTable, Operation
+from tortie.dataplane.nftables.target import NftablesTarget
+from tortie.desired.endpoints import EndpointId
+from tortie.desired.state import Changes, DesiredState
+from tortie.lab.fabric import BRIDGE, write_sysctls
+from tortie.lab.lab import Lab
+from tortie.lab.place import Place
+from tortie.lab.probe.prober import Patience
+from tortie.lab.state import Attachment
+from tortie.lab.topology import Host, Topology, Workload
+from tortie.lab.workload import DirectAttacher
+from tortie.netlink import links, route
+from tortie.netlink.batch import Request, execute
+from tortie.netlink.namespace import NamespaceThread, anonymous_namespace, inside
+from tortie.netlink.socket import NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket
+
+Update = tuple[ResourceKey, Resource | None]
+
+_SHORT = Patience(0.08, 2)
+_LONG = Patience(1.0, 3)
+_FLUSH_CONNECTIONS = Request(0x102, 0, bytes(4), "forget all connections")
+_STRICT = {"netfilter/nf_conntrack_tcp_loose": "0"}
+"""Leftovers of earlier connections open no new ones."""
+
+
+class Node:
+    """One host's way from resources to the kernel. All but `start` and `close` runs in the thread of the host."""
+
+    def __init__(self, place: Place) -> None:
+        self.thread = NamespaceThread(place.namespace)
+        self._name = place.host.name
+        self._target = NftablesTarget()
+        self.start()
+
+    def start(self) -> None:
+        """Know nothing, as after a restart; what is in the kernel stays."""
+        self.calculation = Calculation(self._name)
+        self.calculation.set_in_sync()
+        self.desired = DesiredState()
+        self._is_first = True
+
+    def wipe(self) -> None:
+        """Take the table away, and every tracked connection."""
+        self._target.connection.close()
+        self._target = NftablesTarget()
+        actual = self._target.read()
+        if actual.present:
+            self._target.apply([DeleteTable()])
+        self.forget_connections()
+
+    def bring(self, updates: Sequence[Update]) -> None:
+        """One flush and one pass; the first is a full one, as after a start."""
+        for key, value in updates:
+            self.calculation.update(key, value)
+        delta = self.calculation.flush()
+        changes = Changes()
+        changes.note(delta)
+        self.desired.apply(delta)
+        self._pass(None if self._is_first else changes)
+        self._is_first = False
+
+    def difference(self) -> Sequence[Operation]:
+        """What somebody who reads the whole table anew would change."""
+        with _fresh_target() as target:
+            return target.plan(self.desired, target.read(), None).operations
+
+    def forget_connections(self) -> None:
+        """Every flow is a new one."""
+        with NetlinkSocket(NETLINK_NETFILTER) as socket:
+            execute(socket, _FLUSH_CONNECTIONS)
+
+    def close(self) -> None:
+        """End the thread."""
+        self.thread.submit(self._target.connection.close).result()
+        self.thread.shutdown()
+
+    def _pass(self, changes: Changes | None) -> None:
+        actual = self._target.read()
+        plan = self._target.plan(self.desired, actual, changes)
+        self._target.apply(plan.operations)
+        self._target.applied(actual, plan)
+
+
+class Network:
+    """The lab, its nodes, and what the datastore holds."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.nodes = {place.host.name: Node(place) for place in lab.places()}
+        self._contents: Contents = {}
+        self._interfaces = {name: one.interface for name, one in lab.state().attachments.items()}
+        self.stations = tuple(
+            Station(one.name, one.addresses, one.host, EndpointId(one.namespace, one.name)) for one in CAST
+        )
+        self.stations += (Station(BRIDGE, tuple(one.text for one in lab.topology.gateways())),)
+        for station in self.stations:
+            lab.prober.listen(station.name, *PORTS)
+
+    def restart(self) -> None:
+        """Hosts without a table, and nodes that know nothing."""
+        self._contents = {}
+        for node in self.nodes.values():
+            node.start()
+        self._everywhere("wipe")
+
+    def bring(self, contents: Contents, chance: random.Random | None = None) -> None:
+        """Move to these contents at once or, by chance, in any order and in several steps."""
+        updates = list(self._updates(contents))
+        for step in _steps(updates, chance):
+            self._everywhere("bring", step)
+        self._contents = contents
+
+    def ask(self, seed: int, count: int = 120) -> list[str]:
+        """Send packets; returns those that fared otherwise than the compiled form says.
+
+        Loss is not denial: what should have been answered and was not is asked once more, with patience.
+        """
+        judge = Judge({name: node.desired for name, node in self.nodes.items()})
+        asked = questions(self.stations, PORTS, SOURCE_PORTS, count, seed)
+        denials = {probe: judge.verdicts(probe, source, to) for probe, source, to in asked}
+        self._everywhere("forget_connections")
+        wrong = [one for one in self.lab.prober.run(list(denials), _SHORT) if one.allowed == bool(denials[one.probe])]
+        lost = [one.probe for one in wrong if not one.allowed]
+        if lost:
+            self._everywhere("forget_connections")
+            again = self.lab.prober.run(lost, _LONG)
+            wrong = [one for one in wrong if one.allowed] + [one for one in again if not one.allowed]
+        return [
+            f"{one} from port {one.probe.source_port}, but {denials[one.probe] or 'nobody denies it'}" for one in wrong
+        ]
+
+    def differences(self) -> dict[str, Sequence[Operation]]:
+        """By host, what a full pass would still change; hosts where it is nothing are left out."""
+        found = {name: node.thread.submit(node.difference).result() for name, node in self.nodes.items()}
+        return {name: operations for name, operations in found.items() if operations}
+
+    def tables(self) -> dict[str, Any]:
+        """By host, what the kernel has."""
+        return {name: node.thread.submit(table).result() for name, node in self.nodes.items()}
+
+    def tables_from_nothing(self) -> dict[str, Any]:
+        """By host, what the kernel would have if it had never had anything else."""
+        return {name: _table_from_nothing(node.desired) for name, node in self.nodes.items()}
+
+    def close(self) -> None:
+        """End all threads."""
+        for node in self.nodes.values():
+            node.close()
+
+    def _updates(self, contents: Contents) -> Iterator[Update]:
+        for key in self._contents.keys() | contents.keys():
+            old, new = self._contents.get(key), contents.get(key)
+            if old != new:
+                yield key, self._wired(new)
+
+    def _wired(self, resource: Resource | None) -> Resource | None:
+        if not isinstance(resource, WorkloadEndpoint):
+            return resource
+        name = self._interfaces[resource.metadata.name]
+        return msgspec.structs.replace(resource, spec=msgspec.structs.replace(resource.spec, interface_name=name))
+
+    def _everywhere(self, method: str, *arguments: Any) -> None:
+        waiting = [node.thread.submit(getattr(node, method), *arguments) for node in self.nodes.values()]
+        for one in waiting:
+            one.result()
+
+
+@contextmanager
+def network(topology: Topology) -> Iterator[Network]:
+    """The cast on the hosts of a topology, and a way to them from outside; gone after the block."""
+    workloads = tuple(Workload(one.name, one.host, one.namespace) for one in CAST)
+    topology = msgspec.structs.replace(topology, workloads=workloads)
+    with Lab(topology, attacher=_Attacher()) as lab:
+        for place in lab.places():
+            with inside(place.namespace):
+                write_sysctls(_STRICT)
+        _route_from_outside(topology)
+        found = Network(lab)
+        try:
+            yield found
+        finally:
+            found.close()
+
+
+def table() -> Any:
+    """What `nft` shows of our table in the namespace of this thread, in an order that says nothing of its history."""
+    shown = subprocess.run(["nft", "-j", "-s", "list", "table", "inet", "tortie"], check=True, capture_output=True)
+    found: dict[str, list[Any]] = {}
+    for entry in json.loads(shown.stdout)["nftables"]:
+        for kind, body in entry.items():
+            if kind != "metainfo":
+                where = f"rules of {body['chain']}" if kind == "rule" else f"{kind} {body['name']}"
+                found.setdefault(where, []).append(_settled(body))
+    return found
+
+
+class _Attacher:
+    """Gives everybody the addresses of the cast."""
+
+    def __init__(self) -> None:
+        self._direct = DirectAttacher()
+
+    def attach(self, topology: Topology, workload: Workload, host: Host, addresses: Sequence[str]) -> Attachment:
+        own = next(one.addresses for one in CAST if one.name == workload.name)
+        return self._direct.attach(topology, workload, host, own)
+
+    def detach(self, topology: Topology, workload: Workload, attachment: Attachment) -> None:
+        self._direct.detach(topology, workload, attachment)
+
+
+@contextmanager
+def _fresh_target() -> Iterator[NftablesTarget]:
+    target = NftablesTarget()
+    try:
+        yield target
+    finally:
+        target.connection.close()
+
+
+def _table_from_nothing(desired: DesiredState) -> Any:
+    namespace = anonymous_namespace()
+    try:
+        with inside(namespace), _fresh_target() as target:
+            target.apply(target.plan(desired, target.read(), None).operations)
+            return table()
+    finally:
+        os.close(namespace)
+
+
+def _settled(value: Any) -> Any:
+    """Without handles, and with the elements of sets in order."""
+    if isinstance(value, Mapping):
+        return {
+            key: sorted(map(_settled, one), key=json.dumps)
+            if key in ("elem", "set") and isinstance(one, list)
+            else _settled(one)
+            for key, one in value.items()
+            if key != "handle"
+        }
+    return [_settled(one) for one in value] if isinstance(value, list) else value
+
+
+def _steps(updates: list[Update], chance: random.Random | None) -> Iterator[list[Update]]:
+    """All updates in one step or, by chance, shuffled and cut in up to five, some of them empty."""
+    if chance is None:
+        yield sorted(updates, key=lambda update: update[0])
+        return
+    updates = chance.sample(sorted(updates, key=lambda update: update[0]), len(updates))
+    cuts = sorted(chance.randint(0, len(updates)) for _ in range(chance.randint(0, 4)))
+    for first, last in zip([0, *cuts], [*cuts, len(updates)], strict=True):
+        yield updates[first:last]
+
+
+def _route_from_outside(topology: Topology) -> None:
+    with inside(topology.host_namespace(BRIDGE)), NetlinkSocket(NETLINK_ROUTE) as socket:
+        bridge = links.get_link(socket, BRIDGE)
+        assert bridge is not None
+        for one in CAST:
+            for address in map(Cidr.host, one.addresses):
+                gateway = Cidr.host(topology.host(one.host).address(address.family))
+                execute(socket, route.add(route.Route(address, bridge.index, gateway=gateway)))
