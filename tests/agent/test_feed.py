@@ -63,11 +63,11 @@ class Rig:
     """A feed between a stream and targets of the test."""
 
     def __init__(self) -> None:
-        self.stream = Stream()
-        self.targets = [Recording(name) for name in ("nftables", "interfaces", "routes")]
+        self.stream: Any = Stream()
+        self.targets: list[Any] = [Recording(name) for name in ("nftables", "interfaces", "routes")]
         self.executor = ThreadPoolExecutor(1)
         self.reconciler = Reconciler(self.targets, self.executor, SystemClock())
-        self.feed = Feed(self.stream, Calculation("n1"), self.reconciler, SystemClock())  # type: ignore[arg-type]
+        self.feed = Feed(self.stream, Calculation("n1"), self.reconciler, SystemClock())
 
     async def settled(self) -> None:
         for _ in range(20):

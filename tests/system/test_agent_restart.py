@@ -65,43 +65,51 @@ class Churn:
             self.applied += 1
 
 
-def test_killing_and_ending_agents_at_any_moment_of_a_policy_change_cuts_nothing_and_opens_nothing(
-    settled: World,
-) -> None:
-    """Promises one and two, with both families, both sides of a flow, and one flow within a host."""
-    moments = random.Random(7)
-    prober = settled.lab.prober
+def kill_and_end_agents_under_traffic(world: World, moments: random.Random, seconds: float) -> None:
+    """Promises one and two, with both families, both sides of a flow, and a flow that no policy names."""
+    prober = world.lab.prober
     allowed = [
-        prober.stream(settled.probe("client", "server", 4, Transport.TCP), 0.004),
-        prober.stream(settled.probe("client", "server", 6, Transport.UDP), 0.004),
-        prober.stream(settled.probe("stranger", "neighbour", 4, Transport.ICMP), 0.004),
+        prober.stream(world.probe("client", "server", 4, Transport.TCP), 0.004),
+        prober.stream(world.probe("client", "server", 6, Transport.UDP), 0.004),
+        prober.stream(world.probe("stranger", "neighbour", 4, Transport.ICMP), 0.004),
     ]
-    within = 13.0
-    watch = Watch(FIRST_ALLOWED.until, interval=0.005, within=within)
+    watch = Watch(FIRST_ALLOWED.until, interval=0.005, within=seconds + 1)
     denied = [
-        prober.watch(settled.probe("stranger", "server", 4), watch),
-        prober.watch(settled.probe("neighbour", "server", 6), watch),
-        prober.watch(settled.probe("stranger", "server", 4, Transport.UDP), watch),
+        prober.watch(world.probe("stranger", "server", 4), watch),
+        prober.watch(world.probe("neighbour", "server", 6), watch),
+        prober.watch(world.probe("stranger", "server", 4, Transport.UDP), watch),
     ]
-    end = time.monotonic() + within - 1
+    end = time.monotonic() + seconds
     restarts = 0
-    with Churn(settled) as churn:
+    with Churn(world) as churn:
         while time.monotonic() < end:
             host = moments.choice(["h1", "h2"])
-            (settled.stop if moments.random() < 0.3 else settled.kill)(host)
+            (world.stop if moments.random() < 0.3 else world.kill)(host)
             time.sleep(moments.uniform(0, 0.2))
-            settled.start(host, wait=False)
+            world.start(host, wait=False)
             time.sleep(moments.uniform(0, 1.2))
             restarts += 1
-    settled.lab.wait_ready(20)
+    world.lab.wait_ready(20)
     opened = [one.result() for one in denied]
     reports = [one.stop() for one in allowed]
     assert opened == [None, None, None]
     assert [(one.lost, one.broken) for one in reports] == [(0, "")] * 3, [str(one) for one in reports]
     assert restarts > 5
     assert churn.applied > 20
+
+
+def test_killing_and_ending_agents_at_any_moment_of_a_policy_change_cuts_nothing_and_opens_nothing(
+    settled: World,
+) -> None:
+    kill_and_end_agents_under_traffic(settled, random.Random(7), 12)
     assert all(settled.target(name).state == "programmed" for name in KERNEL_TARGETS)
     assert settled.reaches("client", "server")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(20))
+def test_killing_and_ending_agents_for_long_cuts_nothing_and_opens_nothing(settled: World, seed: int) -> None:
+    kill_and_end_agents_under_traffic(settled, random.Random(seed), 60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

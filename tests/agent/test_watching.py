@@ -1,0 +1,111 @@
+"""What the kernel reports is told to whom it concerns, and only then."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tortie.agent.watching import LinkWatch
+from tortie.base.addresses import Cidr
+from tortie.dataplane.routes import PROTOCOL, RoutesTarget
+from tortie.netlink import links, route
+from tortie.netlink.batch import execute
+from tortie.netlink.monitor import LinkTable, Resync
+from tortie.netlink.namespace import anonymous_namespace, enter, inside
+from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
+
+pytestmark = pytest.mark.kernel
+
+
+class Told:
+    """Stands for the reconciler."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._news = asyncio.Event()
+
+    def interface_changed(self, name: str) -> None:
+        self._note(f"interface {name}")
+
+    def drifted(self, target: str) -> None:
+        self._note(f"drifted {target}")
+
+    def _note(self, what: str) -> None:
+        self.told.append(what)
+        self._news.set()
+
+    async def until(self, condition: Callable[[list[str]], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition(self.told):
+                self._news.clear()
+                await self._news.wait()
+
+
+class Rig:
+    """A watch in a namespace of its own, in which the test does things with a socket that is not ours."""
+
+    def __init__(self, namespace: int, executor: ThreadPoolExecutor) -> None:
+        with inside(namespace):
+            self.others, self.ours = NetlinkSocket(NETLINK_ROUTE), NetlinkSocket(NETLINK_ROUTE)
+        self.links = LinkTable()
+        self.watch = LinkWatch(self.links, RoutesTarget(self.links, self.ours, None), executor, "cali")
+        self.told = Told()
+
+    def make_link(self, name: str) -> int:
+        execute(self.others, links.create_veth(links.NewLink(name), links.NewLink(f"p{name}")))
+        execute(self.others, links.change(name, up=True), links.change(f"p{name}", up=True))
+        link = links.get_link(self.others, name)
+        assert link is not None
+        return link.index
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    namespace = anonymous_namespace()
+    with ThreadPoolExecutor(1, initializer=enter, initargs=(namespace,)) as executor:
+        one: Any = Rig(namespace, executor)
+        watching = asyncio.Event()
+        task = asyncio.create_task(one.watch.run(one.told, watching))
+        await watching.wait()
+        yield one
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        one.others.close()
+        one.ours.close()
+    os.close(namespace)
+
+
+async def test_workload_interfaces_that_come_and_go_are_told_of_and_no_others(rig: Rig) -> None:
+    rig.make_link("other")
+    index = rig.make_link("cali1")
+    await rig.told.until(lambda told: "interface cali1" in told)
+    assert rig.watch.is_workload(index)
+    execute(rig.others, links.delete("cali1"))
+    await rig.told.until(lambda told: len(told) > 1 and rig.links.get("cali1") is None)
+    assert set(rig.told.told) == {"interface cali1"}
+    assert not rig.watch.is_workload(index)
+
+
+async def test_a_route_of_ours_that_somebody_else_changes_is_drift_and_what_we_change_is_not(rig: Rig) -> None:
+    index = rig.make_link("other")
+    ours = route.device_route(Cidr.host("10.65.0.1"), index, protocol=PROTOCOL)
+    theirs = route.device_route(Cidr.host("10.65.0.2"), index, protocol=4)
+    execute(rig.ours, route.replace(ours))
+    execute(rig.others, route.replace(theirs))
+    execute(rig.others, route.delete(ours))
+    await rig.told.until(bool)
+    assert rig.told.told == ["drifted routes"]
+
+
+async def test_lost_events_are_made_up_for(rig: Rig) -> None:
+    reconciler: Any = rig.told
+    rig.watch._heard(Resync(), reconciler)
+    await rig.told.until(lambda told: len(told) == 2)
+    assert rig.told.told == ["drifted routes", "drifted interfaces"]
+    rig.make_link("cali2")
+    await rig.told.until(lambda told: "interface cali2" in told)
