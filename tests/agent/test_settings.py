@@ -127,3 +127,11 @@ def test_no_file_does_worse_than_being_refused(text: str) -> None:
 def test_effective_settings_are_shown_with_their_origins(capsys: pytest.CaptureFixture[str]) -> None:
     show(read_settings({"FELIX_HEALTHPORT": "1"})[1])
     assert "health_port = 1    # environment FELIX_HEALTHPORT" in capsys.readouterr().out.splitlines()
+
+
+def test_the_manuals_table_is_the_programs() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "agent.md").read_text()
+    for row in TABLE:
+        default = f"`{row.default}`" if row.default else "empty"
+        also = ", ".join(f"`{name}`" for name in row.also)
+        assert f"| `{row.name}` | {default} | {row.meaning} | {also} |" in manual
