@@ -127,7 +127,7 @@ def _span(bounds: tuple[int, ...]) -> st.SearchStrategy[int | str]:
 
 
 def _ports(bounds: tuple[int, ...]) -> st.SearchStrategy[tuple[int | str, ...]]:
-    return some(st.one_of(_span(bounds), _span(bounds), st.sampled_from((*_PORT_NAMES, "unknown"))), 3)
+    return some(st.one_of(_span(bounds), st.sampled_from((*_PORT_NAMES, *_PORT_NAMES, "unknown"))), 3)
 
 
 _NETS = st.one_of(
@@ -181,7 +181,8 @@ _CHOICES = st.sampled_from((*_FIELDS, *_LIKELY))
 def rules(draw: st.DrawFn) -> Rule:
     """A rule with up to five matches; not all are such as people could write, but all can be compiled."""
     parts: dict[str, dict[str, Any]] = {"rule": {}, "source": {}, "destination": {}}
-    for part, name in draw(st.lists(_CHOICES, max_size=5, unique=True)):
+    for _ in range(draw(st.sampled_from((1, 2, 3, 1, 2, 0, 5)))):
+        part, name = draw(_CHOICES)
         parts[part][name] = draw(_FIELDS[part, name])
     return Rule(
         action=draw(st.sampled_from(("Allow", "Deny", "Pass", "Log", "Allow"))),
@@ -191,10 +192,16 @@ def rules(draw: st.DrawFn) -> Rule:
     )
 
 
-RULES = st.lists(rules(), max_size=3).map(tuple)
+@st.composite
+def several(draw: st.DrawFn, one: st.SearchStrategy[Any], counts: tuple[int, ...]) -> tuple[Any, ...]:
+    """As many as one of these numbers, each as likely as the others."""
+    return tuple(draw(one) for _ in range(draw(st.sampled_from(counts))))
+
+
+RULES = several(rules(), (2, 1, 3, 0))
 _POLICY_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "selector": st.sampled_from(("", "all()", *_SELECTORS)),
-    "tier": st.sampled_from(("", "default", "early", "late", "absent")),
+    "tier": st.sampled_from(("early", "late", "", "default", "early", "late", "absent")),
     "order": st.sampled_from((None, 1.0, 2.0, 2.0, -1.5)),
     "types": st.sampled_from(((), ("Ingress",), ("Egress",), ("Ingress", "Egress"))),
     "service_account_selector": st.sampled_from(("", "", "", "level == 'high'", "all()")),
@@ -220,15 +227,18 @@ POLICIES = st.one_of(
         ),
     ),
 )
-TIERS = st.builds(
-    Tier,
-    metadata=st.builds(metadata, st.sampled_from(("early", "late"))),
-    spec=st.builds(
-        TierSpec,
-        order=st.sampled_from((None, 10.0, 2_000_000.0)),
-        default_action=st.sampled_from((None, "Deny", "Pass", "Pass")),
-    ),
-    status=st.just(TierStatus()),
+TIERS = tuple(
+    st.builds(
+        Tier,
+        metadata=st.just(metadata(name)),
+        spec=st.builds(
+            TierSpec,
+            order=st.sampled_from((None, 10.0, 20.0, 2_000_000.0)),
+            default_action=st.sampled_from(("Pass", "Pass", "Pass", "Deny", None)),
+        ),
+        status=st.just(TierStatus()),
+    )
+    for name in ("early", "late")
 )
 SETS = st.one_of(
     st.builds(
@@ -260,15 +270,15 @@ PROFILES = st.one_of(
     _profile("extra", LABELS),
     _profile("ksa.red.robot", st.sampled_from(({"pcsa.level": "high"}, {"pcsa.level": "low"}, {}))),
 )
-_PORT_LISTS = st.lists(
+_PORT_LISTS = several(
     st.builds(
         EndpointPort,
         name=st.sampled_from(_PORT_NAMES),
         protocol=st.sampled_from(("TCP", "UDP", "SCTP")),
         port=st.sampled_from(PORTS),
     ),
-    max_size=3,
-).map(tuple)
+    (2, 1, 3, 4, 0),
+)
 
 
 @st.composite
@@ -295,6 +305,7 @@ def contents(draw: st.DrawFn) -> Contents:
     rarely = st.sampled_from((True,) * 15 + (False,))
     found: list[Resource] = [draw(endpoints(member)) for member in CAST if draw(rarely)]
     found += [draw(_namespace_profile(name)) for name in ("red", "blue") if draw(rarely)]
-    for kind, most in ((PROFILES, 2), (TIERS, 2), (SETS, 3), (POLICIES, 5)):
-        found += draw(st.lists(kind, max_size=most))
+    found += [draw(tier) for tier in TIERS if draw(rarely)]
+    for kind, counts in ((PROFILES, (0, 1, 2)), (SETS, (2, 1, 3, 0)), (POLICIES, (3, 1, 2, 4, 6, 0))):
+        found += draw(several(kind, counts))
     return {resource.key: resource for resource in found}

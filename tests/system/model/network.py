@@ -6,7 +6,7 @@ import json
 import os
 import random
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from tortie.desired.state import Changes, DesiredState
 from tortie.lab.fabric import BRIDGE, write_sysctls
 from tortie.lab.lab import Lab
 from tortie.lab.place import Place
+from tortie.lab.probe.model import Outcome, Probe
 from tortie.lab.probe.prober import Patience
 from tortie.lab.state import Attachment
 from tortie.lab.topology import Host, Topology, Workload
@@ -130,24 +131,26 @@ class Network:
             self._everywhere("bring", step)
         self._contents = contents
 
-    def ask(self, seed: int, count: int = 120) -> list[str]:
+    def ask(self, seed: int) -> list[str]:
         """Send packets; returns those that fared otherwise than the compiled form says.
 
         Loss is not denial: what should have been answered and was not is asked once more, with patience.
         """
         judge = Judge({name: node.desired for name, node in self.nodes.items()})
-        asked = questions(self.stations, PORTS, SOURCE_PORTS, count, seed)
-        denials = {probe: judge.verdicts(probe, source, to) for probe, source, to in asked}
+        asked = questions(judge, self.stations, PORTS, SOURCE_PORTS, seed)
+        judgements = {question.probe: judgement for question, judgement in asked.items()}
+        first = self._send(judgements, _SHORT)
+        leaks = [one for one in first if one.allowed and judgements[one.probe].denials]
+        lost = [one.probe for one in first if not one.allowed and not judgements[one.probe].denials]
+        wrong = leaks + [one for one in self._send(lost, _LONG) if not one.allowed]
+        return [f"{one} from port {one.probe.source_port}, but: {judgements[one.probe].way}" for one in wrong]
+
+    def _send(self, probes: Iterable[Probe], patience: Patience) -> list[Outcome]:
+        """Every probe opens a new flow."""
+        if not (asked := list(probes)):
+            return []
         self._everywhere("forget_connections")
-        wrong = [one for one in self.lab.prober.run(list(denials), _SHORT) if one.allowed == bool(denials[one.probe])]
-        lost = [one.probe for one in wrong if not one.allowed]
-        if lost:
-            self._everywhere("forget_connections")
-            again = self.lab.prober.run(lost, _LONG)
-            wrong = [one for one in wrong if one.allowed] + [one for one in again if not one.allowed]
-        return [
-            f"{one} from port {one.probe.source_port}, but {denials[one.probe] or 'nobody denies it'}" for one in wrong
-        ]
+        return self.lab.prober.run(asked, patience)
 
     def differences(self) -> dict[str, Sequence[Operation]]:
         """By host, what a full pass would still change; hosts where it is nothing are left out."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -16,6 +17,8 @@ from tortie.desired.state import DesiredState
 from tortie.lab.probe.model import Probe, Transport
 
 _NUMBERS = {Transport.TCP: 6, Transport.UDP: 17, Transport.SCTP: 132}
+_TRIED = 600
+_ASKED = 120
 _ICMP = {4: (1, 8), 6: (58, 128)}
 
 
@@ -37,6 +40,29 @@ class Station(msgspec.Struct, frozen=True):
         return next(one for one in map(Cidr.host, self.addresses) if one.family == family)
 
 
+class Question(msgspec.Struct, frozen=True):
+    """A packet between two stations."""
+
+    probe: Probe
+    source: Station
+    to: Station
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What becomes of a packet at its sender and its receiver.
+
+    Args:
+        way: everything that took effect, in words.
+        denials: who denies it, in words; empty when it arrives and can be answered.
+    """
+
+    way: str
+    denials: tuple[str, ...]
+
+
+Fate = tuple[Question, Judgement]
+
+
 class Judge:
     """What all nodes together do to packets."""
 
@@ -44,25 +70,29 @@ class Judge:
         self._states = states
         self._sets = {host: SetIndex(state.sets.values()) for host, state in states.items()}
 
-    def verdicts(self, probe: Probe, source: Station, to: Station) -> list[str]:
-        """Who denies the first packet, in words; empty when it arrives and can be answered."""
-        packet = _packet(probe, source)
-        ways = ((source, Direction.EGRESS, packet.source), (to, Direction.INGRESS, packet.destination))
-        return [
-            f"{one.name} {way.value}: {reason}"
-            for one, way, address in ways
-            if one.host and (reason := self._reason(one, way, packet, address))
-        ]
+    def judge(self, question: Question) -> Judgement:
+        """The fate of the first packet."""
+        packet = _packet(question.probe, question.source)
+        ways: list[str] = []
+        denials: list[str] = []
+        for one, way, address in (
+            (question.source, Direction.EGRESS, packet.source),
+            (question.to, Direction.INGRESS, packet.destination),
+        ):
+            if one.host:
+                action, steps = self._fate(one, way, packet, address)
+                ways.append(steps)
+                denials += [f"{one.name} {way.value}: {steps}"] if action is Action.DENY else []
+        return Judgement(" / ".join(ways), tuple(denials))
 
-    def _reason(self, one: Station, way: Direction, packet: Packet, address: int) -> str:
-        state = self._states[one.host]
-        endpoint = state.endpoints.get(one.endpoint)
+    def _fate(self, one: Station, way: Direction, packet: Packet, address: int) -> tuple[Action, str]:
+        endpoint = self._states[one.host].endpoints.get(one.endpoint)
         if endpoint is None:
-            return "unknown"
+            return Action.DENY, "unknown"
         if not _owns(endpoint, packet.family, address):
-            return "not its address"
+            return Action.DENY, "not its address"
         verdict = self._evaluate(one.host, endpoint, way, packet)
-        return "" if verdict.action is Action.ALLOW else str(verdict.decided_by)
+        return verdict.action, ", ".join(map(str, verdict.trace))
 
     def _evaluate(self, host: str, endpoint: Endpoint, way: Direction, packet: Packet) -> Verdict:
         policies = endpoint.egress if way is Direction.EGRESS else endpoint.ingress
@@ -70,24 +100,42 @@ class Judge:
 
 
 def questions(
-    stations: Sequence[Station], ports: Sequence[int], source_ports: Sequence[int], count: int, seed: int
-) -> list[tuple[Probe, Station, Station]]:
-    """Packets between random stations; none comes from a port that its sender has used."""
+    judge: Judge, stations: Sequence[Station], ports: Sequence[int], source_ports: Sequence[int], seed: int
+) -> dict[Question, Judgement]:
+    """Packets between random stations, of as many different fates as are found; none has a sender's port twice."""
     chance = random.Random(seed)
-    unused = {one.name: _shuffled(source_ports, chance) for one in stations}
-    asked = []
-    for _ in range(count):
-        source, to = chance.sample(stations, 2)
-        if source.host or to.host:
-            transport = chance.choice((*Transport, Transport.TCP, Transport.UDP))
-            number = 0 if transport is Transport.ICMP else next(unused[source.name])
-            probe = Probe(source.name, chance.choice(to.addresses), transport, chance.choice(ports), number)
-            asked.append((probe, source, to))
-    return asked
+    fates: dict[str, list[tuple[Question, Judgement]]] = {}
+    for _ in range(_TRIED):
+        question = _question(chance, stations, ports, source_ports)
+        judgement = judge.judge(question)
+        fates.setdefault(f"{question.probe.transport}{question.probe.family}{judgement.way}", []).append(
+            (question, judgement)
+        )
+    found: dict[Question, Judgement] = {}
+    used: set[tuple[str, int]] = set()
+    for question, judgement in _in_turn(fates.values()):
+        sender = question.probe.source, question.probe.source_port
+        if len(found) < _ASKED and (sender not in used or question.probe.transport is Transport.ICMP):
+            used.add(sender)
+            found[question] = judgement
+    return found
 
 
-def _shuffled(values: Sequence[int], chance: random.Random) -> Iterator[int]:
-    return iter(chance.sample(values, len(values)))
+def _question(
+    chance: random.Random, stations: Sequence[Station], ports: Sequence[int], source_ports: Sequence[int]
+) -> Question:
+    source, to = chance.sample(stations, 2)
+    transport = chance.choice((*Transport, Transport.TCP, Transport.UDP))
+    number = 0 if transport is Transport.ICMP else chance.choice(source_ports)
+    return Question(
+        Probe(source.name, chance.choice(to.addresses), transport, chance.choice(ports), number), source, to
+    )
+
+
+def _in_turn(groups: Iterable[Sequence[Fate]]) -> Iterator[Fate]:
+    """One of each group, then a second one of each, and so on."""
+    for several in itertools.zip_longest(*groups):
+        yield from (one for one in several if one is not None)
 
 
 def _owns(endpoint: Endpoint, family: int, address: int) -> bool:
