@@ -50,6 +50,10 @@ def _leftovers_of_killed_runs_are_removed() -> None:
     for path in NAMED.glob("tt-s*"):
         owner = _OURS.match(path.name)
         if owner and processes.start_time(int(owner[1])) is None:
+            for pid in processes.inhabitants([path]):
+                stray = processes.identify(pid, "")
+                if stray is not None:
+                    processes.kill(stray)
             delete_namespace(path.name)
 
 
