@@ -13,14 +13,25 @@ def test_a_kind_has_many_names(name: str) -> None:
     assert find_kind(name) is KINDS["NetworkPolicy"]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("hep", "HostEndpoint"),
+        ("snp", "StagedNetworkPolicy"),
+        ("sgnp", "StagedGlobalNetworkPolicy"),
+        ("sknp", "StagedKubernetesNetworkPolicy"),
+    ],
+)
+def test_short_names_are_those_of_the_field(name: str, kind: str) -> None:
+    assert find_kind(name) is KINDS[kind]
+
+
 def test_no_name_means_two_kinds() -> None:
     names = [name.lower() for kind in KINDS.values() for name in {kind.kind.lower(), kind.plural, *kind.aliases}]
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize(
-    ("name", "remedy"), [("networkpolcy", "NetworkPolicy"), ("zzzzzz", "BGPConfiguration, BGPPeer")]
-)
+@pytest.mark.parametrize(("name", "remedy"), [("networkpolcy", "NetworkPolicy"), ("zzzzzz", "BGPConfiguration, BGP")])
 def test_an_unknown_name_brings_near_ones(name: str, remedy: str) -> None:
     with pytest.raises(InvalidResource, match="is not a kind") as caught:
         find_kind(name)

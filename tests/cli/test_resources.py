@@ -98,7 +98,7 @@ def test_what_get_shows_can_be_applied_again(run: Run) -> None:
 def test_an_unknown_kind_or_name_is_an_error_with_a_hint(run: Run) -> None:
     result = run("get", "networkpolices")
     assert result.exit_code == 1
-    assert "try GlobalNetworkPolicy, NetworkPolicy" in result.output
+    assert "try NetworkPolicy, StagedNetworkPolicy" in result.output
     assert run("get", "tier", "nothing").exit_code == 1
 
 

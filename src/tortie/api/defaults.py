@@ -11,11 +11,14 @@ from msgspec.structs import replace
 from tortie.api import canonical
 from tortie.api.bgp import BGPConfiguration, BGPPeer
 from tortie.api.builtin import DEFAULT_TIER
+from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ippool import IPPool
 from tortie.api.node import Node
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.profile import Profile
 from tortie.api.resource import Resource
+from tortie.api.stagedkubernetespolicy import StagedKubernetesNetworkPolicy
+from tortie.api.stagedpolicy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
 from tortie.api.tier import Tier
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint
 
@@ -40,6 +43,9 @@ SPEC_DEFAULTS: dict[type[Resource], dict[str, Any]] = {
     Tier: {"order": 1_000_000.0, "default_action": "Deny"},
     NetworkPolicy: {"tier": DEFAULT_TIER},
     GlobalNetworkPolicy: {"tier": DEFAULT_TIER},
+    StagedNetworkPolicy: {"tier": DEFAULT_TIER, "staged_action": "Set"},
+    StagedGlobalNetworkPolicy: {"tier": DEFAULT_TIER, "staged_action": "Set"},
+    StagedKubernetesNetworkPolicy: {"staged_action": "Set"},
     IPPool: {
         "ipip_mode": "Never",
         "vxlan_mode": "Never",
@@ -69,13 +75,31 @@ def with_defaults(resource: R) -> R:
 def _policy(resource: Any) -> Any:
     spec = resource.spec
     ingress, egress = canonical.rules(spec.ingress), canonical.rules(spec.egress)
-    types = spec.types or POLICY_TYPES[bool(ingress), bool(egress)]
+    given = spec.types if _stages_deletion(spec) else spec.types or POLICY_TYPES[bool(ingress), bool(egress)]
     labels = {**resource.metadata.labels, TIER_LABEL: spec.tier}
     return replace(
         resource,
         metadata=replace(resource.metadata, labels=labels),
-        spec=replace(spec, ingress=ingress, egress=egress, types=types),
+        spec=replace(spec, ingress=ingress, egress=egress, types=given),
     )
+
+
+def _stages_deletion(spec: Any) -> bool:
+    """A policy that stages a deletion says nothing else."""
+    return getattr(spec, "staged_action", "") == "Delete"
+
+
+def _kubernetes_policy(resource: StagedKubernetesNetworkPolicy) -> StagedKubernetesNetworkPolicy:
+    spec = resource.spec
+    if spec.policy_types or _stages_deletion(spec):
+        return resource
+    types = ("Ingress", "Egress") if spec.egress else ("Ingress",)
+    return replace(resource, spec=replace(spec, policy_types=types))
+
+
+def _host_endpoint(resource: HostEndpoint) -> HostEndpoint:
+    ports = tuple(replace(port, protocol=canonical.protocol(port.protocol)) for port in resource.spec.ports)
+    return replace(resource, spec=replace(resource.spec, ports=ports))
 
 
 def _profile(resource: Profile) -> Profile:
@@ -129,9 +153,13 @@ _STEPS: dict[type[msgspec.Struct], Callable[[Any], Any]] = {
     BGPConfiguration: _bgp_configuration,
     BGPPeer: _bgp_peer,
     GlobalNetworkPolicy: _policy,
+    HostEndpoint: _host_endpoint,
     IPPool: _pool,
     NetworkPolicy: _policy,
     Node: _node,
     Profile: _profile,
+    StagedGlobalNetworkPolicy: _policy,
+    StagedKubernetesNetworkPolicy: _kubernetes_policy,
+    StagedNetworkPolicy: _policy,
     WorkloadEndpoint: _workload_endpoint,
 }

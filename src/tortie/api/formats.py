@@ -21,6 +21,9 @@ SUBDOMAIN = rf"{LABEL}(?:\.{LABEL})*"
 """Labels joined by dots."""
 
 _QUALIFIED = rf"(?:(?P<prefix>{SUBDOMAIN})/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?"
+SERVICE_PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
+"""A name of RFC 6335."""
+
 _PORT_RANGE = re.compile(r"([0-9]{1,5}):([0-9]{1,5})")
 
 
@@ -131,6 +134,7 @@ LABEL_VALUE = pattern(
 ANNOTATION_KEY = Format(lambda text: _is_qualified(text.lower()), LABEL_KEY.expected)
 PORT_NAME = pattern(r"[a-zA-Z0-9_.-]{1,128}", "1 to 128 letters, digits, '_', '.', '-'")
 INTERFACE = pattern(r"[a-zA-Z0-9_.-]{1,15}", "1 to 15 letters, digits, '_', '.', '-'")
+HOST_INTERFACE = pattern(r"\*|[a-zA-Z0-9_.-]{1,15}", f"* or {INTERFACE.expected}")
 INTERFACE_PATTERN = pattern(
     r"(?!\*$)[a-zA-Z0-9_.*-]{1,15}", "1 to 15 letters, digits, '_', '.', '-', '*', not '*' alone"
 )
@@ -145,6 +149,10 @@ AS_NUMBER = Format(_is_as_number, "a number from 0 to 4294967295, or two halves 
 COMMUNITY = Format(is_community, "aa:nn of 16 bits each, or aa:nn:mm of 32 bits each")
 DSCP = Format(_is_dscp, "a number from 0 to 63, or a name such as EF, AF41, CS1")
 PORT = Format(_is_port, "a number from 1 to 65535, a range low:high, or the name of a port")
+SERVICE_PORT = Format(
+    lambda value: is_port_number(value) if isinstance(value, int) else SERVICE_PORT_NAME.fullmatch(value) is not None,
+    "a number from 1 to 65535, or the name of a port: 15 lower-case letters, digits and '-' at most",
+)
 PROTOCOL = Format(_is_protocol, f"a number from 1 to 255 or one of {', '.join(PROTOCOLS)}")
 PROTOCOL_WITH_PORTS = Format(
     lambda value: canonical.protocol(value) in PROTOCOLS_WITH_PORTS, "one of TCP, UDP, SCTP, 6, 17, 132"

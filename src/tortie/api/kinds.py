@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from tortie.api.bgp import BGPConfiguration, BGPPeer
+from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ippool import IPPool
 from tortie.api.ipreservation import IPReservation
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet
@@ -12,6 +13,8 @@ from tortie.api.node import Node
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.profile import Profile
 from tortie.api.resource import Resource
+from tortie.api.stagedkubernetespolicy import StagedKubernetesNetworkPolicy
+from tortie.api.stagedpolicy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
 from tortie.api.tier import Tier
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.errors import InvalidResource, Problem
@@ -23,12 +26,16 @@ KINDS: dict[str, type[Resource]] = {
         BGPPeer,
         GlobalNetworkPolicy,
         GlobalNetworkSet,
+        HostEndpoint,
         IPPool,
         IPReservation,
         NetworkPolicy,
         NetworkSet,
         Node,
         Profile,
+        StagedGlobalNetworkPolicy,
+        StagedKubernetesNetworkPolicy,
+        StagedNetworkPolicy,
         Tier,
         WorkloadEndpoint,
     )

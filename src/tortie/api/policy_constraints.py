@@ -51,7 +51,7 @@ def _may_have_ports(rule: Rule, ports: tuple[Port, ...]) -> bool:
     return protocol(rule.protocol) in PROTOCOLS_WITH_PORTS
 
 
-def _policy_search(resource: Any) -> Iterator[Finding]:
+def policy_search(resource: Any) -> Iterator[Finding]:
     """What depends on the direction of a rule, or on the kind that holds it."""
     for direction in ("ingress", "egress"):
         for index, rule in enumerate(getattr(resource.spec, direction)):
@@ -87,6 +87,18 @@ def _tier_search(tier: Tier) -> Iterator[Finding]:
         if tier.spec.default_action != action:
             yield "spec.defaultAction", "of a built-in tier is fixed", f"must be {action}"
 
+
+GLOBAL_POLICY = (
+    Constraint("preDNAT", lambda spec: spec.pre_dnat and spec.do_not_track, "cannot be set together with doNotTrack"),
+    Constraint(
+        "applyOnForward",
+        lambda spec: (spec.pre_dnat or spec.do_not_track) and not spec.apply_on_forward,
+        "must be true for preDNAT and doNotTrack",
+    ),
+    Constraint("egress", lambda spec: spec.pre_dnat and spec.egress, "cannot be used with preDNAT"),
+    Constraint("types", lambda spec: spec.pre_dnat and "Egress" in spec.types, "cannot hold Egress with preDNAT"),
+)
+"""What holds for the fields of enforced and staged policies of the whole cluster."""
 
 CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
     ICMP: (Constraint("code", lambda icmp: icmp.code is not None and icmp.type is None, "needs a type", "set type"),),
@@ -131,25 +143,14 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             "write two rules",
         ),
     ),
-    GlobalNetworkPolicySpec: (
-        Constraint(
-            "preDNAT", lambda spec: spec.pre_dnat and spec.do_not_track, "cannot be set together with doNotTrack"
-        ),
-        Constraint(
-            "applyOnForward",
-            lambda spec: (spec.pre_dnat or spec.do_not_track) and not spec.apply_on_forward,
-            "must be true for preDNAT and doNotTrack",
-        ),
-        Constraint("egress", lambda spec: spec.pre_dnat and spec.egress, "cannot be used with preDNAT"),
-        Constraint("types", lambda spec: spec.pre_dnat and "Egress" in spec.types, "cannot hold Egress with preDNAT"),
-    ),
+    GlobalNetworkPolicySpec: GLOBAL_POLICY,
 }
 """Constraints by struct."""
 
 SEARCHES: dict[type, Search] = {
-    GlobalNetworkPolicy: _policy_search,
-    NetworkPolicy: _policy_search,
-    Profile: _policy_search,
+    GlobalNetworkPolicy: policy_search,
+    NetworkPolicy: policy_search,
+    Profile: policy_search,
     Rule: _rule_search,
     Tier: _tier_search,
 }

@@ -10,7 +10,8 @@ import msgspec
 
 from tortie.api import formats
 from tortie.api.constraints import findings
-from tortie.api.fields import FIELDS, Field
+from tortie.api.field import Field
+from tortie.api.fields import FIELDS
 from tortie.api.resource import Metadata, Resource
 from tortie.base.errors import InvalidResource, Problem
 
@@ -24,6 +25,8 @@ NAMES = {
     "Tier": formats.TIER_NAME,
     "NetworkPolicy": formats.POLICY_NAME,
     "GlobalNetworkPolicy": formats.GLOBAL_POLICY_NAME,
+    "StagedNetworkPolicy": formats.POLICY_NAME,
+    "StagedGlobalNetworkPolicy": formats.GLOBAL_POLICY_NAME,
 }
 """Formats of names that are narrower than `formats.NAME`, by kind."""
 

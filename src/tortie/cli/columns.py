@@ -20,6 +20,16 @@ class Column(msgspec.Struct, frozen=True):
     wide: bool = False
 
 
+def _count(field: str) -> Value:
+    """How many items a field of the specification holds."""
+    return lambda resource: len(getattr(resource.spec, field))
+
+
+def _enabled(controllers: msgspec.Struct) -> list[str]:
+    """Controllers that have settings; the others are off."""
+    return [field.encode_name for field in msgspec.structs.fields(controllers) if getattr(controllers, field.name)]
+
+
 def _joined(values: Sequence[object]) -> str:
     return ",".join(str(value) for value in values)
 
@@ -27,18 +37,22 @@ def _joined(values: Sequence[object]) -> str:
 NAMESPACE = Column("NAMESPACE", lambda resource: resource.metadata.namespace)
 NAME = Column("NAME", lambda resource: resource.metadata.name)
 
+POLICY = (
+    Column("TIER", lambda policy: policy.spec.tier),
+    Column("ORDER", lambda policy: policy.spec.order),
+    Column("TYPES", lambda policy: _joined(policy.spec.types)),
+    Column("SELECTOR", lambda policy: policy.spec.selector or "all()", wide=True),
+)
+STAGED_ACTION = Column("ACTION", lambda policy: policy.spec.staged_action)
+
 COLUMNS: dict[str, tuple[Column, ...]] = {
-    "NetworkPolicy": (
-        Column("TIER", lambda policy: policy.spec.tier),
-        Column("ORDER", lambda policy: policy.spec.order),
-        Column("TYPES", lambda policy: _joined(policy.spec.types)),
-        Column("SELECTOR", lambda policy: policy.spec.selector or "all()", wide=True),
-    ),
-    "GlobalNetworkPolicy": (
-        Column("TIER", lambda policy: policy.spec.tier),
-        Column("ORDER", lambda policy: policy.spec.order),
-        Column("TYPES", lambda policy: _joined(policy.spec.types)),
-        Column("SELECTOR", lambda policy: policy.spec.selector or "all()", wide=True),
+    "NetworkPolicy": POLICY,
+    "GlobalNetworkPolicy": POLICY,
+    "StagedNetworkPolicy": (STAGED_ACTION, *POLICY),
+    "StagedGlobalNetworkPolicy": (STAGED_ACTION, *POLICY),
+    "StagedKubernetesNetworkPolicy": (
+        STAGED_ACTION,
+        Column("TYPES", lambda policy: _joined(policy.spec.policy_types)),
     ),
     "Tier": (
         Column("ORDER", lambda tier: tier.spec.order),
@@ -49,6 +63,12 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "NetworkSet": (Column("NETS", lambda networks: _joined(networks.spec.nets)),),
     "GlobalNetworkSet": (Column("NETS", lambda networks: _joined(networks.spec.nets)),),
+    "HostEndpoint": (
+        Column("NODE", lambda endpoint: endpoint.spec.node),
+        Column("INTERFACE", lambda endpoint: endpoint.spec.interface_name),
+        Column("IPS", lambda endpoint: _joined(endpoint.spec.expected_ips)),
+        Column("PROFILES", lambda endpoint: _joined(endpoint.spec.profiles), wide=True),
+    ),
     "WorkloadEndpoint": (
         Column("WORKLOAD", lambda endpoint: endpoint.spec.pod or endpoint.spec.workload or endpoint.spec.container_id),
         Column("NODE", lambda endpoint: endpoint.spec.node),
@@ -83,6 +103,45 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("PEER", lambda peer: peer.spec.peer_ip or peer.spec.peer_selector),
         Column("NODE", lambda peer: peer.spec.node or peer.spec.node_selector or "(global)"),
         Column("ASN", lambda peer: peer.spec.as_number),
+    ),
+    "BGPFilter": tuple(
+        Column(heading, _count(rules))
+        for heading, rules in (
+            ("EXPORT V4", "export_v4"),
+            ("IMPORT V4", "import_v4"),
+            ("EXPORT V6", "export_v6"),
+            ("IMPORT V6", "import_v6"),
+        )
+    ),
+    "FelixConfiguration": (
+        Column("NODES", lambda felix: felix.spec.node_selector),
+        Column("LOG", lambda felix: felix.spec.log_severity_screen),
+    ),
+    "KubeControllersConfiguration": (
+        Column("LOG", lambda controllers: controllers.spec.log_severity_screen),
+        Column("CONTROLLERS", lambda controllers: _joined(_enabled(controllers.spec.controllers))),
+    ),
+    "ClusterInformation": (
+        Column("GUID", lambda cluster: cluster.spec.cluster_guid),
+        Column("TYPE", lambda cluster: cluster.spec.cluster_type),
+        Column("VERSION", lambda cluster: cluster.spec.calico_version),
+        Column("READY", lambda cluster: cluster.spec.datastore_ready),
+    ),
+    "CalicoNodeStatus": (
+        Column("NODE", lambda status: status.spec.node),
+        Column("CLASSES", lambda status: _joined(status.spec.classes)),
+        Column("PERIOD", lambda status: status.spec.update_period_seconds),
+        Column("UPDATED", lambda status: status.status.last_updated),
+    ),
+    "IPAMConfiguration": (
+        Column("STRICT AFFINITY", lambda ipam: ipam.spec.strict_affinity),
+        Column("AUTO BLOCKS", lambda ipam: ipam.spec.auto_allocate_blocks),
+        Column("MAX BLOCKS", lambda ipam: ipam.spec.max_blocks_per_host),
+    ),
+    "BlockAffinity": (
+        Column("NODE", lambda affinity: affinity.spec.node),
+        Column("CIDR", lambda affinity: affinity.spec.cidr),
+        Column("STATE", lambda affinity: affinity.spec.state),
     ),
 }
 

@@ -17,10 +17,15 @@ from tortie.convert.kubernetes import convert, is_kubernetes
 from tortie.selector.check import selector_problem
 
 CREATION_ORDER = (
+    "ClusterInformation",
+    "FelixConfiguration",
+    "KubeControllersConfiguration",
+    "IPAMConfiguration",
     "BGPConfiguration",
     "Node",
     "IPPool",
     "IPReservation",
+    "BGPFilter",
     "BGPPeer",
     "Tier",
     "Profile",
@@ -28,7 +33,14 @@ CREATION_ORDER = (
     "NetworkSet",
     "GlobalNetworkPolicy",
     "NetworkPolicy",
+    "StagedGlobalNetworkPolicy",
+    "StagedNetworkPolicy",
+    "StagedKubernetesNetworkPolicy",
+    "HostEndpoint",
     "WorkloadEndpoint",
+    "LiveMigration",
+    "BlockAffinity",
+    "CalicoNodeStatus",
 )
 """What others refer to comes first; deletion goes the other way."""
 

@@ -8,6 +8,7 @@ from tortie.api.builtin import ALLOW_PROFILE, TIERS
 from tortie.api.ippool import IPPool
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.resource import Resource, ResourceKey
+from tortie.api.stagedpolicy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource, Problem
@@ -16,7 +17,8 @@ from tortie.datastore.names import name_of_workload_endpoint
 Get = Callable[[ResourceKey], Awaitable[Resource | None]]
 List = Callable[[str], Awaitable[Sequence[Resource]]]
 
-_POLICY_KINDS = ("NetworkPolicy", "GlobalNetworkPolicy")
+_Policy = NetworkPolicy | GlobalNetworkPolicy | StagedNetworkPolicy | StagedGlobalNetworkPolicy
+_POLICY_KINDS = ("NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy")
 _BUILT_IN = frozenset(tier.metadata.name for tier in TIERS)
 _NAMES_SHOWN = 5
 
@@ -36,7 +38,7 @@ class References:
     async def check_write(self, resource: Resource, old: Resource | None) -> None:
         """Raises InvalidResource when the resource may not be written in place of `old`."""
         match resource:
-            case NetworkPolicy() | GlobalNetworkPolicy():
+            case _ if isinstance(resource, _Policy):
                 await self._require_tier(resource.key, _tier(resource))
             case IPPool():
                 _refuse_moved_pool(resource, old)
@@ -74,7 +76,7 @@ class References:
 
 
 def _tier(policy: Resource) -> str:
-    return policy.spec.tier or "default" if isinstance(policy, NetworkPolicy | GlobalNetworkPolicy) else ""
+    return policy.spec.tier or "default" if isinstance(policy, _Policy) else ""
 
 
 def _refuse_moved_pool(pool: IPPool, old: Resource | None) -> None:
