@@ -1,33 +1,215 @@
-"""The drivers that must keep the contract, and helpers that read watches."""
+"""The drivers that must keep the contract, and servers of etcd for them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from tortie.datastore.contract import Datastore
+from tortie.base.errors import RevisionTooOld, StaleRevision
+from tortie.datastore.contract import Batch, Datastore, Event, KeyValue, Listing
 from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.etcd.driver import EtcdDatastore
+from tortie.datastore.etcd.settings import EtcdSettings
 
-Opener = Callable[[Path], Awaitable[Datastore]]
+START_SECONDS = 30.0
 
 
-async def open_file(folder: Path) -> Datastore:
+class EtcdServer:
+    """One etcd of our own on loopback, of a data directory that outlives it."""
+
+    def __init__(self, folder: Path, options: Sequence[str] = (), tls: Mapping[str, Path] | None = None) -> None:
+        self._folder = folder
+        self._options = options
+        self._tls = tls or {}
+        self._scheme = "https" if tls else "http"
+        self._port, self._peer_port = free_ports(2)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"{self._scheme}://127.0.0.1:{self._port}"
+
+    def start(self) -> EtcdServer:
+        """Start and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self.control("endpoint", "health")
+                return self
+            time.sleep(0.02)
+        self.stop()
+        raise AssertionError((self._folder / "log").read_text())
+
+    def control(self, *arguments: str) -> str:
+        """Run etcdctl."""
+        tls = [f"--{option}={path}" for option, path in self._tls.items()]
+        environment = {"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"}
+        command = ["etcdctl", f"--endpoints={self.url}", "--dial-timeout=1s", *tls, *arguments]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    def signal(self, number: signal.Signals) -> None:
+        """Stop or continue the process."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Kill it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _command(self) -> list[str]:
+        peer = f"http://127.0.0.1:{self._peer_port}"
+        tls = self._tls and [
+            "--client-cert-auth",
+            f"--trusted-ca-file={self._tls['cacert']}",
+            f"--cert-file={self._tls['cert']}",
+            f"--key-file={self._tls['key']}",
+        ]
+        return [
+            "etcd",
+            f"--data-dir={self._folder / 'data'}",
+            f"--listen-client-urls={self.url}",
+            f"--advertise-client-urls={self.url}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            *tls,
+            *self._options,
+        ]
+
+
+class CountedFromOne:
+    """A datastore that has a past, as one that counts its revisions from here."""
+
+    def __init__(self, store: Datastore, base: int) -> None:
+        self._store = store
+        self._base = base
+
+    async def get(self, key: str) -> KeyValue | None:
+        stored = await self._store.get(key)
+        return stored and self._shifted(stored)
+
+    async def list(self, prefix: str) -> Listing:
+        listing = await self._store.list(prefix)
+        return Listing([self._shifted(item) for item in listing.items], listing.revision - self._base)
+
+    async def create(self, key: str, value: bytes) -> int:
+        return await self._store.create(key, value) - self._base
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        try:
+            return await self._store.update(key, value, revision + self._base) - self._base
+        except StaleRevision as error:
+            raise StaleRevision(key, error.expected - self._base, error.actual - self._base) from error
+
+    async def put(self, key: str, value: bytes) -> int:
+        return await self._store.put(key, value) - self._base
+
+    async def delete(self, key: str, revision: int | None = None) -> int:
+        return await self._store.delete(key, revision and revision + self._base) - self._base
+
+    async def watch(self, prefix: str, revision: int) -> AsyncIterator[Batch]:
+        watch = self._store.watch(prefix, revision + self._base)
+        try:
+            async for batch in watch:
+                events = [self._shifted_event(event) for event in batch.events]
+                yield Batch(events, batch.revision - self._base)
+        except RevisionTooOld as error:
+            raise RevisionTooOld(error.requested - self._base, error.oldest - self._base) from error
+        finally:
+            await watch.aclose()  # type: ignore[attr-defined] # every driver's watch is a generator
+
+    async def compact(self, revision: int) -> None:
+        await self._store.compact(revision + self._base)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    def _shifted(self, item: KeyValue) -> KeyValue:
+        return KeyValue(item.key, item.value, item.revision - self._base, item.created - self._base)
+
+    def _shifted_event(self, event: Event) -> Event:
+        created = event.created - self._base
+        return Event(event.key, event.value, event.revision - self._base, created, event.previous)
+
+
+Opener = Callable[[pytest.FixtureRequest, Path], Awaitable[Datastore]]
+
+
+async def open_file(request: pytest.FixtureRequest, folder: Path) -> Datastore:
     return await EmbeddedDatastore.open(folder / "store.db")
 
 
-async def open_memory(folder: Path) -> Datastore:
+async def open_memory(request: pytest.FixtureRequest, folder: Path) -> Datastore:
     return EmbeddedDatastore.open_memory()
 
 
-DRIVERS: dict[str, Opener] = {"embedded file": open_file, "embedded memory": open_memory}
+async def open_etcd(request: pytest.FixtureRequest, folder: Path) -> Datastore:
+    server: EtcdServer = request.getfixturevalue("etcd")
+    store = await EtcdDatastore.open(EtcdSettings(endpoints=[server.url]))
+    return CountedFromOne(store, (await store.list("")).revision)
+
+
+DRIVERS: dict[str, Opener] = {"embedded file": open_file, "embedded memory": open_memory, "etcd": open_etcd}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@pytest.fixture(scope="session")
+def etcd_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+    """One etcd for all tests that do it no harm."""
+    server = EtcdServer(tmp_path_factory.mktemp("etcd")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def etcd(etcd_for_all: EtcdServer) -> EtcdServer:
+    """An etcd without keys."""
+    etcd_for_all.control("del", "", "--from-key")
+    return etcd_for_all
+
+
+@pytest.fixture
+def make_etcd(tmp_path: Path) -> Iterator[Callable[..., EtcdServer]]:
+    """Makes servers of a test's own, and ends them."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: object) -> EtcdServer:
+            folder = tmp_path / f"etcd{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            server = EtcdServer(folder, **options)  # type: ignore[arg-type] # passed on as they are
+            stack.callback(server.stop)
+            return server.start()
+
+        yield make
 
 
 @pytest.fixture(params=DRIVERS.values(), ids=DRIVERS.keys())
 async def datastore(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Datastore]:
     """An empty datastore of each driver in turn."""
     opener: Opener = request.param
-    store = await opener(tmp_path)
+    store = await opener(request, tmp_path)
     yield store
     await store.close()
+
+
+@pytest.fixture
+def share(datastore: Datastore) -> float:
+    """How much of a long test is enough for a driver that asks a server for each write."""
+    return 0.2 if isinstance(datastore, CountedFromOne) else 1.0

@@ -1,0 +1,157 @@
+"""Calls to whichever server of a cluster answers: fail-over, deadlines, and tokens that are renewed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import grpc.aio
+import structlog
+
+from tortie.base.errors import RevisionTooOld, Unavailable
+from tortie.datastore.etcd import messages
+from tortie.datastore.etcd.channel import Metadata, ServerChannel, ServerStream
+from tortie.datastore.etcd.settings import EtcdSettings, read_endpoints, read_identity
+
+_log = structlog.get_logger(__name__)
+
+# A server that is cut off from its cluster says so at once, instead of serving what is stale or nothing at all.
+_NEEDS_LEADER = ("hasleader", "true")
+_NO_LEADER = "etcdserver: no leader"
+_COMPACTED = "required revision has been compacted"
+_TOKEN_PROBLEMS = ("invalid auth token", "revision of auth store is old")
+
+
+class Compacted(RevisionTooOld):
+    """A request named a revision that is no longer kept."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(revision, revision + 1)
+
+
+class Cluster:
+    """The servers of one cluster; belongs to one event loop.
+
+    Raises:
+        InvalidResource: the settings must be corrected.
+    """
+
+    def __init__(self, settings: EtcdSettings) -> None:
+        self._settings = settings
+        identity = read_identity(settings)
+        self._channels = [ServerChannel(endpoint, settings, identity) for endpoint in read_endpoints(settings)]
+        self._current = 0
+        self._token: str | None = None
+        self._authenticating = asyncio.Lock()
+        self.is_closed = False
+
+    async def call(self, path: str, request: bytes, repeatable: bool = False, revision: int = 0) -> bytes:
+        """One request and its answer.
+
+        Args:
+            repeatable: asking twice does no harm, so another server may be asked when one fails to answer.
+            revision: the one that the request names, for the error if it has been compacted.
+
+        Raises:
+            Compacted: history does not reach back to `revision`.
+            Unavailable: no server answered in time, or the request was refused.
+        """
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._call(path, request, repeatable)
+        except TimeoutError as error:
+            raise Unavailable(f"etcd: no answer in {self._settings.timeout:g} s") from error
+        except grpc.aio.AioRpcError as error:
+            if _COMPACTED in (error.details() or ""):
+                raise Compacted(revision) from error
+            raise Unavailable(self._describe(error)) from error
+
+    async def stream(self, path: str) -> ServerStream:
+        """Begin a stream at a server that can be reached. Raises Unavailable."""
+        channel = await self._connected()
+        try:
+            return channel.stream(path, await self._metadata(channel))
+        except grpc.aio.AioRpcError as error:
+            self.fail_over(channel.address)
+            raise Unavailable(self._describe(error)) from error
+
+    def fail_over(self, server: str) -> None:
+        """Ask another server from now on, if this one is being asked."""
+        if self._channels[self._current].address == server:
+            self._current = (self._current + 1) % len(self._channels)
+
+    def forget_token(self) -> None:
+        """Ask for a new token before the next request."""
+        self._token = None
+
+    async def close(self) -> None:
+        """End all calls; those who wait get Unavailable."""
+        self.is_closed = True
+        for channel in self._channels:
+            await channel.close()
+
+    async def _call(self, path: str, request: bytes, repeatable: bool) -> bytes:
+        """Try each server once, and once more after renewing the token."""
+        renewed = False
+        attempts = len(self._channels)
+        while True:
+            channel = await self._connected()
+            attempts -= 1
+            try:
+                metadata = await self._metadata(channel)
+                return await channel.call(path, request, metadata)
+            except grpc.aio.AioRpcError as error:
+                if _is_token_problem(error) and not renewed:
+                    renewed = True
+                    attempts += 1
+                    self.forget_token()
+                elif _may_ask_another(error, repeatable):
+                    _log.info("etcd_server_failed", server=channel.address, problem=error.details())
+                    self.fail_over(channel.address)
+                    if attempts <= 0:
+                        raise
+                else:
+                    raise
+
+    async def _connected(self) -> ServerChannel:
+        """The current server, or the next that can be reached."""
+        problems: list[str] = []
+        for _ in self._channels:
+            if self.is_closed:
+                raise Unavailable("etcd: closed")
+            channel = self._channels[self._current]
+            try:
+                await channel.connect()
+            except Unavailable as error:
+                problems.append(str(error))
+                self.fail_over(channel.address)
+            else:
+                return channel
+        raise Unavailable(f"etcd: {'; '.join(problems)}")
+
+    async def _metadata(self, channel: ServerChannel) -> Metadata:
+        if not self._settings.username:
+            return (_NEEDS_LEADER,)
+        async with self._authenticating:
+            if self._token is None:
+                self._token = await self._authenticate(channel)
+            return (_NEEDS_LEADER, ("token", self._token))
+
+    async def _authenticate(self, channel: ServerChannel) -> str:
+        request = messages.authenticate_request(self._settings.username, self._settings.password)
+        answer = await channel.call(messages.AUTHENTICATE, request, (_NEEDS_LEADER,))
+        return messages.token(answer)
+
+    def _describe(self, error: grpc.aio.AioRpcError) -> str:
+        servers = ", ".join(channel.address for channel in self._channels)
+        return f"etcd at {servers}: {error.details() or error.code().name}"
+
+
+def _is_token_problem(error: grpc.aio.AioRpcError) -> bool:
+    return any(problem in (error.details() or "") for problem in _TOKEN_PROBLEMS)
+
+
+def _may_ask_another(error: grpc.aio.AioRpcError, repeatable: bool) -> bool:
+    if error.code() != grpc.StatusCode.UNAVAILABLE:
+        return False
+    return repeatable or _NO_LEADER in (error.details() or "")

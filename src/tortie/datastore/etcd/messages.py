@@ -1,0 +1,246 @@
+"""The few messages of etcd's v3 API that the driver says and understands. Pure.
+
+Source: etcd's published API definitions, rpc.proto and kv.proto; the numbers below are theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tortie.datastore.contract import Event, KeyValue
+from tortie.datastore.etcd import wire
+from tortie.datastore.etcd.wire import Field, fields, integer, message, signed, text
+
+RANGE = "/etcdserverpb.KV/Range"
+PUT = "/etcdserverpb.KV/Put"
+TXN = "/etcdserverpb.KV/Txn"
+COMPACT = "/etcdserverpb.KV/Compact"
+WATCH = "/etcdserverpb.Watch/Watch"
+AUTHENTICATE = "/etcdserverpb.Auth/Authenticate"
+
+VERSION, MOD_REVISION = 0, 2
+"""What a comparison looks at: 0 versions mean that the key does not exist."""
+
+_OPERAND = {VERSION: 4, MOD_REVISION: 6}
+_OPERATION_RANGE, _OPERATION_PUT, _OPERATION_DELETE = 1, 2, 3
+_DELETION = 1
+_EVERYTHING = b"\0"
+
+
+class RangePage(msgspec.Struct, frozen=True, gc=False):
+    """A range answered: where each key and value stands in the bytes, whether more follow, and the revision."""
+
+    data: bytes
+    places: Sequence[Field]
+    more: bool
+    revision: int
+
+
+class TxnReply(msgspec.Struct, frozen=True, gc=False):
+    """What became of a transaction: its revision, the keys deleted, and the key found if it was refused."""
+
+    succeeded: bool
+    revision: int
+    deleted: int
+    found: KeyValue | None
+
+
+class WatchReply(msgspec.Struct, frozen=True, gc=False):
+    """One answer on a watch. `fragment` means that the next one continues it."""
+
+    revision: int
+    created: bool
+    canceled: bool
+    compacted: int
+    reason: str
+    fragment: bool
+    events: Sequence[Event]
+
+
+def encode_key(key: str) -> bytes:
+    """A key as etcd holds it; other writers' keys need not be text."""
+    return key.encode("utf-8", "surrogateescape")
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The first key after all that begin with the prefix; of no prefix, or one of 0xff alone, the end of all keys."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else _EVERYTHING
+
+
+def range_request(key: bytes, end: bytes = b"", limit: int = 0, revision: int = 0) -> bytes:
+    """Read one key, or those from `key` up to `end`, as of a revision; 0 is now."""
+    return text(1, key) + text(2, end) + integer(3, limit) + integer(4, revision)
+
+
+def prefix_range(prefix: bytes) -> tuple[bytes, bytes]:
+    """Where a prefix begins and ends, in the words of a request."""
+    return prefix or _EVERYTHING, prefix_end(prefix)
+
+
+def put_request(key: bytes, value: bytes) -> bytes:
+    """Write one key."""
+    return text(1, key) + text(2, value)
+
+
+def compact_request(revision: int) -> bytes:
+    """Forget history up to and including a revision."""
+    return integer(1, revision)
+
+
+def authenticate_request(name: str, password: str) -> bytes:
+    """Ask for a token."""
+    return text(1, name.encode()) + text(2, password.encode())
+
+
+def compare_equal(key: bytes, target: int, operand: int) -> bytes:
+    """The condition that a key's VERSION or MOD_REVISION is the operand."""
+    number = _OPERAND[target]
+    # The operand says by its presence which one it is, so it is told even when it is zero.
+    given = wire.varint(number << 3 | wire.VARINT) + wire.varint(operand)
+    return integer(2, target) + text(3, key) + given
+
+
+def put_transaction(key: bytes, value: bytes, condition: bytes) -> bytes:
+    """Write a key if the condition holds, else read it."""
+    return _transaction(condition, message(_OPERATION_PUT, put_request(key, value)), key)
+
+
+def delete_transaction(key: bytes, condition: bytes = b"") -> bytes:
+    """Delete a key if the condition, when there is one, holds, else read it."""
+    return _transaction(condition, message(_OPERATION_DELETE, text(1, key)), key)
+
+
+def watch_request(prefix: bytes, start: int) -> bytes:
+    """Follow a prefix from a revision on, with what was there before, progress marks, and long answers in pieces."""
+    begin, end = prefix_range(prefix)
+    options = integer(4, True) + integer(6, True) + integer(8, True)
+    return message(1, text(1, begin) + text(2, end) + integer(3, start) + options)
+
+
+def range_page(data: bytes) -> RangePage:
+    """The answer to a range, keys and values still in their bytes."""
+    places: list[Field] = []
+    more, revision = False, 0
+    for field in fields(data, 0, len(data)):
+        number, begin, end = field
+        if number == 2 and end >= 0:
+            places.append(field)
+        elif number == 1 and end >= 0:
+            revision = _header_revision(data, begin, end)
+        elif number == 3:
+            more = bool(begin)
+    return RangePage(data, places, more, revision)
+
+
+def key_value(data: bytes, begin: int, end: int) -> KeyValue:
+    """One key and value out of a page."""
+    key = value = b""
+    created = revision = 0
+    for number, start, stop in fields(data, begin, end):
+        if number == 1:
+            key = data[start:stop]
+        elif number == 5:
+            value = data[start:stop]
+        elif number == 2:
+            created = start
+        elif number == 3:
+            revision = start
+    return KeyValue(key.decode("utf-8", "surrogateescape"), value, signed(revision), signed(created))
+
+
+def key_values(page: RangePage, first: int = 0, last: int | None = None) -> list[KeyValue]:
+    """Some of the keys and values of a page, or all."""
+    data = page.data
+    return [key_value(data, begin, end) for _, begin, end in page.places[first:last]]
+
+
+def reply_revision(data: bytes) -> int:
+    """The revision in the header that every answer has."""
+    for number, begin, end in fields(data, 0, len(data)):
+        if number == 1 and end >= 0:
+            return _header_revision(data, begin, end)
+    return 0
+
+
+def token(data: bytes) -> str:
+    """The token that answers a request to authenticate."""
+    for number, begin, end in fields(data, 0, len(data)):
+        if number == 2 and end >= 0:
+            return data[begin:end].decode("utf-8", "replace")
+    raise wire.MalformedMessage("authentication was answered without a token")
+
+
+def txn_reply(data: bytes) -> TxnReply:
+    """The answer to `put_transaction` or `delete_transaction`."""
+    succeeded, revision, deleted = False, 0, 0
+    found = None
+    for number, begin, end in fields(data, 0, len(data)):
+        if number == 1 and end >= 0:
+            revision = _header_revision(data, begin, end)
+        elif number == 2:
+            succeeded = bool(begin)
+        elif number == 3 and end >= 0:
+            deleted, found = _operation_reply(data, begin, end)
+    return TxnReply(succeeded, revision, deleted, found)
+
+
+def watch_reply(data: bytes) -> WatchReply:
+    """One answer on a watch stream."""
+    numbers = dict.fromkeys((3, 4, 5, 7), 0)
+    revision, reason = 0, ""
+    events = []
+    for number, begin, end in fields(data, 0, len(data)):
+        if number in numbers:
+            numbers[number] = begin
+        elif end < 0:
+            continue
+        elif number == 1:
+            revision = _header_revision(data, begin, end)
+        elif number == 6:
+            reason = data[begin:end].decode("utf-8", "replace")
+        elif number == 11:
+            events.append(_event(data, begin, end))
+    created, canceled, fragment = bool(numbers[3]), bool(numbers[4]), bool(numbers[7])
+    return WatchReply(revision, created, canceled, signed(numbers[5]), reason, fragment, events)
+
+
+def _transaction(condition: bytes, operation: bytes, key: bytes) -> bytes:
+    otherwise = message(_OPERATION_RANGE, range_request(key))
+    return (message(1, condition) if condition else b"") + message(2, operation) + message(3, otherwise)
+
+
+def _header_revision(data: bytes, begin: int, end: int) -> int:
+    return next((signed(value) for number, value, _ in fields(data, begin, end) if number == 3), 0)
+
+
+def _operation_reply(data: bytes, begin: int, end: int) -> tuple[int, KeyValue | None]:
+    """How many keys a deletion deleted, or what a read found."""
+    for number, start, stop in fields(data, begin, end):
+        if number == _OPERATION_DELETE and stop >= 0:
+            return next((value for field, value, _ in fields(data, start, stop) if field == 2), 0), None
+        if number == _OPERATION_RANGE and stop >= 0:
+            found = [place for place in fields(data, start, stop) if place[0] == 2 and place[2] >= 0]
+            return 0, key_value(data, found[0][1], found[0][2]) if found else None
+    return 0, None
+
+
+def _event(data: bytes, begin: int, end: int) -> Event:
+    kind = 0
+    current, previous = _NOTHING, None
+    for number, start, stop in fields(data, begin, end):
+        if number == 1:
+            kind = start
+        elif number == 2 and stop >= 0:
+            current = key_value(data, start, stop)
+        elif number == 3 and stop >= 0:
+            previous = key_value(data, start, stop)
+    was = previous.value if previous else None
+    if kind == _DELETION:
+        return Event(current.key, None, current.revision, previous.created if previous else 0, was)
+    return Event(current.key, current.value, current.revision, current.created, was)
+
+
+_NOTHING = KeyValue("", b"", 0, 0)

@@ -1,0 +1,110 @@
+"""Protocol Buffers on the wire, as far as etcd needs them: integers and bytes in numbered fields. Pure.
+
+Source: the Protocol Buffers encoding specification (protobuf.dev/programming-guides/encoding).
+"""
+
+from __future__ import annotations
+
+from tortie.base.errors import Unavailable
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+
+_VARINT_BITS = 70
+_SIGN = 1 << 63
+_MODULUS = 1 << 64
+
+Field = tuple[int, int, int]
+"""Of a length-delimited field: its number, and where its bytes begin and end. Of an integer: number, value, -1."""
+
+
+class MalformedMessage(Unavailable):
+    """What answered does not speak the protocol."""
+
+
+def varint(value: int) -> bytes:
+    """An integer in groups of seven bits, the lowest first; a negative one as its 64-bit complement."""
+    if 0 <= value < 0x80:
+        return bytes((value,))
+    value %= _MODULUS
+    groups = bytearray()
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+def integer(number: int, value: int) -> bytes:
+    """An integer or boolean field; zero is left out, as the default that it is."""
+    return varint(number << 3 | VARINT) + varint(value) if value else b""
+
+
+def text(number: int, value: bytes) -> bytes:
+    """A field of bytes; the empty one is left out, as the default that it is."""
+    return message(number, value) if value else b""
+
+
+def message(number: int, value: bytes) -> bytes:
+    """A nested message, which is told even when it is empty."""
+    return varint(number << 3 | LENGTH) + varint(len(value)) + value
+
+
+def signed(value: int) -> int:
+    """The 64-bit integer that a varint stands for."""
+    value %= _MODULUS
+    return value - _MODULUS if value >= _SIGN else value
+
+
+def fields(data: bytes, begin: int, end: int) -> list[Field]:
+    """The integer and length-delimited fields of the message in `data[begin:end]`, in their order.
+
+    Raises:
+        MalformedMessage: the bytes are no message.
+    """
+    found: list[Field] = []
+    position = begin
+    try:
+        while position < end:
+            # One byte holds nearly every tag and length, so it is read without a call.
+            tag = data[position]
+            position += 1
+            if tag >= 0x80:
+                tag, position = _long_varint(data, position - 1)
+            kind = tag & 7
+            if kind in (LENGTH, VARINT):
+                value = data[position]
+                position += 1
+                if value >= 0x80:
+                    value, position = _long_varint(data, position - 1)
+                if kind == LENGTH:
+                    found.append((tag >> 3, position, position + value))
+                    position += value
+                else:
+                    found.append((tag >> 3, value, -1))
+            else:
+                position += _fixed_size(kind)
+    except IndexError:
+        position = end + 1
+    if position > end:
+        raise MalformedMessage("a message ends in the middle of a field")
+    return found
+
+
+def _long_varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while shift < _VARINT_BITS:
+        group = data[position]
+        position += 1
+        if group < 0x80:
+            return value | group << shift, position
+        value |= (group & 0x7F) << shift
+        shift += 7
+    raise MalformedMessage("an integer is longer than 64 bits")
+
+
+def _fixed_size(kind: int) -> int:
+    if kind == FIXED64:
+        return 8
+    if kind == FIXED32:
+        return 4
+    raise MalformedMessage(f"a field is of unknown type {kind}")
