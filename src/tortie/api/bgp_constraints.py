@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeerSpec
+from tortie.api.bgpfilter import FilterOperation, FilterRule, FilterRuleV4, FilterRuleV6, PrefixLengths
 from tortie.api.constraint import Constraint, Finding, Search
 from tortie.api.formats import is_community
 from tortie.api.prefixes import read_peer, read_prefix
@@ -42,6 +43,32 @@ def _other_family(peer: BGPPeerSpec) -> bool:
     return address is not None and gateway is not None and address.version != gateway.version
 
 
+def _operations(operation: FilterOperation) -> int:
+    given = (operation.add_community, operation.prepend_as_path, operation.set_priority)
+    return sum(one is not None for one in given)
+
+
+def _beyond(length: int) -> Callable[[FilterRule], bool]:
+    """Whether a rule names a length that no prefix of its family has."""
+
+    def broken(rule: FilterRule) -> bool:
+        lengths = rule.prefix_length or PrefixLengths()
+        return any(one is not None and not 0 <= one <= length for one in (lengths.min, lengths.max))
+
+    return broken
+
+
+_FILTER_RULE = (
+    Constraint(
+        "matchOperator",
+        lambda rule: bool(rule.cidr) is not bool(rule.match_operator),
+        "and cidr go together",
+        "give both, or leave out both",
+    ),
+    Constraint("prefixLength", lambda rule: rule.prefix_length is not None and not rule.cidr, "needs cidr"),
+    Constraint("operations", lambda rule: rule.operations and rule.action != "Accept", "are for action Accept only"),
+)
+
 CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
     BGPConfiguration: (
         _global_field("nodeToNodeMeshEnabled", lambda spec: spec.node_to_node_mesh_enabled),
@@ -57,6 +84,20 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             lambda spec: spec.communities and not spec.prefix_advertisements,
             "are defined but not used",
             "name them in prefixAdvertisements",
+        ),
+    ),
+    FilterRuleV4: (*_FILTER_RULE, Constraint("prefixLength", _beyond(32), "is beyond IPv4", "from 0 to 32")),
+    FilterRuleV6: (*_FILTER_RULE, Constraint("prefixLength", _beyond(128), "is beyond IPv6", "from 0 to 128")),
+    PrefixLengths: (
+        Constraint(
+            "min",
+            lambda lengths: lengths.min is not None and lengths.max is not None and lengths.min > lengths.max,
+            "is larger than max",
+        ),
+    ),
+    FilterOperation: (
+        Constraint(
+            "", lambda one: _operations(one) != 1, "needs exactly one of addCommunity, prependASPath, setPriority"
         ),
     ),
     BGPPeerSpec: (

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from tortie.api import canonical
 from tortie.api.bgp import BGPConfiguration, BGPPeer
+from tortie.api.bgpfilter import BGPFilter, FilterOperation, FilterRule
 from tortie.api.builtin import DEFAULT_TIER
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ippool import IPPool
@@ -129,6 +130,25 @@ def _bgp_peer(resource: BGPPeer) -> BGPPeer:
     return replace(resource, spec=_with_as_numbers(resource.spec, "as_number", "local_as_number"))
 
 
+def _bgp_filter(resource: BGPFilter) -> BGPFilter:
+    spec = resource.spec
+    lists = {name: tuple(_filter_rule(rule) for rule in getattr(spec, name)) for name in spec.__struct_fields__}
+    return replace(resource, spec=replace(spec, **lists))
+
+
+def _filter_rule(rule: FilterRule) -> FilterRule:
+    path = tuple(canonical.as_number(number) for number in rule.as_path_prefix)
+    return replace(rule, as_path_prefix=path, operations=tuple(_operation(one) for one in rule.operations))
+
+
+def _operation(operation: FilterOperation) -> FilterOperation:
+    prepend = operation.prepend_as_path
+    if prepend is None:
+        return operation
+    numbers = tuple(canonical.as_number(number) for number in prepend.prefix)
+    return replace(operation, prepend_as_path=replace(prepend, prefix=numbers))
+
+
 def _with_as_numbers(part: Any, *names: str) -> Any:
     given = {name: getattr(part, name) for name in names}
     return replace(part, **{name: canonical.as_number(value) for name, value in given.items() if value is not None})
@@ -151,6 +171,7 @@ def _endpoint_port(port: EndpointPort) -> EndpointPort:
 
 _STEPS: dict[type[msgspec.Struct], Callable[[Any], Any]] = {
     BGPConfiguration: _bgp_configuration,
+    BGPFilter: _bgp_filter,
     BGPPeer: _bgp_peer,
     GlobalNetworkPolicy: _policy,
     HostEndpoint: _host_endpoint,

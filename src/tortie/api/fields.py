@@ -13,6 +13,14 @@ from tortie.api.bgp import (
     PrefixAdvertisement,
     SecretKeyRef,
 )
+from tortie.api.bgpfilter import (
+    AddCommunity,
+    CommunityMatch,
+    FilterRuleV4,
+    FilterRuleV6,
+    PrependASPath,
+    SetPriority,
+)
 from tortie.api.field import (
     ANNOTATIONS,
     COUNT,
@@ -68,6 +76,17 @@ POLICY_FIELDS = {
 
 GLOBAL_POLICY_FIELDS = {**POLICY_FIELDS, "namespace_selector": SELECTOR}
 STAGED = {"staged_action": one(f.one_of("Set", "Delete", "Learn", "Ignore"))}
+
+FILTER_RULE_FIELDS = {
+    "source": one(f.one_of("RemotePeers")),
+    "interface": one(f.INTERFACE_GLOB),
+    "match_operator": one(f.one_of("Equal", "NotEqual", "In", "NotIn")),
+    "peer_type": one(f.one_of("eBGP", "iBGP")),
+    "as_path_prefix": one(f.AS_NUMBER),
+    "priority": ROUTE_PRIORITY,
+    "action": Field(format=f.one_of("Accept", "Reject"), required=True),
+    "operations": Field(most=10),
+}
 
 FIELDS: dict[type[msgspec.Struct], dict[str, Field]] = {
     Metadata: {"labels": LABELS, "annotations": ANNOTATIONS},
@@ -162,6 +181,12 @@ FIELDS: dict[type[msgspec.Struct], dict[str, Field]] = {
         "local_workload_selector": Field(selector="anywhere"),
         "reverse_peering": one(f.one_of("Auto", "Manual")),
     },
+    FilterRuleV4: FILTER_RULE_FIELDS | {"cidr": one(f.IPV4_NET)},
+    FilterRuleV6: FILTER_RULE_FIELDS | {"cidr": one(f.IPV6_NET)},
+    CommunityMatch: {"values": Field(format=f.COMMUNITY, required=True, most=1)},
+    AddCommunity: {"value": Field(format=f.COMMUNITY, required=True)},
+    PrependASPath: {"prefix": Field(format=f.AS_NUMBER, required=True, most=10)},
+    SetPriority: {"value": Field(format=f.between(1, 2**31 - 2), required=True)},
     NodeSpec: {
         "ipv4_vxlan_tunnel_addr": one(f.IPV4_ADDRESS),
         "ipv6_vxlan_tunnel_addr": one(f.IPV6_ADDRESS),

@@ -135,6 +135,7 @@ ANNOTATION_KEY = Format(lambda text: _is_qualified(text.lower()), LABEL_KEY.expe
 PORT_NAME = pattern(r"[a-zA-Z0-9_.-]{1,128}", "1 to 128 letters, digits, '_', '.', '-'")
 INTERFACE = pattern(r"[a-zA-Z0-9_.-]{1,15}", "1 to 15 letters, digits, '_', '.', '-'")
 HOST_INTERFACE = pattern(r"\*|[a-zA-Z0-9_.-]{1,15}", f"* or {INTERFACE.expected}")
+INTERFACE_GLOB = pattern(r"[a-zA-Z0-9_.*-]{1,15}", "1 to 15 letters, digits, '_', '.', '-', '*'")
 INTERFACE_PATTERN = pattern(
     r"(?!\*$)[a-zA-Z0-9_.*-]{1,15}", "1 to 15 letters, digits, '_', '.', '-', '*', not '*' alone"
 )
@@ -165,6 +166,8 @@ IPV6_INTERFACE = Format(_is_prefix(length=None, masked=False, families=[6]), "an
 PREFIX = Format(_is_prefix(length=None, masked=False), "a prefix such as 10.0.0.0/8, or an address")
 MASKED = Format(_is_prefix(length=None, masked=True), "a prefix without host bits, such as 10.0.0.0/8, or an address")
 RULE_NET = Format(_is_prefix(length=True, masked=True), "a prefix without host bits, such as 10.0.0.0/8 or 10.1.2.3/32")
+IPV4_NET = Format(_is_prefix(length=True, masked=True, families=[4]), "an IPv4 prefix without host bits")
+IPV6_NET = Format(_is_prefix(length=True, masked=True, families=[6]), "an IPv6 prefix without host bits")
 SINGLE_ADDRESS = Format(_is_single_address, "one address, such as 10.0.0.1/32 or fd00::1/128")
 PEER = Format(lambda text: read_peer(text) is not None, "an address, or one with a port: 10.0.0.1:179, [fd00::1]:179")
 NOT_EVERYTHING = Format(

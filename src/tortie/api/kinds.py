@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from tortie.api.bgp import BGPConfiguration, BGPPeer
+from tortie.api.bgpfilter import BGPFilter
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ippool import IPPool
 from tortie.api.ipreservation import IPReservation
@@ -23,6 +24,7 @@ KINDS: dict[str, type[Resource]] = {
     kind.kind: kind
     for kind in (
         BGPConfiguration,
+        BGPFilter,
         BGPPeer,
         GlobalNetworkPolicy,
         GlobalNetworkSet,
