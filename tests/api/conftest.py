@@ -22,15 +22,27 @@ SCALARS: dict[type[inspect.Type], st.SearchStrategy[Any]] = {
 }
 
 
+MANY = 30
+"""Fields beyond which an instance has only a few of them, or none would be small."""
+
+
+def _some(fields: dict[str, st.SearchStrategy[Any]], required: set[str]) -> st.SearchStrategy[dict[str, Any]]:
+    always = {name: made for name, made in fields.items() if name in required}
+    optional = {name: made for name, made in fields.items() if name not in required}
+    if len(optional) <= MANY:
+        return st.fixed_dictionaries(always, optional=optional)
+    chosen = st.sets(st.sampled_from(sorted(optional)), max_size=5)
+    return chosen.flatmap(
+        lambda names: st.fixed_dictionaries(always | {name: optional[name] for name in sorted(names)})
+    )
+
+
 def _instances(node: inspect.Type) -> st.SearchStrategy[Any]:
     match node:
         case inspect.StructType():
             fields = {field.name: _instances(field.type) for field in node.fields}
             required = {field.name for field in node.fields if field.required}
-            return st.fixed_dictionaries(
-                {name: made for name, made in fields.items() if name in required},
-                optional={name: made for name, made in fields.items() if name not in required},
-            ).map(lambda values: node.cls(**values))
+            return _some(fields, required).map(lambda values: node.cls(**values))
         case inspect.UnionType():
             return st.one_of([_instances(part) for part in node.types])
         case inspect.VarTupleType():

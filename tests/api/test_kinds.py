@@ -19,6 +19,8 @@ def test_a_kind_has_many_names(name: str) -> None:
         ("hep", "HostEndpoint"),
         ("snp", "StagedNetworkPolicy"),
         ("sgnp", "StagedGlobalNetworkPolicy"),
+        ("felixconfig", "FelixConfiguration"),
+        ("bgpfilter", "BGPFilter"),
         ("sknp", "StagedKubernetesNetworkPolicy"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +12,7 @@ from tortie.api import canonical
 from tortie.api.bgp import BGPConfiguration, BGPPeer
 from tortie.api.bgpfilter import BGPFilter, FilterOperation, FilterRule
 from tortie.api.builtin import DEFAULT_TIER
+from tortie.api.felixconfiguration import FelixConfiguration
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ippool import IPPool
 from tortie.api.node import Node
@@ -40,6 +41,18 @@ POLICY_TYPES = {
 }
 """Directions of a policy that names none, by whether it has (ingress, egress) rules."""
 
+FELIX_DEFAULTS = {
+    "floating_ips": "Disabled",
+    "bpf_connect_time_load_balancing": "TCP",
+    "bpf_host_networked_nat_without_ctlb": "Enabled",
+    "nftables_mode": "Auto",
+    "nftables_flow_table_offload": "Disabled",
+}
+"""Settings of agents that are stored even when nobody gave them, in the object for all nodes only.
+
+In an object for some nodes they would silently win over what is set for all.
+"""
+
 SPEC_DEFAULTS: dict[type[Resource], dict[str, Any]] = {
     Tier: {"order": 1_000_000.0, "default_action": "Deny"},
     NetworkPolicy: {"tier": DEFAULT_TIER},
@@ -62,15 +75,19 @@ R = TypeVar("R", bound=Resource)
 
 def with_defaults(resource: R) -> R:
     """The resource with defaults filled in and values in canonical spelling; applying it twice changes nothing."""
-    spec: Any = getattr(resource, "spec")  # noqa: B009 - the base has none
-    empty = {
-        name: value
-        for name, value in SPEC_DEFAULTS.get(type(resource), {}).items()
-        if getattr(spec, name) in (None, "", ())
-    }
-    filled = replace(resource, spec=replace(spec, **empty))
+    filled = _filled(resource, SPEC_DEFAULTS.get(type(resource), {}))
     step = _STEPS.get(type(resource))
     return filled if step is None else step(filled)
+
+
+def _filled(resource: R, defaults: Mapping[str, Any]) -> R:
+    spec: Any = getattr(resource, "spec")  # noqa: B009 - the base has none
+    empty = {name: value for name, value in defaults.items() if getattr(spec, name) in (None, "", ())}
+    return replace(resource, spec=replace(spec, **empty))
+
+
+def _felix_configuration(resource: FelixConfiguration) -> FelixConfiguration:
+    return _filled(resource, FELIX_DEFAULTS) if resource.metadata.name == "default" else resource
 
 
 def _policy(resource: Any) -> Any:
@@ -173,6 +190,7 @@ _STEPS: dict[type[msgspec.Struct], Callable[[Any], Any]] = {
     BGPConfiguration: _bgp_configuration,
     BGPFilter: _bgp_filter,
     BGPPeer: _bgp_peer,
+    FelixConfiguration: _felix_configuration,
     GlobalNetworkPolicy: _policy,
     HostEndpoint: _host_endpoint,
     IPPool: _pool,

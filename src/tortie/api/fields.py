@@ -21,6 +21,7 @@ from tortie.api.bgpfilter import (
     PrependASPath,
     SetPriority,
 )
+from tortie.api.felix_fields import FELIX_FIELDS
 from tortie.api.field import (
     ANNOTATIONS,
     COUNT,
@@ -247,5 +248,6 @@ FIELDS: dict[type[msgspec.Struct], dict[str, Field]] = {
         "external_ip": Field(format=f.ADDRESS, required=True),
     },
     QoSControls: {name: COUNT for name in QoSControls.__struct_fields__ if name != "dscp"} | {"dscp": one(f.DSCP)},
+    **FELIX_FIELDS,
 }
 """Fields by struct and attribute; a field that is not listed may hold anything of its type."""

@@ -50,6 +50,25 @@ def pattern(expression: str, expected: str, limit: int | None = None) -> Format:
     return Format(lambda text: (limit is None or len(text) <= limit) and matches(text) is not None, expected)
 
 
+def in_any_case(*values: str) -> Format:
+    """One of a few texts, upper and lower case alike."""
+    known = {value.lower() for value in values}
+    return Format(lambda value: value.lower() in known, "one of " + ", ".join(values))
+
+
+def _are_numeric_ports(value: int | str) -> bool:
+    value = canonical.number_or_text(value)
+    return _is_port(value) and (isinstance(value, int) or _PORT_RANGE.fullmatch(value) is not None)
+
+
+def _is_regex(text: str) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return True
+
+
 def _is_port(value: int | str) -> bool:
     value = canonical.number_or_text(value)
     if isinstance(value, int):
@@ -136,6 +155,9 @@ PORT_NAME = pattern(r"[a-zA-Z0-9_.-]{1,128}", "1 to 128 letters, digits, '_', '.
 INTERFACE = pattern(r"[a-zA-Z0-9_.-]{1,15}", "1 to 15 letters, digits, '_', '.', '-'")
 HOST_INTERFACE = pattern(r"\*|[a-zA-Z0-9_.-]{1,15}", f"* or {INTERFACE.expected}")
 INTERFACE_GLOB = pattern(r"[a-zA-Z0-9_.*-]{1,15}", "1 to 15 letters, digits, '_', '.', '-', '*'")
+INTERFACE_FILTER = pattern(
+    r"[a-zA-Z0-9:._+-]{1,15}", "1 to 15 letters, digits, ':', '.', '_', '-', and '+' for any rest"
+)
 INTERFACE_PATTERN = pattern(
     r"(?!\*$)[a-zA-Z0-9_.*-]{1,15}", "1 to 15 letters, digits, '_', '.', '-', '*', not '*' alone"
 )
@@ -143,6 +165,12 @@ CONTAINER_ID = pattern(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?", "letters, di
 DURATION = pattern(
     r"0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+", "a duration such as 30s, 1m30s or 2h"
 )
+DURATION_OR_AUTO = Format(lambda text: text == "Auto" or DURATION.accepts(text), f"{DURATION.expected}, or Auto")
+REGEX = Format(_is_regex, "a regular expression")
+SWITCHES = pattern(
+    r"(?:[a-zA-Z0-9_-]+=(?:true|false|),)*(?:[a-zA-Z0-9_-]+=(?:true|false|))?", "a list such as A=true,B=false,C="
+)
+ASSIGNMENTS = pattern(r"(?:[a-zA-Z0-9_-]+=[^=,]+(?:,|$))*", "a list such as A=enabled,B=5")
 MAC = pattern(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", "a MAC address such as ee:ee:ee:ee:ee:ee")
 HTTP_PATH = pattern(r"/[^?# ]*", "a path that begins with '/' and holds no '?', '#' or space", 1024)
 WIREGUARD_KEY = Format(_is_wireguard_key, "32 bytes in base64")
@@ -150,6 +178,7 @@ AS_NUMBER = Format(_is_as_number, "a number from 0 to 4294967295, or two halves 
 COMMUNITY = Format(is_community, "aa:nn of 16 bits each, or aa:nn:mm of 32 bits each")
 DSCP = Format(_is_dscp, "a number from 0 to 63, or a name such as EF, AF41, CS1")
 PORT = Format(_is_port, "a number from 1 to 65535, a range low:high, or the name of a port")
+NUMERIC_PORTS = Format(_are_numeric_ports, "a number from 1 to 65535, or a range low:high")
 SERVICE_PORT = Format(
     lambda value: is_port_number(value) if isinstance(value, int) else SERVICE_PORT_NAME.fullmatch(value) is not None,
     "a number from 1 to 65535, or the name of a port: 15 lower-case letters, digits and '-' at most",

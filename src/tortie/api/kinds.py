@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from tortie.api.bgp import BGPConfiguration, BGPPeer
 from tortie.api.bgpfilter import BGPFilter
+from tortie.api.felixconfiguration import FelixConfiguration
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ippool import IPPool
 from tortie.api.ipreservation import IPReservation
@@ -26,6 +27,7 @@ KINDS: dict[str, type[Resource]] = {
         BGPConfiguration,
         BGPFilter,
         BGPPeer,
+        FelixConfiguration,
         GlobalNetworkPolicy,
         GlobalNetworkSet,
         HostEndpoint,

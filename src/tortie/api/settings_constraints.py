@@ -1,0 +1,56 @@
+"""Constraints between fields of settings: of agents, controllers, address management and the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tortie.api.constraint import Constraint, Finding, Search
+from tortie.api.felixconfiguration import (
+    FelixConfiguration,
+    FelixConfigurationSpec,
+    FirstRouteTables,
+    RouteTableRange,
+)
+
+MOST_ROUTE_TABLES = 65_535
+"""Route tables that all ranges of a FelixConfiguration may hold together."""
+
+_RANGE = (Constraint("max", lambda tables: tables.max < tables.min, "is smaller than min"),)
+
+
+def _is_for_fixed_nodes(felix: FelixConfiguration) -> bool:
+    return felix.metadata.name == "default" or felix.metadata.name.startswith("node.")
+
+
+def _felix_search(spec: FelixConfigurationSpec) -> Iterator[Finding]:
+    tables = sum(max(0, one.max - one.min + 1) for one in spec.route_table_ranges or ())
+    if tables > MOST_ROUTE_TABLES:
+        yield "routeTableRanges", f"hold {tables} tables", f"{MOST_ROUTE_TABLES} at most"
+
+
+CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
+    FelixConfiguration: (
+        Constraint(
+            "spec.nodeSelector",
+            lambda felix: felix.spec.node_selector is not None and _is_for_fixed_nodes(felix),
+            "cannot be set here: the name says which nodes are meant",
+            "leave it out, or choose another name",
+        ),
+    ),
+    FelixConfigurationSpec: (
+        Constraint(
+            "routeTableRange",
+            lambda spec: spec.route_table_range is not None and spec.route_table_ranges is not None,
+            "cannot be given together with routeTableRanges",
+            "leave it out: it is the older form",
+        ),
+    ),
+    RouteTableRange: _RANGE,
+    FirstRouteTables: _RANGE,
+}
+"""Constraints by struct."""
+
+SEARCHES: dict[type, Search] = {
+    FelixConfigurationSpec: _felix_search,
+}
+"""What takes more than one sentence, by struct."""
