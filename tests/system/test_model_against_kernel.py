@@ -17,7 +17,7 @@ with pytest.MonkeyPatch.context() as patch:
     from model.contents import Contents, contents
     from model.network import Network, network
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
 SEEDS = st.integers(0, 2**16)
 FEW = settings(max_examples=25)

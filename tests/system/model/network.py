@@ -108,7 +108,7 @@ class Network:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.nodes = {place.host.name: Node(place) for place in lab.places()}
-        self._contents: Contents = {}
+        self._contents: Contents = Contents()
         self._interfaces = {name: one.interface for name, one in lab.state().attachments.items()}
         self.stations = tuple(
             Station(one.name, one.addresses, one.host, EndpointId(one.namespace, one.name)) for one in CAST
