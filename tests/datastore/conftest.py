@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
 import subprocess
 import time
@@ -33,30 +32,25 @@ class EtcdServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"{self._scheme}://127.0.0.1:{self._port}"
 
-    def start(self) -> EtcdServer:
-        """Start and wait until it answers."""
+    def start(self, *options: str) -> EtcdServer:
+        """Start and wait until it answers; `options` are of etcdctl, which asks."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(subprocess.CalledProcessError):
-                self.control("endpoint", "health")
+                self.control("endpoint", "health", *options)
                 return self
             time.sleep(0.02)
         self.stop()
         raise AssertionError((self._folder / "log").read_text())
 
-    def control(self, *arguments: str) -> str:
-        """Run etcdctl."""
+    def control(self, *arguments: str, script: str = "") -> str:
+        """Run etcdctl, with a script at its standard input."""
         tls = [f"--{option}={path}" for option, path in self._tls.items()]
         environment = {"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"}
         command = ["etcdctl", f"--endpoints={self.url}", "--dial-timeout=1s", *tls, *arguments]
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-
-    def signal(self, number: signal.Signals) -> None:
-        """Stop or continue the process."""
-        assert self._process is not None
-        self._process.send_signal(number)
+        return subprocess.run(command, input=script, env=environment, check=True, capture_output=True, text=True).stdout
 
     def stop(self) -> None:
         """Kill it as a power cut would."""

@@ -118,6 +118,8 @@ def _options(settings: EtcdSettings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.keepalive_time_ms", round(1000 * settings.keepalive)),
         ("grpc.keepalive_timeout_ms", round(1000 * settings.keepalive_timeout)),
+        # Pings that measure the path stand in for those that test it, and would wait a minute.
+        ("grpc.http2.ping_timeout_ms", round(1000 * settings.keepalive_timeout)),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", first),
         ("grpc.min_reconnect_backoff_ms", round(1000 * settings.dial_timeout)),
