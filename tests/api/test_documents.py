@@ -64,7 +64,7 @@ def test_every_mistake_is_named_with_place_and_remedy() -> None:
         "f.yaml:15:19: NetworkPolicy shop/a: spec.ingress[0].source.ports[1]: "
         'must be a whole number or a text, not a boolean (quote it: "true")',
         "f.yaml:15:25: NetworkPolicy shop/a: spec.ingress[0].source.ports[2]: "
-        "is too large a number (9223372036854775807 at most)",
+        "is too large a number (from -9223372036854775808 to 9223372036854775807)",
         "f.yaml:16:5: NetworkPolicy shop/a: spec.ingress[1].action: is required",
     ]
 
@@ -74,6 +74,7 @@ def test_every_mistake_is_named_with_place_and_remedy() -> None:
     [
         ("spec: {order: .nan}", "spec.order: is not a finite number"),
         ("spec: {order: 1e999}", "spec.order: is not a finite number"),
+        ("metadata: {generation: -9223372036854775809}", "metadata.generation: is too large a number"),
         ("spec: {order: true}", "spec.order: must be a number, not a boolean"),
         ("spec: []", "spec: must be a map, not a list"),
         ("spec: {Order: 1}", "did you mean order?"),

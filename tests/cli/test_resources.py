@@ -50,6 +50,48 @@ def test_applying_again_changes_nothing(run: Run) -> None:
     assert run("apply", "-f", "-", text=TIER.replace("100", "50")).output == "tier security configured\n"
 
 
+STORED_ONLY = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: n1-eth0}
+spec: {node: n1, interfaceName: eth0, expectedIPs: [10.0.0.1]}
+---
+apiVersion: projectcalico.org/v3
+kind: KubeControllersConfiguration
+metadata: {name: default}
+spec: {controllers: {node: {}, loadBalancer: {}}}
+---
+apiVersion: projectcalico.org/v3
+kind: BGPFilter
+metadata: {name: edge}
+spec: {importV4: [{action: Reject}]}
+---
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec: {logSeverityScreen: Info}
+"""
+
+
+def test_settings_are_written_first_and_every_kind_has_its_columns(run: Run) -> None:
+    applied = run("apply", "-f", "-", text=STORED_ONLY)
+    assert applied.output.splitlines() == [
+        "felixconfiguration default created",
+        "kubecontrollersconfiguration default created",
+        "bgpfilter edge created",
+        "hostendpoint n1-eth0 created",
+    ]
+    rows = {
+        name: run("get", name).output.splitlines()[1].split() for name in ("hep", "kcc", "bgpfilter", "felixconfig")
+    }
+    assert rows == {
+        "hep": ["n1-eth0", "n1", "eth0", "10.0.0.1"],
+        "kcc": ["default", "Info", "node,loadBalancer"],
+        "bgpfilter": ["edge", "0", "1", "0", "0"],
+        "felixconfig": ["default", "-", "Info"],
+    }
+
+
 def test_a_policy_may_come_before_its_tier_in_a_file(run: Run) -> None:
     result = run("apply", "-f", "-", text=f"{POLICY}---{TIER}")
     assert result.exit_code == 0, result.output

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from tortie.api.blockaffinity import BlockAffinity
 from tortie.api.kinds import KINDS
 from tortie.api.resource import API_VERSION, Metadata, Resource
 from tortie.base.errors import InvalidResource, Problem
@@ -44,7 +45,8 @@ def encode(resource: Resource) -> bytes:
         InvalidResource: a text holds half a surrogate pair and so has no UTF-8 form.
     """
     try:
-        fields = _fields(msgspec.structs.replace(resource, metadata=_stored_metadata(resource)))
+        stored = _with_flag_as_text(resource)
+        fields = _fields(msgspec.structs.replace(stored, metadata=_stored_metadata(resource)))
     except UnicodeEncodeError as error:
         raise InvalidResource(
             Problem(repr(str(resource.key)), "", f"holds text that is not Unicode: {error}")
@@ -108,9 +110,10 @@ def _decode(type: type[Any], data: bytes, object: str) -> Any:
 
 
 def _decode_with_nulls(type: type[Any], data: bytes, object: str) -> Any:
-    """The slow way, for writers that spell an empty field as null."""
+    """The slow way, for writers that spell an empty field as null, and for the flag that is stored as text."""
     try:
-        return msgspec.convert(_without_nulls(msgspec.json.decode(data)), type)
+        plain = _without_nulls(msgspec.json.decode(data))
+        return msgspec.convert(_with_plain_flag(plain) if type is BlockAffinity else plain, type)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidResource(Problem(object, "", str(error))) from error
 
@@ -119,6 +122,23 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
     return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _with_flag_as_text(resource: Resource) -> Resource:
+    """The stored `deleted` of a block affinity is a text, for reasons of the field's own."""
+    if not isinstance(resource, BlockAffinity):
+        return resource
+    spec: Any = resource.spec
+    return msgspec.structs.replace(
+        resource, spec=msgspec.structs.replace(spec, deleted="true" if spec.deleted else "false")
+    )
+
+
+def _with_plain_flag(plain: Any) -> Any:
+    spec = plain.get("spec") if isinstance(plain, dict) else None
+    if not isinstance(spec, dict) or spec.get("deleted") not in ("true", "false"):
+        return plain
+    return plain | {"spec": spec | {"deleted": spec["deleted"] == "true"}}
 
 
 def _fields(resource: Resource) -> bytes:

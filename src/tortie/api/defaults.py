@@ -15,6 +15,7 @@ from tortie.api.builtin import DEFAULT_TIER
 from tortie.api.felixconfiguration import FelixConfiguration
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ippool import IPPool
+from tortie.api.kubecontrollers import Controllers, KubeControllersConfiguration
 from tortie.api.node import Node
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.profile import Profile
@@ -53,6 +54,20 @@ FELIX_DEFAULTS = {
 In an object for some nodes they would silently win over what is set for all.
 """
 
+CONTROLLER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "node": {"reconciler_period": "5m0s", "sync_labels": "Enabled", "leak_grace_period": "15m0s"},
+    "policy": {"reconciler_period": "5m0s"},
+    "workload_endpoint": {"reconciler_period": "5m0s"},
+    "service_account": {"reconciler_period": "5m0s"},
+    "namespace": {"reconciler_period": "5m0s"},
+    "load_balancer": {"assign_ips": "AllServices"},
+    "migration": {"policy_name_migrator": "Enabled"},
+}
+"""Settings of controllers that are on; one without settings stays off."""
+
+HOST_ENDPOINT_DEFAULTS = {"auto_create": "Disabled", "create_default_host_endpoint": "Enabled"}
+"""What is made for every node, where the node controller makes host endpoints."""
+
 SPEC_DEFAULTS: dict[type[Resource], dict[str, Any]] = {
     Tier: {"order": 1_000_000.0, "default_action": "Deny"},
     NetworkPolicy: {"tier": DEFAULT_TIER},
@@ -66,11 +81,18 @@ SPEC_DEFAULTS: dict[type[Resource], dict[str, Any]] = {
         "node_selector": "all()",
         "assignment_mode": "Automatic",
     },
+    KubeControllersConfiguration: {
+        "log_severity_screen": "Info",
+        "health_checks": "Enabled",
+        "etcd_v3_compaction_period": "10m0s",
+        "prometheus_metrics_port": 9094,
+    },
     BGPConfiguration: {"log_severity_screen": "Info", "service_load_balancer_aggregation": "Enabled"},
 }
 """Values of spec fields that are empty."""
 
 R = TypeVar("R", bound=Resource)
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 def with_defaults(resource: R) -> R:
@@ -82,8 +104,25 @@ def with_defaults(resource: R) -> R:
 
 def _filled(resource: R, defaults: Mapping[str, Any]) -> R:
     spec: Any = getattr(resource, "spec")  # noqa: B009 - the base has none
-    empty = {name: value for name, value in defaults.items() if getattr(spec, name) in (None, "", ())}
-    return replace(resource, spec=replace(spec, **empty))
+    return replace(resource, spec=_with(spec, defaults))
+
+
+def _with(part: S, defaults: Mapping[str, Any]) -> S:
+    return replace(part, **{name: value for name, value in defaults.items() if getattr(part, name) in (None, "", ())})
+
+
+def _kube_controllers(resource: KubeControllersConfiguration) -> KubeControllersConfiguration:
+    controllers = _controllers(resource.spec.controllers)
+    return replace(resource, spec=replace(resource.spec, controllers=controllers))
+
+
+def _controllers(given: Controllers) -> Controllers:
+    enabled = {name: getattr(given, name) for name in CONTROLLER_DEFAULTS if getattr(given, name) is not None}
+    filled = replace(given, **{name: _with(one, CONTROLLER_DEFAULTS[name]) for name, one in enabled.items()})
+    node = filled.node
+    if node is None or node.host_endpoint is None:
+        return filled
+    return replace(filled, node=replace(node, host_endpoint=_with(node.host_endpoint, HOST_ENDPOINT_DEFAULTS)))
 
 
 def _felix_configuration(resource: FelixConfiguration) -> FelixConfiguration:
@@ -194,6 +233,7 @@ _STEPS: dict[type[msgspec.Struct], Callable[[Any], Any]] = {
     GlobalNetworkPolicy: _policy,
     HostEndpoint: _host_endpoint,
     IPPool: _pool,
+    KubeControllersConfiguration: _kube_controllers,
     NetworkPolicy: _policy,
     Node: _node,
     Profile: _profile,

@@ -54,6 +54,7 @@ from tortie.api.rules import (
     ServiceAccountMatch,
     ServiceMatch,
 )
+from tortie.api.settings_fields import SETTINGS_FIELDS
 from tortie.api.stagedkubernetespolicy import (
     IPBlock,
     LabelRequirement,
@@ -249,5 +250,6 @@ FIELDS: dict[type[msgspec.Struct], dict[str, Field]] = {
     },
     QoSControls: {name: COUNT for name in QoSControls.__struct_fields__ if name != "dscp"} | {"dscp": one(f.DSCP)},
     **FELIX_FIELDS,
+    **SETTINGS_FIELDS,
 }
 """Fields by struct and attribute; a field that is not listed may hold anything of its type."""

@@ -6,10 +6,16 @@ from difflib import get_close_matches
 
 from tortie.api.bgp import BGPConfiguration, BGPPeer
 from tortie.api.bgpfilter import BGPFilter
+from tortie.api.blockaffinity import BlockAffinity
+from tortie.api.caliconodestatus import CalicoNodeStatus
+from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.felixconfiguration import FelixConfiguration
 from tortie.api.hostendpoint import HostEndpoint
+from tortie.api.ipamconfiguration import IPAMConfiguration
 from tortie.api.ippool import IPPool
 from tortie.api.ipreservation import IPReservation
+from tortie.api.kubecontrollers import KubeControllersConfiguration
+from tortie.api.livemigration import LiveMigration
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet
 from tortie.api.node import Node
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
@@ -27,12 +33,18 @@ KINDS: dict[str, type[Resource]] = {
         BGPConfiguration,
         BGPFilter,
         BGPPeer,
+        BlockAffinity,
+        CalicoNodeStatus,
+        ClusterInformation,
         FelixConfiguration,
         GlobalNetworkPolicy,
         GlobalNetworkSet,
         HostEndpoint,
+        IPAMConfiguration,
         IPPool,
         IPReservation,
+        KubeControllersConfiguration,
+        LiveMigration,
         NetworkPolicy,
         NetworkSet,
         Node,

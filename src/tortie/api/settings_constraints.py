@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.constraint import Constraint, Finding, Search
 from tortie.api.felixconfiguration import (
     FelixConfiguration,
@@ -11,6 +12,8 @@ from tortie.api.felixconfiguration import (
     FirstRouteTables,
     RouteTableRange,
 )
+from tortie.api.ipamconfiguration import IPAMConfiguration, IPAMConfigurationSpec
+from tortie.api.livemigration import MigrationSource, MigrationTarget
 
 MOST_ROUTE_TABLES = 65_535
 """Route tables that all ranges of a FelixConfiguration may hold together."""
@@ -28,7 +31,45 @@ def _felix_search(spec: FelixConfigurationSpec) -> Iterator[Finding]:
         yield "routeTableRanges", f"hold {tables} tables", f"{MOST_ROUTE_TABLES} at most"
 
 
+_ONLY_DEFAULT = (
+    Constraint(
+        "metadata.name",
+        lambda resource: resource.metadata.name not in ("", "default"),
+        "must be default",
+        "there is one of this kind",
+    ),
+)
+
 CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
+    ClusterInformation: _ONLY_DEFAULT,
+    IPAMConfiguration: _ONLY_DEFAULT,
+    IPAMConfigurationSpec: (
+        Constraint(
+            "autoAllocateBlocks",
+            lambda spec: not spec.auto_allocate_blocks and not spec.strict_affinity,
+            "cannot be false without strictAffinity",
+        ),
+        Constraint(
+            "maxBlocksPerHost",
+            lambda spec: spec.max_blocks_per_host > 0 and not spec.strict_affinity,
+            "needs strictAffinity",
+            "set strictAffinity to true, or leave it out",
+        ),
+    ),
+    MigrationSource: (
+        Constraint(
+            "",
+            lambda source: (source.workload is None) is (source.workload_endpoint is None),
+            "needs exactly one of workload and workloadEndpoint",
+        ),
+    ),
+    MigrationTarget: (
+        Constraint(
+            "",
+            lambda target: (target.selector is None) is (target.workload_endpoint is None),
+            "needs exactly one of selector and workloadEndpoint",
+        ),
+    ),
     FelixConfiguration: (
         Constraint(
             "spec.nodeSelector",

@@ -25,7 +25,7 @@ _EXPECTED: dict[type[inspect.Type], str] = {
     inspect.DictType: "a map",
     inspect.VarTupleType: "a list",
 }
-_LARGEST = 2**63 - 1
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
 class Checked(msgspec.Struct):
@@ -108,8 +108,8 @@ def _scalar_problem(value: Any, types: tuple[inspect.Type, ...]) -> tuple[str, s
         return None
     if isinstance(value, float) and not math.isfinite(value):
         return "is not a finite number", ""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST:
-        return "is too large a number", f"{_LARGEST} at most"
+    if isinstance(value, int) and not isinstance(value, bool) and not _SMALLEST <= value <= _LARGEST:
+        return "is too large a number", f"from {_SMALLEST} to {_LARGEST}"
     expected = " or ".join(_EXPECTED[type.__class__] for type in types)
     wants_text = any(isinstance(type, inspect.StrType) for type in types)
     remedy = QUOTE if wants_text and isinstance(value, bool | int | float) else ""
@@ -123,7 +123,7 @@ def _fits(value: Any, type: inspect.Type) -> bool:
         case inspect.BoolType():
             return isinstance(value, bool)
         case inspect.IntType():
-            return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+            return isinstance(value, int) and not isinstance(value, bool) and _SMALLEST <= value <= _LARGEST
         case inspect.FloatType():
             return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return False
