@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +52,15 @@ def test_a_session_carries_the_family_of_its_peer() -> None:
     assert "local 172.31.0.1 as 64512;" in session4
     assert "ipv6 {" in session6
     assert "passive;" in session6
-    assert "neighbor fd00:31::2 as 64512 port 1179;" in session6
+    assert "neighbor fd00:31::2 port 1179 as 64512;" in session6
+
+
+@pytest.mark.parametrize("port", [1, 179, 1179, 1790, 17900, 65535])
+def test_the_port_to_listen_on_is_rendered_whatever_its_digits(port: int, tmp_path: Path) -> None:
+    text = render(msgspec.structs.replace(NODE, listen_port=port))
+    wanted = "local 172.31.0.1 as 64512;" if port == 179 else f"local 172.31.0.1 port {port} as 64512;"
+    assert wanted in text
+    check(text, tmp_path / "bird.conf")
 
 
 def test_a_node_without_an_address_of_a_family_has_nothing_of_it() -> None:

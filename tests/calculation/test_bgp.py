@@ -7,6 +7,8 @@ import hashlib
 import msgspec
 import pytest
 
+from tortie.api.bgp import BGPPassword, SecretKeyRef
+from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.calculation.peering import as_number, split_address
 from tortie.desired.bgp import BGPNode, Pool, Session
@@ -159,6 +161,25 @@ def test_what_cannot_be_read_counts_as_absent(make, world) -> None:
     assert not world.state.bgp.sessions
     kinds = [key.kind for key in world.calculation.problems.current]
     assert sorted(kinds) == ["BGPConfiguration", "BGPPeer", "BGPPeer", "IPPool", "Node"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"password": BGPPassword(secret_key_ref=SecretKeyRef(name="s", key="k"))},
+        {"filters": ("none-in",)},
+        {"ttl_security": 1},
+        {"next_hop_mode": "Self"},
+        {"local_as_number": 65001},
+    ],
+    ids=lambda asked: next(iter(asked)),
+)
+def test_a_peer_that_asks_for_what_is_not_carried_out_gets_no_session_and_says_why(make, world, asked) -> None:
+    world.go(make.node("here", "10.0.0.1/24"), make.peer("plain", peer_ip="10.9.0.1", as_number=65000))
+    world.go(make.peer("guarded", peer_ip="10.9.0.2", as_number=65000, **asked))
+    assert list(sessions(world)) == ["Global_10_9_0_1"]
+    problem = world.calculation.problems.current[ResourceKey("BGPPeer", "", "guarded")]
+    assert next(iter(asked)) in problem
 
 
 def test_as_numbers_and_addresses_in_every_spelling() -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,9 @@ def start(
     if show_settings:
         show(origins)
         return
+    if os.geteuid() != 0:
+        print("the agent programs the kernel: run it as root", file=sys.stderr)
+        raise typer.Exit(1)
     configure_logging(settings.log_level)
     raise typer.Exit(asyncio.run(run(settings)))
 
@@ -77,13 +81,27 @@ async def run(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     agent = Agent(settings)
     freezing = asyncio.create_task(_freeze(agent.ready))
+    log = structlog.get_logger("tortie.agent")
+    status = 0
     try:
-        await agent.run()
+        try:
+            await agent.run()
+        except* TortieError as failures:
+            log.error("agent_failed", reasons=[str(failure) for failure in _leaves(failures)])
+            status = 1
     except asyncio.CancelledError:
-        structlog.get_logger("tortie.agent").info("agent_stopped")
+        log.info("agent_stopped")
     finally:
         freezing.cancel()
-    return 0
+    return status
+
+
+def _leaves(group: BaseExceptionGroup[TortieError]) -> Iterator[TortieError]:
+    for failure in group.exceptions:
+        if isinstance(failure, BaseExceptionGroup):
+            yield from _leaves(failure)
+        else:
+            yield failure
 
 
 async def _freeze(ready: asyncio.Event) -> None:

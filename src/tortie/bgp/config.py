@@ -20,6 +20,9 @@ AGENT_ROUTE_PROTOCOL = 80
 LEARNED_METRIC = 32
 """Kernel metric of routes learned by BGP."""
 
+DEFAULT_PORT = 179
+"""TCP port of BGP (RFC 4271)."""
+
 _UNSAFE_IN_STRINGS = frozenset('"\\\n\r')
 
 
@@ -108,11 +111,11 @@ def _session(session: Session, node: BGPNode) -> str:
     family = session.peer.family
     source = node.address4 if family == 4 else node.address6
     assert source is not None
+    listen = "" if node.listen_port == DEFAULT_PORT else f" port {node.listen_port}"
+    port = "" if session.port == DEFAULT_PORT else f" port {session.port}"
     options = [
-        f"    local {source.text} as {node.as_number} port {node.listen_port};".replace(" port 179", ""),
-        f"    neighbor {session.peer.text} as {session.peer_as};".replace(
-            ";", f" port {session.port};" if session.port != 179 else ";"
-        ),
+        f"    local {source.text}{listen} as {node.as_number};",
+        f"    neighbor {session.peer.text}{port} as {session.peer_as};",
         "    multihop;",
         "    graceful restart;",
         "    connect delay time 1;",

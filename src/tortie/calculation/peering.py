@@ -12,6 +12,22 @@ from tortie.calculation.problems import Problems
 from tortie.desired.bgp import Session
 from tortie.selector.parser import parse
 
+_NOT_CARRIED_OUT: Mapping[str, object] = {
+    "local_as_number": None,
+    "keep_original_next_hop": False,
+    "next_hop_mode": "Auto",
+    "password": None,
+    "source_address": "UseNodeIP",
+    "max_restart_time": None,
+    "keepalive_time": None,
+    "num_allowed_local_as_numbers": None,
+    "ttl_security": None,
+    "reachable_by": "",
+    "filters": (),
+    "local_workload_selector": "",
+}
+"""Fields of a peer that change a session in ways that are not built yet, and their values that ask for nothing."""
+
 
 class Settings(msgspec.Struct, frozen=True, gc=False):
     """Settings of the whole cluster."""
@@ -154,10 +170,18 @@ def _readable(peer: BGPPeer, problems: Problems) -> bool:
         if spec.peer_ip:
             split_address(spec.peer_ip)
         as_number(spec.as_number or 0)
+        _refuse_what_is_not_carried_out(spec)
     except ValueError as error:
         problems.note(peer.key, error)
         return False
     return True
+
+
+def _refuse_what_is_not_carried_out(spec: BGPPeerSpec) -> None:
+    """A session without the password or the filters that were asked for is worse than none. Raises ValueError."""
+    asked = [field for field, unset in _NOT_CARRIED_OUT.items() if getattr(spec, field) not in (unset, None, "")]
+    if asked:
+        raise ValueError(f"{', '.join(asked)}: not carried out by this release, so there is no session; remove them")
 
 
 def _name(prefix: str, address: Cidr) -> str:

@@ -21,8 +21,12 @@ Result = TypeVar("Result")
 DEFAULT_DATASTORE = Path("/var/lib/tortie/datastore.db")
 
 
-def with_store(path: Path, work: Callable[[ResourceStore], Awaitable[Result]]) -> Result:
-    """Run `work` on the datastore; an error of ours is printed and ends the command with status 1."""
+def with_store(path: Path, work: Callable[[ResourceStore], Awaitable[Result]], *, create: bool = False) -> Result:
+    """Run `work` on the datastore; an error of ours is printed and ends the command with status 1.
+
+    Args:
+        create: make the datastore if there is none.
+    """
 
     async def run() -> Result:
         datastore = await EmbeddedDatastore.open(path)
@@ -31,6 +35,9 @@ def with_store(path: Path, work: Callable[[ResourceStore], Awaitable[Result]]) -
         finally:
             await datastore.close()
 
+    if not create and not path.exists():
+        complain(f"there is no datastore at {path}: set TORTIE_DATASTORE to its file, or make one with `tortie apply`")
+        raise typer.Exit(1)
     return or_exit(lambda: asyncio.run(run()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import msgspec
@@ -18,8 +19,18 @@ from tortie.lab.probe.model import Transport
 from tortie.lab.sessions import wait_established
 from tortie.lab.state import Attachment
 from tortie.lab.topology import simple
+from tortie.netlink.namespace import enter
 
 app = typer.Typer(help="Whole clusters in network namespaces on this machine; needs root.", no_args_is_help=True)
+
+
+@app.callback()
+def _lab() -> None:
+    """Whole clusters in network namespaces on this machine."""
+    if os.geteuid() != 0:
+        complain("labs are made of network namespaces: run this as root")
+        raise typer.Exit(1)
+
 
 NameOption = Annotated[str, typer.Option("--name", help="Name of the lab: letters and digits.")]
 OutputOption = Annotated[Format | None, typer.Option("-o", "--output", help="How to show it.")]
@@ -32,7 +43,7 @@ def up(
     workloads: Annotated[int, typer.Option(min=0, max=50, help="How many workloads on each host.")] = 2,
 ) -> None:
     """Raise hosts with agents and BIRD, and workloads on them."""
-    lab = assemble(simple(name, hosts, workloads))
+    lab = or_exit(lambda: assemble(simple(name, hosts, workloads)))
     or_exit(lab.up)
     or_exit(lambda: wait_established(lab))
     say(_status(lab))
@@ -55,13 +66,32 @@ def execute(
     command: Annotated[list[str], typer.Argument(help="Program and arguments.")],
     name: NameOption = "lab",
 ) -> None:
-    """Run a program at a host or workload."""
+    """Run a program at a host or workload, with this terminal; its exit status is ours."""
     lab = or_exit(lambda: find(name))
-    done = or_exit(lambda: lab.exec(where, command))
-    say(done.stdout.rstrip("\n"))
-    if done.stderr:
-        complain(done.stderr.rstrip("\n"))
-    raise typer.Exit(done.returncode)
+    arguments = command[1:] if command[0] == "--" else command
+    or_exit(lambda: enter(lab.namespace(where)))
+    try:
+        os.execvp(arguments[0], arguments)
+    except OSError as error:
+        complain(f"{arguments[0]} cannot be run: {error.strerror}")
+        raise typer.Exit(127) from error
+
+
+@app.command()
+def kill(host: Annotated[str, typer.Argument(help="Which host.")], name: NameOption = "lab") -> None:
+    """Crash the agent of a host (kill -9); BIRD goes on. `start` brings the agent back."""
+    lab = or_exit(lambda: find(name))
+    or_exit(lambda: lab.kill_services(host))
+    say(f"the agent of {host} is dead; tortie lab start --name {name} {host} brings it back")
+
+
+@app.command()
+def start(host: Annotated[str, typer.Argument(help="Which host.")], name: NameOption = "lab") -> None:
+    """Start what does not run on a host: its agent, its BIRD."""
+    lab = or_exit(lambda: find(name))
+    or_exit(lambda: lab.start_services(host))
+    or_exit(lab.wait_ready)
+    say(f"{host} is ready")
 
 
 @app.command()
@@ -82,6 +112,9 @@ def probe(
             for member in lab.members():
                 lab.prober.listen(member.name, port)
         found = or_exit(lambda: lab.matrix(questions))
+    except OSError as error:
+        complain(f"cannot listen in every workload: {error.strerror}; does a program of yours use port {port}?")
+        raise typer.Exit(1) from error
     finally:
         lab.close()
     if output is Format.JSON:
@@ -108,7 +141,7 @@ def down(name: NameOption = "lab") -> None:
     try:
         lab = find(name)
     except NotFound:
-        lab = assemble(simple(name, 0, 0))
+        lab = or_exit(lambda: assemble(simple(name, 0, 0)))
     or_exit(lab.down)
     say(f"lab {name} is gone")
 

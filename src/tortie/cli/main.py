@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -11,12 +12,20 @@ from tortie import __version__
 from tortie.cli import node, resources
 from tortie.cli.output import say
 
-_WITHOUT_LAB = frozenset({"apply", "get", "delete", "node", "version"})
+_WITHOUT_LAB = frozenset({"apply", "get", "delete", "node", "version", "--version"})
 
 
 def version() -> None:
     """Show the version."""
     say(__version__)
+
+
+def _top(
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version, and end.")] = False,
+) -> None:
+    if show_version:
+        version()
+        raise typer.Exit
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:
@@ -28,6 +37,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+    app.callback(invoke_without_command=True)(_top)
     for command in (resources.apply, resources.get, resources.delete, version):
         app.command()(command)
     app.add_typer(node.app, name="node")

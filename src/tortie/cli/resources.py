@@ -41,6 +41,9 @@ def apply(
     manifests = or_exit(lambda: read_manifests(filename, namespace, recursive))
     for warning in manifests.warnings:
         complain(f"warning: {warning}")
+    if not manifests.resources:
+        complain("there is nothing to apply in " + ", ".join(map(str, filename)))
+        raise typer.Exit(1)
 
     async def work(store: ResourceStore) -> None:
         await store.ensure_initialized()
@@ -48,7 +51,7 @@ def apply(
             applied = await store.apply(resource)
             say(f"{_shown(applied.resource.key)} {applied.outcome}")
 
-    with_store(datastore, work)
+    with_store(datastore, work, create=True)
 
 
 def get(

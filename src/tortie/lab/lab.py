@@ -12,7 +12,7 @@ from typing import Self
 
 import msgspec
 
-from tortie.base.errors import Conflict, NotFound, Unavailable
+from tortie.base.errors import Conflict, NotFound, TortieError, Unavailable
 from tortie.lab import fabric, processes, workload
 from tortie.lab.limits import raise_limits, restore_limits
 from tortie.lab.place import HostServices, NoServices, Place
@@ -93,7 +93,9 @@ class Lab:
         try:
             self._states.create(self.topology)
         except FileExistsError as error:
-            raise Conflict(f"lab {self.topology.name}", "is up already, or was not taken down") from error
+            raise Conflict(
+                f"lab {self.topology.name}", "is up already, or was not taken down; take it down first"
+            ) from error
         raise_limits(self.topology)
         fabric.build(self.topology)
         for place in self.places():
@@ -172,9 +174,24 @@ class Lab:
         return attachment
 
     def move(self, name: str, host: str) -> Attachment:
-        """Disconnect a workload and connect it to another host with the addresses that it has. Raises NotFound."""
+        """Disconnect a workload and connect it to another host with the addresses that it has.
+
+        When the other host cannot take it, it is connected again where it was, if that is possible; one that is
+        nowhere is simply connected, with addresses of the attacher's choice.
+
+        Raises:
+            NotFound: unknown workload or host.
+        """
         self.topology.host(host)
-        return self.attach(name, host, self.detach(name).addresses)
+        if self.topology.workload(name).name not in self.state().attachments:
+            return self.attach(name, host)
+        old = self.detach(name)
+        try:
+            return self.attach(name, host, old.addresses)
+        except TortieError:
+            with suppress(TortieError):
+                self.attach(name, old.host, old.addresses)
+            raise
 
     def attachment(self, name: str) -> Attachment:
         """Where a workload is now. Raises NotFound when it is nowhere."""
@@ -202,15 +219,27 @@ class Lab:
             return self.topology.host_namespace(where)
         return self.topology.workload_namespace(self.topology.workload(where).name)
 
-    def exec(self, where: str, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def exec(
+        self, where: str, argv: Sequence[str], patience: float = _EXEC_PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end at a host, a workload or `fabric`; a failure of its own is in the result.
+
+        Args:
+            patience: seconds after which it is killed.
 
         Raises:
             NotFound: there is no such place.
-            subprocess.TimeoutExpired: it ran for more than a minute and was killed.
+            Unavailable: there is no such program, or it did not end in time.
         """
-        with inside(self.namespace(where)):
-            return subprocess.run(argv, capture_output=True, text=True, timeout=_EXEC_PATIENCE, check=False)
+        try:
+            with inside(self.namespace(where)):
+                return subprocess.run(
+                    argv, capture_output=True, text=True, errors="replace", timeout=_EXEC_PATIENCE, check=False
+                )
+        except OSError as error:
+            raise Unavailable(f"{argv[0]} cannot be run: {error.strerror}") from error
+        except subprocess.TimeoutExpired as error:
+            raise Unavailable(f"{argv[0]} did not end within {_EXEC_PATIENCE:g} s and was killed") from error
 
     def run_in_workload(self, name: str, program: str, argv: Sequence[str]) -> None:
         """Start a program in a workload; it runs until `down`. Raises NotFound, OSError."""

@@ -38,11 +38,12 @@ class AgentServices:
         self._settings = dict(settings or {})
 
     def start(self, place: Place) -> None:
-        """Start both; does not wait. The first host started finds, or makes, the lab's datastore."""
+        """Start what does not run; does not wait. The first host started finds, or makes, the lab's datastore."""
         _make_datastore(self._topology)
         if self._bird and not place.alive(BIRD):
             self.start_bird(place)
-        self.start_agent(place)
+        if not place.alive(AGENT):
+            self.start_agent(place)
 
     def start_agent(self, place: Place) -> None:
         """Start the agent. Raises AlreadyExists when it runs."""
@@ -59,9 +60,13 @@ class AgentServices:
         directory = _bird_directory(place)
         directory.mkdir(exist_ok=True)
         configuration = directory / "bird.conf"
-        if not configuration.exists():
+        argv = ["bird", "-f", "-c", str(configuration), "-s", str(directory / "bird.ctl")]
+        if configuration.exists():
+            # Takes over the routes that a crashed daemon left, and tells its neighbours so.
+            argv.append("-R")
+        else:
             configuration.write_text(minimal(place.host.address(4) or "0.0.0.1"))
-        place.start(BIRD, ["bird", "-f", "-c", str(configuration), "-s", str(directory / "bird.ctl")])
+        place.start(BIRD, argv)
 
     def stop(self, place: Place) -> None:
         """End both in good order."""

@@ -22,7 +22,8 @@ The demonstration stays up. Five things to try:
   tortie get networkpolicy -A -o wide               the policies in force
   tortie lab exec --name demo h1 nft list table inet tortie      what the kernel was told
   tortie lab move --name demo web-1 h3              move a workload, and probe again
-  tortie delete gnp default-deny                    open it up; `tortie apply -f examples/three-tier` closes it
+  tortie delete -f examples/three-tier/shop.yaml -f examples/three-tier/default-deny.yaml
+                                                    open it up, but for the database; apply them to close it again
 
 To take it down: make demo-down
 """
@@ -34,7 +35,7 @@ def say(text: str) -> None:
 
 
 def up(name: str = NAME) -> int:
-    """Raise the lab, run the steps, leave it standing. An older demonstration is taken down first."""
+    """Raise the lab, run the steps, leave it standing. One that stands is taken down first."""
     if os.geteuid() != 0:
         say("The demonstration makes network namespaces: run it as root.")
         return 1
@@ -66,6 +67,7 @@ def down(name: str = NAME) -> int:
     except NotFound:
         lab = assemble(topology(name))
     lab.down()
+    say(f"The demonstration {name!r} is down: no namespace, process or file of it is left.")
     return 0
 
 

@@ -110,6 +110,7 @@ class Demonstration:
             f"The first new connection refused was opened {abs(after_return):.0f} ms "
             f"{'after' if after_return >= 0 else 'before'} `apply` returned ({sighting.tried} were allowed before it)."
         )
+        self._say(f"$ tortie delete -f {_shown(LOCKDOWN)}    (as it was before)")
         self._command("delete", "-f", str(LOCKDOWN))
         self._check(table.is_as_expected(table.settle(self._lab, ALLOWED), ALLOWED), "deleting the policy undoes it")
 
