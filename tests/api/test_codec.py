@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tortie.api import codec
@@ -208,6 +208,7 @@ def named(resource: Resource) -> Resource:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_resource_survives_storage(kind: str, instances: Callable[[type], st.SearchStrategy[Any]]) -> None:
+    @settings(max_examples=30)
     @given(st.data())
     def survives(data: st.DataObject) -> None:
         resource = named(data.draw(instances(KINDS[kind])))
