@@ -53,7 +53,9 @@ def test_agent_and_bird_are_processes_that_end_alone_and_together(topology: Topo
         assert "TORTIE_LOG_LEVEL=debug" in environment
         assert f"TORTIE_BIRD_DIRECTORY={place.directory}/bird" in environment
         with pytest.raises(AlreadyExists):
-            services.start(place)
+            services.start_agent(place)
+        services.start(place)
+        assert next(one for one in lab.state().processes if one.name == AGENT) == agent, "what runs is left alone"
         lab.kill_services("h1")
         assert (place.alive(AGENT), place.alive(BIRD)) == (False, True)
         assert not processes.is_alive(agent)
