@@ -75,6 +75,8 @@ class EtcdServer:
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=default={peer}",
+            "--heartbeat-interval=10",
+            "--election-timeout=100",
             *tls,
             *self._options,
         ]

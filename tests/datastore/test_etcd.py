@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -450,8 +448,3 @@ async def test_addresses_are_given_once_by_allocators_that_share_an_etcd(etcd: A
     each = await asyncio.gather(*(assign(number) for number in range(4)))
     given = [address for addresses in each for address in addresses]
     assert len(set(given)) == len(given) == 20
-
-
-def test_the_embedded_driver_does_not_load_grpc() -> None:
-    program = "import sys, tortie.datastore.embedded, tortie.cli.main, tortie.agent.main; print('grpc' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout == b"False\n"

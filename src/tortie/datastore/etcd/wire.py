@@ -10,6 +10,9 @@ from tortie.base.errors import Unavailable
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 _VARINT_BITS = 70
+_FIXED_BITS = 5
+"""Neither of these bits is set in the types VARINT and LENGTH, which differ in the bit of LENGTH."""
+
 _SIGN = 1 << 63
 _MODULUS = 1 << 64
 
@@ -70,19 +73,18 @@ def fields(data: bytes, begin: int, end: int) -> list[Field]:
             position += 1
             if tag >= 0x80:
                 tag, position = _long_varint(data, position - 1)
-            kind = tag & 7
-            if kind in (LENGTH, VARINT):
+            if not tag & _FIXED_BITS:
                 value = data[position]
                 position += 1
                 if value >= 0x80:
                     value, position = _long_varint(data, position - 1)
-                if kind == LENGTH:
+                if tag & LENGTH:
                     found.append((tag >> 3, position, position + value))
                     position += value
                 else:
                     found.append((tag >> 3, value, -1))
             else:
-                position += _fixed_size(kind)
+                position += _fixed_size(tag & 7)
     except IndexError:
         position = end + 1
     if position > end:

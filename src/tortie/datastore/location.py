@@ -1,0 +1,125 @@
+"""Where the datastore is, as the environment or calicoctl's configuration file tells: a file of ours, or etcd."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from tortie.base.errors import InvalidResource, Problem
+from tortie.datastore.etcd.settings import EtcdSettings
+
+DEFAULT_FILE = Path("/var/lib/tortie/datastore.db")
+CONFIG_FILE = Path("/etc/calico/calicoctl.cfg")
+
+Location = Path | EtcdSettings
+
+_TYPE = "datastoreType"
+_ENDPOINTS = "etcdEndpoints"
+_DISCOVERY = "etcdDiscoverySrv"
+
+_ENVIRONMENT = {
+    "DATASTORE_TYPE": _TYPE,
+    "ETCD_ENDPOINTS": _ENDPOINTS,
+    "ETCD_DISCOVERY_SRV": _DISCOVERY,
+    "ETCD_USERNAME": "etcdUsername",
+    "ETCD_PASSWORD": "etcdPassword",
+    "ETCD_KEY_FILE": "etcdKeyFile",
+    "ETCD_CERT_FILE": "etcdCertFile",
+    "ETCD_CA_CERT_FILE": "etcdCACertFile",
+}
+"""Variables, each of which may have CALICO_ before it, and the field of the file that says the same."""
+
+_IN_LINE = ("etcdKey", "etcdCert", "etcdCACert")
+_FIELDS = {*_ENVIRONMENT.values(), *_IN_LINE}
+_FOREIGN_PREFIXES = ("k8s", "kubeconfig", "usePodCIDR", "calicoAPIGroup")
+"""Fields for another kind of datastore."""
+
+_HEADER = {"apiVersion": "projectcalico.org/v3", "kind": "CalicoAPIConfig"}
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    api_version: str = msgspec.field(name="apiVersion")
+    kind: str
+    metadata: dict[str, object] | None = None
+    spec: dict[str, str | bool | int | float | None] = {}
+
+
+def find_location(environment: Mapping[str, str], config: Path = CONFIG_FILE, default: Path = DEFAULT_FILE) -> Location:
+    """Where the datastore is.
+
+    `TORTIE_DATASTORE`, a path or a list of URLs, comes first; then the configuration file, if it exists;
+    then the environment; then the default.
+
+    Raises:
+        InvalidResource: what must be corrected.
+    """
+    ours = environment.get("TORTIE_DATASTORE", "")
+    if ours and "://" not in ours:
+        return Path(ours)
+    fields = _from_environment(environment)
+    if ours:
+        return _etcd("environment", fields | {_ENDPOINTS: ours})
+    if config.exists():
+        return _location(str(config), _from_file(config), default)
+    return _location("environment", fields, default)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    found = {
+        field: environment.get(f"CALICO_{name}") or environment.get(name, "") for name, field in _ENVIRONMENT.items()
+    }
+    return {field: value for field, value in found.items() if value}
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    try:
+        content = msgspec.convert(yaml.safe_load(path.read_bytes()), _File)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        raise InvalidResource(Problem(str(path), "", str(error))) from error
+    header = {"apiVersion": content.api_version, "kind": content.kind}
+    problems = [
+        Problem(str(path), field, f"{header[field]!r} is not known", f"write {wanted}")
+        for field, wanted in _HEADER.items()
+        if header[field] != wanted
+    ]
+    problems += [
+        Problem(str(path), f"spec.{field}", "is not known")
+        for field in content.spec
+        if field not in _FIELDS and not field.startswith(_FOREIGN_PREFIXES)
+    ]
+    if problems:
+        raise InvalidResource(*problems)
+    return {field: str(value) for field, value in content.spec.items() if field in _FIELDS and value is not None}
+
+
+def _location(source: str, fields: Mapping[str, str], default: Path) -> Location:
+    kind = fields.get(_TYPE) or ("etcdv3" if fields.get(_ENDPOINTS) or fields.get(_DISCOVERY) else "")
+    if kind == "etcdv3":
+        return _etcd(source, fields)
+    if kind:
+        raise InvalidResource(Problem(source, _TYPE, f"{kind!r} is not supported", "use etcdv3 or a file of ours"))
+    return default
+
+
+def _etcd(source: str, fields: Mapping[str, str]) -> EtcdSettings:
+    if fields.get(_DISCOVERY):
+        raise InvalidResource(Problem(source, _DISCOVERY, "is not supported", f"name the servers in {_ENDPOINTS}"))
+    problems = [
+        Problem(source, name, f"{name} and {name}File exclude each other", "give one of them")
+        for name in _IN_LINE
+        if fields.get(name) and fields.get(f"{name}File")
+    ]
+    if problems:
+        raise InvalidResource(*problems)
+    key, certificate, authority = (fields.get(name) or fields.get(f"{name}File", "") for name in _IN_LINE)
+    return EtcdSettings(
+        endpoints=[url.strip() for url in fields.get(_ENDPOINTS, "").split(",") if url.strip()],
+        username=fields.get("etcdUsername", ""),
+        password=fields.get("etcdPassword", ""),
+        ca=authority,
+        certificate=certificate,
+        key=key,
+    )
