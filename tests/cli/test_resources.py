@@ -156,3 +156,29 @@ def test_delete_by_name_and_by_file(run: Run) -> None:
 def test_calls_that_name_nothing_say_what_to_name(run: Run) -> None:
     assert run("apply").exit_code == 2
     assert "tortie delete KIND NAME" in run("delete").output
+
+
+def test_a_rule_that_the_kernel_enforces_in_part_only_is_pointed_out(run: Run) -> None:
+    rule = "{action: Allow, protocol: TCP, http: {methods: [GET]}}"
+    policy = POLICY.replace("tier: security, ", "").replace("{action: Deny}", rule)
+    result = run("apply", "-f", "-", text=policy)
+    assert result.exit_code == 0, result.output
+    assert "spec.ingress[0].http is for L7 proxies" in result.output
+
+
+def test_reading_makes_no_datastore(run: Run, tmp_path: Path) -> None:
+    result = run("get", "nodes")
+    assert result.exit_code == 1
+    assert "TORTIE_DATASTORE" in result.output
+    assert not (tmp_path / "datastore.db").exists()
+
+
+def test_applying_nothing_is_an_error(run: Run) -> None:
+    assert run("apply", "-f", "-", text="---\n").exit_code == 1
+
+
+def test_problems_of_all_documents_are_told_at_once(run: Run) -> None:
+    unknown = POLICY.replace("selector:", "selectr:").replace("name: db", "name: typo")
+    output = run("apply", "-f", "-", text=f"{unknown}---{BAD}").output
+    assert "selectr" in output
+    assert "shop/broken" in output

@@ -174,7 +174,7 @@ def _agent(lab: Lab, host: str) -> list[str]:
     return [
         "ready" if report.ready else "not ready",
         str(report.endpoints),
-        f"{established} of {len(report.bgp)} established",
+        "BIRD does not answer" if report.bgp_problem else f"{established} of {len(report.bgp)} established",
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -94,6 +94,17 @@ def _add(
         problems.extend(_placed(problem, document) for problem in error.problems)
     else:
         resources.append(resource)
+        warnings.extend(_warnings(resource))
+
+
+def _warnings(resource: Resource) -> Iterator[str]:
+    """What is accepted and does less than it seems to."""
+    spec = getattr(resource, "spec", None)
+    for direction in ("ingress", "egress"):
+        for index, rule in enumerate(getattr(spec, direction, ())):
+            if getattr(rule, "http", None) is not None:
+                place = f"{resource.key}: spec.{direction}[{index}].http"
+                yield f"{place} is for L7 proxies: the kernel allows all that the rest of the rule matches"
 
 
 def _placed(problem: Problem, document: Document) -> Problem:
