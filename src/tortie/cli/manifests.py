@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from tortie.api.documents import Document, load_resource, read_documents
 from tortie.api.resource import Metadata, Resource
 from tortie.api.validation import validate
 from tortie.base.errors import InvalidResource, Problem
+from tortie.cli.reservations import reservations
 from tortie.convert.kubernetes import convert, is_kubernetes
 from tortie.selector.check import selector_problem
 
@@ -94,17 +95,7 @@ def _add(
         problems.extend(_placed(problem, document) for problem in error.problems)
     else:
         resources.append(resource)
-        warnings.extend(_warnings(resource))
-
-
-def _warnings(resource: Resource) -> Iterator[str]:
-    """What is accepted and does less than it seems to."""
-    spec = getattr(resource, "spec", None)
-    for direction in ("ingress", "egress"):
-        for index, rule in enumerate(getattr(spec, direction, ())):
-            if getattr(rule, "http", None) is not None:
-                place = f"{resource.key}: spec.{direction}[{index}].http"
-                yield f"{place} is for L7 proxies: the kernel allows all that the rest of the rule matches"
+        warnings.extend(reservations(resource))
 
 
 def _placed(problem: Problem, document: Document) -> Problem:

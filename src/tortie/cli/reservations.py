@@ -1,0 +1,68 @@
+"""What this release stores but does not carry out, or carries out in part: told to whoever applies it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tortie.api.resource import Resource
+
+STORED_ONLY = frozenset(
+    {
+        "BGPFilter",
+        "BlockAffinity",
+        "CalicoNodeStatus",
+        "ClusterInformation",
+        "FelixConfiguration",
+        "HostEndpoint",
+        "IPAMConfiguration",
+        "KubeControllersConfiguration",
+        "LiveMigration",
+        "StagedGlobalNetworkPolicy",
+        "StagedKubernetesNetworkPolicy",
+        "StagedNetworkPolicy",
+    }
+)
+"""Kinds without any effect yet."""
+
+FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "IPPool": {
+        "natOutgoing": lambda spec: spec.nat_outgoing,
+        "ipipMode": lambda spec: spec.ipip_mode not in ("", "Never"),
+        "vxlanMode": lambda spec: spec.vxlan_mode not in ("", "Never"),
+    },
+    "WorkloadEndpoint": {
+        "ipNATs": lambda spec: bool(spec.ip_nats),
+        "qosControls": lambda spec: spec.qos_controls is not None,
+        "allowSpoofedSourcePrefixes": lambda spec: bool(spec.allow_spoofed_source_prefixes),
+    },
+    "BGPConfiguration": {
+        "serviceClusterIPs": lambda spec: bool(spec.service_cluster_ips),
+        "serviceExternalIPs": lambda spec: bool(spec.service_external_ips),
+        "serviceLoadBalancerIPs": lambda spec: bool(spec.service_load_balancer_ips),
+        "prefixAdvertisements": lambda spec: bool(spec.prefix_advertisements),
+        "nodeMeshPassword": lambda spec: spec.node_mesh_password is not None,
+    },
+}
+"""Fields without effect yet, by kind: when they ask for something."""
+
+
+def reservations(resource: Resource) -> Iterator[str]:
+    """One sentence for each thing that is accepted and does less than it seems to."""
+    if resource.kind in STORED_ONLY:
+        yield f"{resource.key}: is stored, but this release does not carry it out"
+    spec = getattr(resource, "spec", None)
+    for field, asks in FIELDS.get(resource.kind, {}).items():
+        if asks(spec):
+            yield f"{resource.key}: spec.{field} is stored, but this release does not carry it out"
+    for direction in ("ingress", "egress"):
+        for index, rule in enumerate(getattr(spec, direction, ())):
+            yield from _of_rule(rule, f"{resource.key}: spec.{direction}[{index}]")
+
+
+def _of_rule(rule: Any, place: str) -> Iterator[str]:
+    if getattr(rule, "http", None) is not None:
+        yield f"{place}.http is for L7 proxies: the kernel allows all that the rest of the rule matches"
+    for side in ("source", "destination"):
+        if getattr(getattr(rule, side, None), "services", None) is not None:
+            yield f"{place}.{side}.services is not carried out by this release: the rule matches nothing"
