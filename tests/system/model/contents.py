@@ -1,11 +1,15 @@
-"""Random contents of a datastore: labels, ports, profiles, sets, tiers and policies around six workloads that stay."""
+"""Random contents of a datastore: labels, ports, profiles, sets, tiers and policies around six workloads that stay.
+
+By dice, not by strategies: those make so much of equal parts that few examples have rules that matter.
+"""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from hypothesis import strategies as st
 
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy, NetworkPolicySpec
@@ -48,6 +52,7 @@ PORTS = (1, 53, 80, 81, 1000, 1001, 1002, 8080, 65534, 65535)
 SOURCE_PORTS = range(40000, 40064)
 """What packets come from."""
 
+_BOUNDS = (*PORTS, 65535, 65535)
 _SOURCE_BOUNDS = (40000, 40001, 40015, 40031, 40032, 40033, 40062, 40063)
 NETS4 = (
     "10.65.0.1/32",
@@ -100,217 +105,214 @@ _SELECTORS = (
     "pcsa.level == 'high'",
     "projectcalico.org/namespace == 'red'",
     "zone == 'net'",
+    "zone == 'net'",
+    "zone == 'net'",
+    "zone == 'net' && !has(role)",
     "has(zone) || role == 'client'",
+    "!has(role)",
+    "!has(role)",
     "role == 'nobody'",
 )
 _NAMESPACE_SELECTORS = ("all()", "team == 'a'", "team != 'a'", "has(team)", "projectcalico.org/name == 'red'")
 _PORT_NAMES = ("web", "dns")
-
-LABELS = st.fixed_dictionaries(
-    {},
-    optional={
-        "role": st.sampled_from(("server", "client", "")),
-        "env": st.sampled_from(("x", "y", "xy")),
-        "zone": st.just("net"),
-    },
+_PROTOCOLS = ("TCP", "UDP", "SCTP", "TCP", "UDP", "SCTP", "ICMP", "ICMPv6", 6, 17, 132, 1, 58, "6", "UDPLite", 47)
+_ACCOUNTS = (
+    ServiceAccountMatch(names=("robot",)),
+    ServiceAccountMatch(selector="level == 'high'"),
+    ServiceAccountMatch(names=("robot", "human"), selector="has(level)"),
+)
+_SERVICE = ServiceMatch(name="shop", namespace="red")
+_RULE_MATCHES = ("protocol", "protocol", "protocol", "not_protocol", "ip_version", *("icmp", "not_icmp") * 4)
+_SIDE_MATCHES = (
+    *("selector", "not_selector", "nets", "not_nets", "ports", "not_ports") * 3,
+    *("namespace_selector", "service_accounts", "services"),
+)
+_MATCHES = (
+    *(("rule", name) for name in _RULE_MATCHES),
+    *((side, name) for side in ("source", "destination") for name in _SIDE_MATCHES),
 )
 
 
-def metadata(name: str, namespace: str = "", labels: dict[str, str] | None = None) -> Metadata:
-    """Metadata of a resource."""
+class Dice(random.Random):
+    """Chance, with the words for what is drawn here."""
+
+    def some(self, values: Sequence[Any], most: int, least: int = 1) -> tuple[Any, ...]:
+        """A few different values."""
+        return tuple(dict.fromkeys(self.choices(values, k=self.randint(least, most))))
+
+    def happens(self, chance: float) -> bool:
+        """Whether something does that has this chance."""
+        return self.random() < chance
+
+    def several(self, draw: Callable[[Dice], Any], most: int, least: int = 0) -> tuple[Any, ...]:
+        """What is drawn again and again."""
+        return tuple(draw(self) for _ in range(self.randint(least, most)))
+
+
+def contents(dice: Dice) -> Contents:
+    """Everything; seldom a workload or the profile of a namespace is missing."""
+    found: list[Resource] = [_endpoint(dice, member) for member in CAST if dice.happens(0.95)]
+    found += [_namespace_profile(dice, name) for name in ("red", "blue") if dice.happens(0.95)]
+    found += [_tier(dice, name) for name in ("early", "late") if dice.happens(0.95)]
+    found += [draw(dice) for draw in (_extra_profile, _account_profile) if dice.happens(0.7)]
+    found += dice.several(_set, 4)
+    found += dice.several(_policy, 7, 1)
+    return Contents((resource.key, resource) for resource in found)
+
+
+def _metadata(name: str, namespace: str = "", labels: dict[str, str] | None = None) -> Metadata:
     return Metadata(name=name, namespace=namespace, labels=labels or {})
 
 
-def some(values: st.SearchStrategy[Any], most: int = 2, least: int = 1) -> st.SearchStrategy[tuple[Any, ...]]:
-    """A few different values."""
-    return st.lists(values, min_size=least, max_size=most, unique=True).map(tuple)
+def _labels(dice: Dice) -> dict[str, str]:
+    values = {"role": ("server", "client", ""), "env": ("x", "y", "xy")}
+    return {name: dice.choice(several) for name, several in values.items() if dice.happens(0.6)}
 
 
-def _span(bounds: tuple[int, ...]) -> st.SearchStrategy[int | str]:
-    ends = st.tuples(st.sampled_from(bounds), st.sampled_from(bounds)).map(sorted)
-    return st.one_of(st.sampled_from(bounds), ends.map(lambda pair: f"{pair[0]}:{pair[1]}"))
+def _endpoint(dice: Dice, member: Member) -> WorkloadEndpoint:
+    """What the datastore says of a workload; now and then it knows some of its addresses only."""
+    known = member.addresses if dice.happens(0.9) else dice.some(member.addresses, 2)
+    account = dice.choice(("", "robot"))
+    own = [f"kns.{member.namespace}", *(["ksa.red.robot"] if account else [])]
+    own[dice.choice((0, len(own))) : 0] = dice.choice(
+        ([], [], [], ["extra"], ["extra"], ["missing"], ["projectcalico-default-allow"])
+    )
+    spec = WorkloadEndpointSpec(
+        node=member.host,
+        orchestrator="k8s",
+        service_account_name=account,
+        ip_networks=tuple(f"{one}/{128 if ':' in one else 32}" for one in known),
+        profiles=tuple(own),
+        ports=dice.several(_endpoint_port, 4),
+    )
+    return WorkloadEndpoint(metadata=_metadata(member.name, member.namespace, _labels(dice)), spec=spec)
 
 
-def _ports(bounds: tuple[int, ...]) -> st.SearchStrategy[tuple[int | str, ...]]:
-    return some(st.one_of(_span(bounds), st.sampled_from((*_PORT_NAMES, *_PORT_NAMES, "unknown"))), 3)
+def _endpoint_port(dice: Dice) -> EndpointPort:
+    return EndpointPort(
+        name=dice.choice(_PORT_NAMES), protocol=dice.choice(("TCP", "UDP", "SCTP")), port=dice.choice(PORTS)
+    )
 
 
-_NETS = st.one_of(
-    some(st.sampled_from(NETS4), 3),
-    some(st.sampled_from(NETS6), 3),
-    some(st.sampled_from((*NETS4, *NETS6, *_EVERYTHING)), 4),
-)
+def _profile(dice: Dice, name: str, labels: dict[str, str]) -> Profile:
+    ways = {way: (Rule(action="Allow"),) if dice.happens(0.7) else _rules(dice) for way in ("ingress", "egress")}
+    return Profile(metadata=_metadata(name), spec=ProfileSpec(labels_to_apply=labels, **ways))
 
 
-def _entity_fields(bounds: tuple[int, ...]) -> dict[str, st.SearchStrategy[Any]]:
-    return {
-        "selector": st.sampled_from(_SELECTORS),
-        "not_selector": st.sampled_from(_SELECTORS),
-        "namespace_selector": st.sampled_from((*_NAMESPACE_SELECTORS, "global()")),
-        "nets": _NETS,
-        "not_nets": _NETS,
-        "ports": _ports(bounds),
-        "not_ports": _ports(bounds),
-        "service_accounts": st.sampled_from(
-            (
-                ServiceAccountMatch(names=("robot",)),
-                ServiceAccountMatch(selector="level == 'high'"),
-                ServiceAccountMatch(names=("robot", "human"), selector="has(level)"),
-            )
-        ),
-        "services": st.just(ServiceMatch(name="shop", namespace="red")),
+def _namespace_profile(dice: Dice, namespace: str) -> Profile:
+    team = {"pcns.team": dice.choice("ab")} if dice.happens(0.7) else {}
+    return _profile(dice, f"kns.{namespace}", {"pcns.projectcalico.org/name": namespace, **team})
+
+
+def _extra_profile(dice: Dice) -> Profile:
+    return _profile(dice, "extra", _labels(dice))
+
+
+def _account_profile(dice: Dice) -> Profile:
+    return _profile(dice, "ksa.red.robot", dice.choice(({"pcsa.level": "high"}, {"pcsa.level": "low"}, {})))
+
+
+def _tier(dice: Dice, name: str) -> Tier:
+    order, end = dice.choice((None, 10.0, 20.0, 2_000_000.0)), dice.choice(("Pass",) * 8 + ("Deny", None))
+    return Tier(metadata=_metadata(name), spec=TierSpec(order=order, default_action=end), status=TierStatus())
+
+
+def _set(dice: Dice) -> NetworkSet | GlobalNetworkSet:
+    labels = {"zone": "net"} if dice.happens(0.5) else _labels(dice)
+    if dice.happens(0.5):
+        spec = NetworkSetSpec(nets=dice.some((*NETS4, *NETS6), 5))
+        return NetworkSet(metadata=_metadata(dice.choice("abc"), dice.choice(("red", "blue")), labels), spec=spec)
+    spec = NetworkSetSpec(nets=dice.some((*NETS4, *NETS6, *_EVERYTHING), 5))
+    return GlobalNetworkSet(metadata=_metadata(dice.choice("abc"), "", labels), spec=spec)
+
+
+def _policy(dice: Dice) -> NetworkPolicy | GlobalNetworkPolicy:
+    fields: dict[str, Any] = {
+        "selector": dice.choice(("", "all()", dice.choice(_SELECTORS))),
+        "tier": dice.choice(("early", "late") * 4 + ("", "default", "absent")),
+        "order": dice.choice((None, 1.0, 2.0, 2.0, -1.5)),
+        "types": dice.choice(((), ("Ingress",), ("Egress",), ("Ingress", "Egress"))),
+        "service_account_selector": dice.choice(("level == 'high'", "all()")) if dice.happens(0.1) else "",
+        "ingress": _rules(dice),
+        "egress": _rules(dice),
     }
+    name = dice.choice("abcd")
+    if dice.happens(0.4):
+        metadata = _metadata(name, dice.choice(("red", "blue")))
+        return NetworkPolicy(metadata=metadata, spec=NetworkPolicySpec(**fields))
+    namespaces = dice.choice(_NAMESPACE_SELECTORS) if dice.happens(0.2) else ""
+    spec = GlobalNetworkPolicySpec(namespace_selector=namespaces, **fields)
+    return GlobalNetworkPolicy(metadata=_metadata(name), spec=spec)
 
 
-_ICMP = st.builds(ICMP, type=st.sampled_from((8, 128, 8, 128, 0, 135)), code=st.sampled_from((None, 0, 1)))
-_PROTOCOLS = st.sampled_from(
-    ("TCP", "UDP", "SCTP", "ICMP", "ICMPv6", 6, 17, 132, 1, 58, "6", "UDPLite", 47, "TCP", "UDP", "SCTP")
-)
-_RULE_FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "protocol": _PROTOCOLS,
-    "not_protocol": _PROTOCOLS,
-    "ip_version": st.sampled_from((4, 6)),
-    "icmp": _ICMP,
-    "not_icmp": _ICMP,
-}
-_FIELDS = {
-    **{("rule", name): values for name, values in _RULE_FIELDS.items()},
-    **{("source", name): values for name, values in _entity_fields(_SOURCE_BOUNDS).items()},
-    **{("destination", name): values for name, values in _entity_fields(PORTS).items()},
-}
-_LIKELY = (("rule", "protocol"), ("source", "selector"), ("destination", "ports"), ("destination", "selector"))
-_CHOICES = st.sampled_from((*_FIELDS, *_LIKELY))
+def _rules(dice: Dice) -> tuple[Rule, ...]:
+    return dice.several(_rule, 3)
 
 
-@st.composite
-def rules(draw: st.DrawFn) -> Rule:
+def _rule(dice: Dice) -> Rule:
     """A rule with up to five matches; not all are such as people could write, but all can be compiled."""
     parts: dict[str, dict[str, Any]] = {"rule": {}, "source": {}, "destination": {}}
-    for _ in range(draw(st.sampled_from((1, 2, 3, 1, 2, 0, 5)))):
-        part, name = draw(_CHOICES)
-        parts[part][name] = draw(_FIELDS[part, name])
+    for part, name in dice.choices(_MATCHES, k=dice.choice((1, 2, 1, 2, 1, 2, 3, 3, 0, 5))):
+        parts[part][name] = _match(dice, name, _BOUNDS if part == "destination" else _SOURCE_BOUNDS)
     return Rule(
-        action=draw(st.sampled_from(("Allow", "Deny", "Pass", "Log", "Allow"))),
+        action=dice.choice(("Allow", "Deny", "Pass", "Log", "Allow", "Deny")),
         source=EntityRule(**parts["source"]),
         destination=EntityRule(**parts["destination"]),
         **parts["rule"],
     )
 
 
-@st.composite
-def several(draw: st.DrawFn, one: st.SearchStrategy[Any], counts: tuple[int, ...]) -> tuple[Any, ...]:
-    """As many as one of these numbers, each as likely as the others."""
-    return tuple(draw(one) for _ in range(draw(st.sampled_from(counts))))
+def _match(dice: Dice, name: str, bounds: Sequence[int]) -> Any:
+    """A value of a field of a rule, or of one of its sides; `bounds` are ports."""
+    match name.removeprefix("not_"):
+        case "protocol":
+            return dice.choice(_PROTOCOLS)
+        case "ip_version":
+            return dice.choice((4, 6))
+        case "icmp":
+            return ICMP(type=dice.choice((8, 128) * 5 + (0, 135)), code=dice.choice((None, 0, 1)))
+        case "selector":
+            return dice.choice(_SELECTORS)
+        case "namespace_selector":
+            return dice.choice((*_NAMESPACE_SELECTORS, "global()"))
+        case "nets":
+            return dice.some(dice.choice((NETS4, NETS6, NETS4, NETS6, (*NETS4, *NETS6, *_EVERYTHING))), 4)
+        case "ports":
+            return tuple(dict.fromkeys(_port(dice, bounds) for _ in range(dice.randint(1, 3))))
+        case "service_accounts":
+            return dice.choice(_ACCOUNTS)
+    return _SERVICE
 
 
-RULES = several(rules(), (2, 1, 3, 0))
-_POLICY_FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "selector": st.sampled_from(("", "all()", *_SELECTORS)),
-    "tier": st.sampled_from(("early", "late", "", "default", "early", "late", "absent")),
-    "order": st.sampled_from((None, 1.0, 2.0, 2.0, -1.5)),
-    "types": st.sampled_from(((), ("Ingress",), ("Egress",), ("Ingress", "Egress"))),
-    "service_account_selector": st.sampled_from(("", "", "", "level == 'high'", "all()")),
-    "ingress": RULES,
-    "egress": RULES,
-}
-_NAMES = st.sampled_from("abc")
-_NAMESPACES = st.sampled_from(("red", "blue"))
-
-POLICIES = st.one_of(
-    st.builds(
-        NetworkPolicy,
-        metadata=st.builds(metadata, _NAMES, _NAMESPACES),
-        spec=st.builds(NetworkPolicySpec, **_POLICY_FIELDS),
-    ),
-    st.builds(
-        GlobalNetworkPolicy,
-        metadata=st.builds(metadata, _NAMES),
-        spec=st.builds(
-            GlobalNetworkPolicySpec,
-            **_POLICY_FIELDS,
-            namespace_selector=st.sampled_from(("", "", "", *_NAMESPACE_SELECTORS)),
-        ),
-    ),
-)
-TIERS = tuple(
-    st.builds(
-        Tier,
-        metadata=st.just(metadata(name)),
-        spec=st.builds(
-            TierSpec,
-            order=st.sampled_from((None, 10.0, 20.0, 2_000_000.0)),
-            default_action=st.sampled_from(("Pass", "Pass", "Pass", "Deny", None)),
-        ),
-        status=st.just(TierStatus()),
-    )
-    for name in ("early", "late")
-)
-SETS = st.one_of(
-    st.builds(
-        NetworkSet,
-        metadata=st.builds(metadata, _NAMES, _NAMESPACES, LABELS),
-        spec=st.builds(NetworkSetSpec, nets=some(st.sampled_from((*NETS4, *NETS6)), 4, 0)),
-    ),
-    st.builds(
-        GlobalNetworkSet,
-        metadata=st.builds(metadata, _NAMES, st.just(""), LABELS),
-        spec=st.builds(NetworkSetSpec, nets=some(st.sampled_from((*NETS4, *NETS6, *_EVERYTHING)), 4, 0)),
-    ),
-)
-_OPEN = (Rule(action="Allow"),)
-_PROFILE_RULES = st.one_of(st.just(_OPEN), st.just(_OPEN), RULES)
+def _port(dice: Dice, bounds: Sequence[int]) -> int | str:
+    """A number, a range or a name."""
+    first, last = sorted(dice.choices(bounds, k=2))
+    return dice.choice((first, f"{first}:{last}", dice.choice((*_PORT_NAMES, *_PORT_NAMES, "unknown"))))
 
 
-def _profile(name: str, labels: st.SearchStrategy[dict[str, str]]) -> st.SearchStrategy[Profile]:
-    spec = st.builds(ProfileSpec, ingress=_PROFILE_RULES, egress=_PROFILE_RULES, labels_to_apply=labels)
-    return st.builds(Profile, metadata=st.just(metadata(name)), spec=spec)
+def smaller(contents: Contents) -> Iterator[Contents]:
+    """The same without one resource, or with less in one of its rules."""
+    for key, one in contents.items():
+        yield Contents((other, kept) for other, kept in contents.items() if other != key)
+        if isinstance(one, NetworkPolicy | GlobalNetworkPolicy | Profile):
+            for spec in _simpler(one.spec):
+                yield Contents({**contents, key: msgspec.structs.replace(one, spec=spec)})
 
 
-def _namespace_profile(namespace: str) -> st.SearchStrategy[Profile]:
-    name = {"pcns.projectcalico.org/name": st.just(namespace)}
-    return _profile(f"kns.{namespace}", st.fixed_dictionaries(name, optional={"pcns.team": st.sampled_from("ab")}))
+def _simpler(spec: Any) -> Iterator[Any]:
+    for way in ("ingress", "egress"):
+        rules = getattr(spec, way)
+        for index, rule in enumerate(rules):
+            for less in ((), *((one,) for one in _less(rule))):
+                yield msgspec.structs.replace(spec, **{way: (*rules[:index], *less, *rules[index + 1 :])})
 
 
-PROFILES = st.one_of(
-    _profile("extra", LABELS),
-    _profile("ksa.red.robot", st.sampled_from(({"pcsa.level": "high"}, {"pcsa.level": "low"}, {}))),
-)
-_PORT_LISTS = several(
-    st.builds(
-        EndpointPort,
-        name=st.sampled_from(_PORT_NAMES),
-        protocol=st.sampled_from(("TCP", "UDP", "SCTP")),
-        port=st.sampled_from(PORTS),
-    ),
-    (2, 1, 3, 4, 0),
-)
-
-
-@st.composite
-def endpoints(draw: st.DrawFn, member: Member) -> WorkloadEndpoint:
-    """What the datastore says of a workload; now and then it knows some of its addresses only."""
-    known = draw(st.sampled_from((member.addresses, member.addresses, member.addresses, member.addresses[:1])))
-    account = draw(st.sampled_from(("", "robot")))
-    own = (f"kns.{member.namespace}", *(["ksa.red.robot"] if account else []))
-    more = draw(st.sampled_from(((), (), (), ("extra",), ("missing",), ("projectcalico-default-allow",))))
-    spec = WorkloadEndpointSpec(
-        node=member.host,
-        orchestrator="k8s",
-        service_account_name=account,
-        ip_networks=tuple(f"{one}/{128 if ':' in one else 32}" for one in known),
-        profiles=draw(st.sampled_from(((*own, *more), (*more, *own)))),
-        ports=draw(_PORT_LISTS),
-    )
-    return WorkloadEndpoint(metadata=metadata(member.name, member.namespace, draw(LABELS)), spec=spec)
-
-
-@st.composite
-def contents(draw: st.DrawFn) -> Contents:
-    """Everything; seldom a workload or the profile of a namespace is missing."""
-    rarely = st.sampled_from((True,) * 15 + (False,))
-    found: list[Resource] = [draw(endpoints(member)) for member in CAST if draw(rarely)]
-    found += [draw(_namespace_profile(name)) for name in ("red", "blue") if draw(rarely)]
-    found += [draw(tier) for tier in TIERS if draw(rarely)]
-    for kind, counts in ((PROFILES, (0, 1, 2)), (SETS, (2, 1, 3, 0)), (POLICIES, (3, 1, 2, 4, 6, 0))):
-        found += draw(several(kind, counts))
-    return Contents((resource.key, resource) for resource in found)
+def _less(value: Any) -> Iterator[Any]:
+    """A rule, or a side of it, with one match less."""
+    for field in msgspec.structs.fields(type(value)):
+        old = getattr(value, field.name)
+        if isinstance(old, EntityRule):
+            for side in _less(old):
+                yield msgspec.structs.replace(value, **{field.name: side})
+        elif field.default is not msgspec.NODEFAULT and old != field.default:
+            yield msgspec.structs.replace(value, **{field.name: field.default})

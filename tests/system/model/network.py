@@ -152,23 +152,22 @@ class Network:
         self._everywhere("forget_connections")
         return self.lab.prober.run(asked, patience)
 
-    def differences(self) -> dict[str, Sequence[Operation]]:
-        """By host, what a full pass would still change; hosts where it is nothing are left out."""
-        found = {name: node.thread.submit(node.difference).result() for name, node in self.nodes.items()}
-        return {name: operations for name, operations in found.items() if operations}
-
-    def tables(self) -> dict[str, Any]:
-        """By host, what the kernel has."""
-        return {name: node.thread.submit(table).result() for name, node in self.nodes.items()}
-
-    def tables_from_nothing(self) -> dict[str, Any]:
-        """By host, what the kernel would have if it had never had anything else."""
-        return {name: _table_from_nothing(node.desired) for name, node in self.nodes.items()}
+    def differences(self) -> list[str]:
+        """How the kernel differs from what it would have if it had never had anything else, in words."""
+        found = [f"{name}: a full pass would {one}" for name, node in self.nodes.items() for one in self._undone(node)]
+        for name, node in self.nodes.items():
+            actual, wanted = node.thread.submit(table).result(), _table_from_nothing(node.desired)
+            differing = [part for part in actual.keys() | wanted.keys() if actual.get(part) != wanted.get(part)]
+            found += [f"{name}: {part}: {actual.get(part)}, not {wanted.get(part)}" for part in sorted(differing)]
+        return found
 
     def close(self) -> None:
         """End all threads."""
         for node in self.nodes.values():
             node.close()
+
+    def _undone(self, node: Node) -> Sequence[Operation]:
+        return node.thread.submit(node.difference).result()
 
     def _updates(self, contents: Contents) -> Iterator[Update]:
         for key in self._contents.keys() | contents.keys():
@@ -205,7 +204,7 @@ def network(topology: Topology) -> Iterator[Network]:
             found.close()
 
 
-def table() -> Any:
+def table() -> dict[str, list[Any]]:
     """What `nft` shows of our table in the namespace of this thread, in an order that says nothing of its history."""
     shown = subprocess.run(["nft", "-j", "-s", "list", "table", "inet", "tortie"], check=True, capture_output=True)
     found: dict[str, list[Any]] = {}
@@ -240,7 +239,7 @@ def _fresh_target() -> Iterator[NftablesTarget]:
         target.connection.close()
 
 
-def _table_from_nothing(desired: DesiredState) -> Any:
+def _table_from_nothing(desired: DesiredState) -> dict[str, list[Any]]:
     namespace = anonymous_namespace()
     try:
         with inside(namespace), _fresh_target() as target:
