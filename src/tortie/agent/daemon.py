@@ -48,6 +48,9 @@ from tortie.selector.check import selector_problem
 
 Result = TypeVar("Result")
 
+DRIFT_SPACING = 0.1
+"""Least seconds between two repairs of one target: for so long a host stands open whose table is deleted again."""
+
 WATCHED_KINDS = (
     "Node",
     "IPPool",
@@ -129,7 +132,7 @@ class Agent:
 
     def _make_parts(self, dataplane: Dataplane, datastore: EmbeddedDatastore, kernel: Executor) -> Parts:
         stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
-        schedule = Schedule(full_interval=self._settings.refresh_seconds)
+        schedule = Schedule(full_interval=self._settings.refresh_seconds, drift_spacing=DRIFT_SPACING)
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
         calculation = Calculation(self._settings.node)
         feed = Feed(stream, calculation, reconciler, self._clock)
