@@ -44,12 +44,17 @@ def tracked(
     run("ip", "route", "add", "10.0.9.9", "dev", "lo")
     run("ip", "route", "add", "fd09::9", "dev", "lo")
     run("nft", "-f", "-", input=RULES)
-    for source, destination in FLOWS:
-        family = sockets.AF_INET6 if ":" in source else sockets.AF_INET
-        with inside(namespace), sockets.socket(family, sockets.SOCK_DGRAM) as sender:
-            sender.bind((source, 0))
-            sender.sendto(b"x", (destination, 9))
+    with inside(namespace):
+        for source, destination in FLOWS:
+            send(source, destination)
     return nfnetlink
+
+
+def send(source: str, destination: str) -> None:
+    family = sockets.AF_INET6 if ":" in source else sockets.AF_INET
+    with sockets.socket(family, sockets.SOCK_DGRAM) as sender:
+        sender.bind((source, 0))
+        sender.sendto(b"x", (destination, 9))
 
 
 def flows(socket: NetlinkSocket) -> set[tuple[str, str]]:
