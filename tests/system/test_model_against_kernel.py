@@ -54,6 +54,17 @@ def any_way_leads_to_the_same(net: Network, seed: int) -> None:
     assert reduced is None, report(reduced, wrong(*reduced))
 
 
+def test_a_kernel_that_does_otherwise_is_noticed(net: Network) -> None:
+    drawn = contents(Dice(1))
+    net.restart()
+    net.bring(drawn)
+    assert net.ask(1) == net.differences() == []
+    for node in net.nodes.values():
+        node.thread.submit(node.wipe).result()
+    assert any("allowed" in line and "Deny" in line for line in net.ask(1))
+    assert net.differences()
+
+
 @FEW
 @given(SEEDS)
 def test_packets_arrive_where_the_compiled_form_lets_them(net: Network, seed: int) -> None:

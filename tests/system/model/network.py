@@ -154,20 +154,16 @@ class Network:
 
     def differences(self) -> list[str]:
         """How the kernel differs from what it would have if it had never had anything else, in words."""
-        found = [f"{name}: a full pass would {one}" for name, node in self.nodes.items() for one in self._undone(node)]
-        for name, node in self.nodes.items():
-            actual, wanted = node.thread.submit(table).result(), _table_from_nothing(node.desired)
-            differing = [part for part in actual.keys() | wanted.keys() if actual.get(part) != wanted.get(part)]
-            found += [f"{name}: {part}: {actual.get(part)}, not {wanted.get(part)}" for part in sorted(differing)]
-        return found
+        return [
+            f"{name}: {difference}"
+            for name, node in self.nodes.items()
+            for difference in _undone(node) or _unlike(node.thread.submit(table).result(), _from_nothing(node.desired))
+        ]
 
     def close(self) -> None:
         """End all threads."""
         for node in self.nodes.values():
             node.close()
-
-    def _undone(self, node: Node) -> Sequence[Operation]:
-        return node.thread.submit(node.difference).result()
 
     def _updates(self, contents: Contents) -> Iterator[Update]:
         for key in self._contents.keys() | contents.keys():
@@ -239,7 +235,7 @@ def _fresh_target() -> Iterator[NftablesTarget]:
         target.connection.close()
 
 
-def _table_from_nothing(desired: DesiredState) -> dict[str, list[Any]]:
+def _from_nothing(desired: DesiredState) -> dict[str, list[Any]]:
     namespace = anonymous_namespace()
     try:
         with inside(namespace), _fresh_target() as target:
@@ -247,6 +243,15 @@ def _table_from_nothing(desired: DesiredState) -> dict[str, list[Any]]:
             return table()
     finally:
         os.close(namespace)
+
+
+def _undone(node: Node) -> list[str]:
+    return [f"a full pass would {one}" for one in node.thread.submit(node.difference).result()]
+
+
+def _unlike(actual: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    parts = sorted(actual.keys() | wanted.keys())
+    return [f"{one}: {actual.get(one)}, not {wanted.get(one)}" for one in parts if actual.get(one) != wanted.get(one)]
 
 
 def _settled(value: Any) -> Any:
