@@ -8,7 +8,7 @@ from model.contents import Contents, smaller
 
 Drawn = tuple[Contents, ...]
 
-_TRIES = 400
+_TRIES = 200
 
 
 def least(drawn: Drawn, fails: Callable[[Drawn], bool]) -> Drawn | None:
