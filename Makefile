@@ -1,8 +1,9 @@
 # Each target installs what it needs and says so; a second run costs nothing.
 PYTEST = .venv/bin/python -m pytest -q
+PARALLEL = -n auto --dist worksteal
 UNPRIVILEGED = not kernel and not system and not soak
 
-.PHONY: help demo demo-down check test bench soak conformance format setup setup-runtime
+.PHONY: help demo demo-down lint check test bench soak conformance format setup setup-runtime
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,14 +14,17 @@ demo: setup-runtime ## a routed, policed network of three hosts on this machine
 demo-down: setup-runtime ## remove every trace of the demo
 	@.venv/bin/python -m tortie.lab.demo down
 
-check: setup ## format, lint, types, import contracts, and every test that needs no root
+lint: setup ## format, lint, types, import contracts
 	.venv/bin/ruff format --check -q .
 	.venv/bin/ruff check -q .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-	$(PYTEST) -n auto --dist worksteal -m '$(UNPRIVILEGED)'
 
-test: check ## everything: check, and the tests on the real kernel
+check: lint ## lint, and every test that needs no root, each property with few examples
+	HYPOTHESIS_PROFILE=quick $(PYTEST) $(PARALLEL) -m '$(UNPRIVILEGED)'
+
+test: lint ## everything: lint, every property with many examples, and the tests on the real kernel
+	$(PYTEST) $(PARALLEL) -m '$(UNPRIVILEGED)'
 	@cat tests/not_everywhere.txt
 	$(PYTEST) -m '(kernel or system) and not soak'
 

@@ -14,6 +14,8 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+# A test that wants more or fewer examples asks for a multiple of the profile's.
+settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=5)
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -208,7 +208,7 @@ def named(resource: Resource) -> Resource:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_resource_survives_storage(kind: str, instances: Callable[[type], st.SearchStrategy[Any]]) -> None:
-    @settings(max_examples=30)
+    @settings(max_examples=settings.default.max_examples // 2)
     @given(st.data())
     def survives(data: st.DataObject) -> None:
         resource = named(data.draw(instances(KINDS[kind])))

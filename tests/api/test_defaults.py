@@ -90,7 +90,7 @@ def test_policies_and_workloads_carry_labels_of_their_own() -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_filling_in_twice_changes_nothing(kind: str, instances: Callable[[type], st.SearchStrategy[Any]]) -> None:
-    @settings(max_examples=15)
+    @settings(max_examples=settings.default.max_examples // 3)
     @given(st.data())
     def unchanged(data: st.DataObject) -> None:
         once = with_defaults(data.draw(instances(KINDS[kind])))

@@ -184,7 +184,7 @@ def _readable(text: str) -> bool:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_what_is_shown_can_be_loaded_again(kind: str, instances: Callable[[type], st.SearchStrategy[Any]]) -> None:
-    @settings(max_examples=15)
+    @settings(max_examples=settings.default.max_examples // 3)
     @given(st.data())
     def comes_back(data: st.DataObject) -> None:
         resource = data.draw(instances(KINDS[kind]).filter(lambda one: _readable(to_json(one).decode())))

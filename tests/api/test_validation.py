@@ -134,7 +134,7 @@ def test_the_tables_name_fields_that_exist() -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_any_resource_is_judged(kind: str, instances: Callable[[type], st.SearchStrategy[Any]]) -> None:
-    @settings(max_examples=20)
+    @settings(max_examples=settings.default.max_examples // 2)
     @given(st.data())
     def judged(data: st.DataObject) -> None:
         for problem in problems(with_defaults(data.draw(instances(KINDS[kind]))), refuse_bad):

@@ -150,7 +150,7 @@ HISTORIES = st.lists(st.lists(UPDATES, max_size=6), max_size=6)
 
 
 @given(HISTORIES, st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 def test_any_history_ends_like_a_fresh_start(
     new_world,
     history: list[list[Update]],

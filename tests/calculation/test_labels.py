@@ -37,7 +37,7 @@ def put(index: LabelIndex, item: int, labels: Mapping[str, str], parents: tuple[
 
 
 @given(STEPS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings.default.max_examples * 4)
 def test_the_bitmaps_hold_effective_labels_after_any_history(steps: list[tuple[object, ...]]) -> None:
     index = LabelIndex()
     items: dict[int, tuple[dict[str, str], tuple[str, ...]]] = {}

@@ -50,7 +50,7 @@ def indexed(items: list[dict[str, str]]) -> LabelIndex:
 
 
 @given(SELECTORS, ITEMS, st.sets(st.integers(0, 11)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 def test_what_the_algebra_selects_is_what_matches(text: str, items: list[dict[str, str]], among: set[int]) -> None:
     index, selector = indexed(items), parse(text)
     matching = {number for number, labels in enumerate(items) if selector.matches(labels)}
@@ -60,7 +60,7 @@ def test_what_the_algebra_selects_is_what_matches(text: str, items: list[dict[st
 
 
 @given(SELECTORS, ITEMS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=settings.default.max_examples * 2)
 def test_everything_selected_has_one_of_the_anchors(text: str, items: list[dict[str, str]]) -> None:
     index, selector = indexed(items), parse(text)
     anchors = anchors_of(selector, index)
@@ -70,7 +70,7 @@ def test_everything_selected_has_one_of_the_anchors(text: str, items: list[dict[
 
 
 @given(st.lists(SELECTORS, min_size=1, max_size=4, unique=True), ITEMS, ITEMS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=settings.default.max_examples * 2)
 def test_refreshed_selections_are_those_of_a_fresh_start(
     texts: list[str], old: list[dict[str, str]], new: list[dict[str, str]]
 ) -> None:

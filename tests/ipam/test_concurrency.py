@@ -199,7 +199,7 @@ async def check(world: World) -> None:
     ],
     ids=["borrowing", "strict", "cooling"],
 )
-@settings(max_examples=25)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(seed=st.integers(0, 2**32))
 async def test_allocators_that_die_at_any_write_give_no_address_twice_and_lose_none(
     seed: int, config: IPAMConfig, make_cluster: Any
@@ -219,7 +219,6 @@ async def test_two_assignments_at_once_for_the_last_address_give_it_to_one(small
     assert not audit(await small.snapshot())
 
 
-@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 async def test_a_handle_released_while_it_is_assigned_to_never_counts_too_few(seed: int, make_cluster: Any) -> None:
     chance = random.Random(seed)

@@ -41,7 +41,7 @@ payloads = st.one_of(
 
 
 @pytest.mark.parametrize("name", DECODERS)
-@settings(max_examples=150)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(payload=payloads, kind=st.sampled_from([16, 17, 24, 25]))
 def test_arbitrary_bytes_are_decoded_or_truncated(name: str, payload: bytes, kind: int) -> None:
     with contextlib.suppress(wire.TruncatedMessage):

@@ -229,7 +229,7 @@ trees = st.recursive(
 
 
 @pytest.mark.parametrize("name", DECODERS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=settings.default.max_examples * 2)
 @given(payload=st.one_of(st.binary(max_size=80), trees, trees.map(lambda tree: b"\1\0\0\0" + tree)))
 def test_arbitrary_bytes_are_decoded_or_truncated(name: str, payload: bytes) -> None:
     with contextlib.suppress(TruncatedMessage):

@@ -128,7 +128,7 @@ prefixes = st.sampled_from([4, 6]).flatmap(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(st.dictionaries(prefixes, st.integers(1, 2**32 - 1), max_size=30))
 def test_any_set_of_blackholes_is_read_back(metrics: dict[Cidr, int]) -> None:
     namespace = anonymous_namespace()

@@ -114,7 +114,6 @@ def without_hosts4(one: Members) -> Members:
     return Members(b"", one.hosts6, one.nets4, one.nets6, one.ports4, one.ports6)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data(), st.booleans())
 def test_a_change_leads_to_what_a_fresh_start_would_make(
     random_states: States, data: st.DataObject, exact: bool
@@ -131,7 +130,6 @@ def test_a_change_leads_to_what_a_fresh_start_would_make(
     assert plan_all(SETTINGS, new, kernel.mirror) == []
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_full_pass_leads_from_any_state_to_any_other_and_then_has_nothing_to_do(
     random_states: States, data: st.DataObject
@@ -143,7 +141,7 @@ def test_a_full_pass_leads_from_any_state_to_any_other_and_then_has_nothing_to_d
     assert plan_all(SETTINGS, new, kernel.mirror) == []
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(st.data())
 def test_planning_changes_nothing(random_states: States, data: st.DataObject) -> None:
     old, new = data.draw(random_states()), data.draw(random_states())

@@ -68,7 +68,7 @@ def shop(*members: str) -> DesiredState:
     return desired
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(st.data())
 def test_the_kernel_holds_exactly_what_the_mirror_says(random_states: States, data: st.DataObject) -> None:
     descriptor = anonymous_namespace()
