@@ -17,9 +17,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-import structlog
-
 from tortie.base.errors import Conflict, Unavailable
+from tortie.base.logs import Logger
 from tortie.datastore import tables
 from tortie.datastore.contract import Batch, KeyValue, Listing
 from tortie.datastore.feed import Feed
@@ -36,7 +35,7 @@ _COMMIT_WRITES = 256
 
 _Waiting = tuple[Write, asyncio.Future[int]]
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class EmbeddedDatastore:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
-import structlog
 
 from tortie.api import codec
 from tortie.api.builtin import ALLOW_PROFILE, TIERS
@@ -22,6 +21,7 @@ from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, Problem, StaleRevision
+from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.keys import parse_resource_key, resource_key, resource_prefix
 from tortie.datastore.names import name_of_workload_endpoint
@@ -31,7 +31,7 @@ from tortie.datastore.values import decode_resource
 _APPLY_ATTEMPTS = 100
 _DECODE_SLICE = 500
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 Outcome = Literal["created", "configured", "unchanged"]
 

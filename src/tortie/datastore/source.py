@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
-import structlog
 
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import RevisionTooOld, Unavailable
+from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, Listing
 
 _SLICE = 2_000
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class StoredChange(msgspec.Struct, frozen=True, gc=False):

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
-import structlog
 
 from tortie.api.builtin import ALLOW_PROFILE
 from tortie.api.resource import ResourceKey
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import InvalidResource
+from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore
 from tortie.datastore.keys import parse_key, stream_prefixes
 from tortie.datastore.source import PrefixSource, StoredChange
@@ -22,7 +22,7 @@ from tortie.datastore.values import StoredValue, decode_stored
 BATCH_CHANGES = 500
 """Most changes in one batch, so that a reader can do other things in between."""
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 Decode = Callable[[ResourceKey, bytes, int], StoredValue]
 

@@ -7,12 +7,12 @@ from itertools import islice
 from random import Random
 
 import msgspec
-import structlog
 
 from tortie.api.ipam import BlockAttribute, IPAMBlock, IPAMConfig
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
 from tortie.base.errors import InvalidResource
+from tortie.base.logs import Logger
 from tortie.datastore.keys import BLOCK_PREFIX
 from tortie.ipam.assign import Assigner, any_of
 from tortie.ipam.block import collect, is_empty
@@ -25,7 +25,7 @@ from tortie.ipam.requests import DEFAULT_BLOCK_LIMIT
 from tortie.ipam.store import ATTEMPTS, Store
 from tortie.ipam.timestamps import seconds_of
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 RECLAIM_SECONDS = 60
 """An empty block of another node may be taken when it was claimed at least this long ago."""

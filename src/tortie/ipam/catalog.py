@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-import structlog
-
 from tortie.api.ipam import IPAMConfig
 from tortie.api.ippool import IPPool
 from tortie.api.ipreservation import IPReservation
 from tortie.base.addresses import Cidr
+from tortie.base.logs import Logger
 from tortie.datastore.keys import IPAM_CONFIG_KEY
 from tortie.ipam.errors import InvalidRequest, UnknownNode
 from tortie.ipam.pools import Pool
@@ -21,7 +20,7 @@ from tortie.ipam.store import Store
 DEFAULT_CONFIG = IPAMConfig(auto_allocate_blocks=True, kubevirt_vm_address_persistence="Enabled")
 """What holds while nothing is stored. A stored value without `auto_allocate_blocks` means false."""
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 async def read_pools(store: Store) -> list[Pool]:

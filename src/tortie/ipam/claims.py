@@ -11,12 +11,11 @@ under an unconfirmed claim is rewritten first: that invalidates what a slow rele
 
 from __future__ import annotations
 
-import structlog
-
 from tortie.api.ipam import BlockAffinity, IPAMBlock
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
 from tortie.base.errors import Conflict
+from tortie.base.logs import Logger
 from tortie.datastore.keys import (
     HOST_AFFINITY_PREFIX,
     VIRTUAL_AFFINITY_PREFIX,
@@ -36,7 +35,7 @@ LEAVING = BlockAffinity(state="pendingDeletion")
 SETTLED = frozenset({"confirmed", ""})
 """States that let the owner use the block at once; very old writers stored none."""
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 def owner_name(owner: str) -> str:

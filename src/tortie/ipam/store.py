@@ -7,20 +7,20 @@ from random import Random
 from typing import Generic, TypeVar
 
 import msgspec
-import structlog
 
 from tortie.api.codec import decode, decode_value, encode_value
 from tortie.api.resource import Resource, ResourceKey
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import Conflict, InvalidResource, NotFound
+from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.keys import parse_key, resource_key, resource_prefix
 from tortie.ipam.errors import Contention
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 ATTEMPTS = 100
 """How often a write is tried against others before giving up."""

@@ -6,14 +6,14 @@ import asyncio
 
 import grpc
 import grpc.aio
-import structlog
 
 from tortie.base.errors import RevisionTooOld, Unavailable
+from tortie.base.logs import Logger
 from tortie.datastore.etcd import messages
 from tortie.datastore.etcd.channel import Metadata, ServerChannel, ServerStream
 from tortie.datastore.etcd.settings import EtcdSettings, read_endpoints, read_identity
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 # A server that is cut off from its cluster says so at once, instead of serving what is stale or nothing at all.
 _NEEDS_LEADER = ("hasleader", "true")

@@ -10,18 +10,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-import structlog
-
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import RevisionTooOld, Unavailable
+from tortie.base.logs import Logger
 from tortie.datastore.contract import Batch, Event
 from tortie.datastore.etcd import messages
 from tortie.datastore.etcd.channel import ServerStream
 from tortie.datastore.etcd.cluster import Cluster
 from tortie.datastore.etcd.messages import WatchReply
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class Watch:
