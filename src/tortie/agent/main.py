@@ -10,10 +10,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
+import click
 import structlog
-import typer
 
 from tortie import __version__
 from tortie.agent.daemon import Agent
@@ -25,30 +24,27 @@ CONFIGURATION_FILE = Path("/etc/tortie/agent.conf")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def start(
-    config: Annotated[Path, typer.Option(help="File of `key = value` lines.")] = CONFIGURATION_FILE,
-    show_settings: Annotated[
-        bool, typer.Option("--show-settings", help="Print settings and origins, and end.")
-    ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version, and end.")] = False,
-) -> None:
+@click.command()
+@click.option(
+    "--config", type=click.Path(path_type=Path), default=CONFIGURATION_FILE, help="File of `key = value` lines."
+)
+@click.option("--show-settings", is_flag=True, help="Print settings and origins, and end.")
+@click.version_option(__version__, message="%(version)s", help="Print the version, and end.")
+def main(config: Path, show_settings: bool) -> None:
     """The agent of this node. Settings come from the file and from TORTIE_... environment variables."""
-    if version:
-        print(__version__)
-        return
     try:
         settings, origins = read_settings(os.environ, config.read_text() if config.exists() else "")
     except TortieError as error:
         print(error, file=sys.stderr)
-        raise typer.Exit(2) from error
+        sys.exit(2)
     if show_settings:
         show(origins)
         return
     if os.geteuid() != 0:
         print("the agent programs the kernel: run it as root", file=sys.stderr)
-        raise typer.Exit(1)
+        sys.exit(1)
     configure_logging(settings.log_level)
-    raise typer.Exit(asyncio.run(run(settings)))
+    sys.exit(asyncio.run(run(settings)))
 
 
 def show(origins: dict[str, Origin]) -> None:
@@ -109,8 +105,3 @@ async def _freeze(ready: asyncio.Event) -> None:
     await ready.wait()
     gc.collect()
     gc.freeze()
-
-
-def main() -> None:
-    """Entry point."""
-    typer.run(start)
