@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
-from tortie.cli.main import application
+from tortie.cli.main import tortie
 
 Run = Callable[..., Result]
 
@@ -19,6 +19,6 @@ def run(tmp_path: Path) -> Run:
 
     def invoke(*arguments: str, text: str | None = None) -> Result:
         environment = {"TORTIE_DATASTORE": str(tmp_path / "datastore.db")}
-        return CliRunner().invoke(application(arguments), list(arguments), input=text, env=environment)
+        return CliRunner().invoke(tortie, list(arguments), input=text, env=environment)
 
     return invoke

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from typer.testing import Result
+from click.testing import Result
 
 from tortie.agent.status import AgentReport, TargetReport
 from tortie.bgp.status import SessionStatus
@@ -48,7 +48,7 @@ def test_the_report_shows_targets_sessions_and_what_is_wrong() -> None:
 
 def test_without_an_agent_the_command_says_what_to_look_at(run: Run, tmp_path: Path) -> None:
     result = run("node", "status", "--run-directory", str(tmp_path))
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "is tortie-agent running?" in result.output
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from tortie.api.kinds import KINDS
 from tortie.cli.reservations import FIELDS, STORED_ONLY

@@ -1,50 +1,105 @@
-"""Opening the datastore for one command."""
+"""Opening the datastore for one command, and ending with a status that says how it went."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
-import typer
+import click
 
 from tortie.base.clock import SystemClock
-from tortie.base.errors import TortieError
+from tortie.base.errors import InvalidResource, Problem, TortieError, Unavailable
 from tortie.cli.output import complain
-from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.contract import Datastore
+from tortie.datastore.location import CONFIG_FILE, Location, find_location
+from tortie.datastore.open import open_datastore
 from tortie.datastore.resources import ResourceStore
 from tortie.selector.check import selector_problem
 
 Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-DEFAULT_DATASTORE = Path("/var/lib/tortie/datastore.db")
+FAILED, USAGE, UNAVAILABLE = 1, 2, 3
+"""Exit codes: something was not done; the command was called wrongly; the datastore or agent does not answer."""
 
 
-def with_store(path: Path, work: Callable[[ResourceStore], Awaitable[Result]], *, create: bool = False) -> Result:
-    """Run `work` on the datastore; an error of ours is printed and ends the command with status 1.
+def with_location(function: Function) -> Callable[..., Any]:
+    """Give a command `--datastore` and `--config`; it gets `location`, where the datastore is."""
+
+    @click.option(
+        "--datastore", metavar="PLACE", help="File of the embedded datastore, or URLs of etcd, comma-separated."
+    )
+    @click.option(
+        "-c",
+        "--config",
+        type=click.Path(path_type=Path),
+        help=f"Where the datastore is, as calicoctl's users write it; {CONFIG_FILE} if it exists.",
+    )
+    @functools.wraps(function)
+    def command(*args: Any, datastore: str | None, config: Path | None, **options: Any) -> Any:
+        location = or_exit(lambda: _location(datastore, config))
+        return function(*args, location=location, **options)
+
+    return command
+
+
+def with_store(
+    location: Location, work: Callable[[ResourceStore], Awaitable[Result]], *, create: bool = False
+) -> Result:
+    """Run `work` on the datastore's resources; an error of ours is printed and ends the command.
 
     Args:
-        create: make the datastore if there is none.
+        create: make the file if there is none.
     """
+    return with_datastore(
+        location, lambda datastore: work(ResourceStore(datastore, SystemClock(), selector_problem)), create=create
+    )
+
+
+def with_datastore(
+    location: Location, work: Callable[[Datastore], Awaitable[Result]], *, create: bool = False
+) -> Result:
+    """Run `work` on the datastore's keys; an error of ours is printed and ends the command."""
 
     async def run() -> Result:
-        datastore = await EmbeddedDatastore.open(path)
+        datastore = await open_datastore(location)
         try:
-            return await work(ResourceStore(datastore, SystemClock(), selector_problem))
+            return await work(datastore)
         finally:
             await datastore.close()
 
-    if not create and not path.exists():
-        complain(f"there is no datastore at {path}: set TORTIE_DATASTORE to its file, or make one with `tortie apply`")
-        raise typer.Exit(1)
+    if not create and isinstance(location, Path) and not location.exists():
+        complain(
+            f"there is no datastore at {location}: name it with --datastore or TORTIE_DATASTORE, a file or URLs of "
+            "etcd, or make one with `tortie apply`"
+        )
+        sys.exit(FAILED)
     return or_exit(lambda: asyncio.run(run()))
 
 
 def or_exit(work: Callable[[], Result]) -> Result:
-    """Do something; an error of ours is printed and ends the command with status 1."""
+    """Do something; an error of ours is printed and ends the command."""
     try:
         return work()
     except TortieError as error:
-        complain(str(error))
-        raise typer.Exit(1) from error
+        fail(error)
+
+
+def fail(error: TortieError) -> NoReturn:
+    """Say what went wrong and what to do, and end with the status for it."""
+    complain(str(error))
+    if isinstance(error, Unavailable):
+        sys.exit(UNAVAILABLE)
+    sys.exit(FAILED)
+
+
+def _location(datastore: str | None, config: Path | None) -> Location:
+    if config is not None and not config.exists():
+        raise InvalidResource(Problem(str(config), "", "there is no such file", "name calicoctl's configuration file"))
+    environment = {**os.environ, "TORTIE_DATASTORE": datastore} if datastore else os.environ
+    return find_location(environment, config or CONFIG_FILE)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+import sys
 
+import click
 import msgspec
-import typer
 
 from tortie.agent.client import ask
 from tortie.base.errors import NotFound, Unavailable
-from tortie.cli.connection import or_exit
+from tortie.cli.connection import FAILED, or_exit
+from tortie.cli.options import structured_option
 from tortie.cli.output import Format, aligned, complain, say, structured
 from tortie.lab.assembly import assemble, find
 from tortie.lab.lab import PORTS, Lab
@@ -21,27 +22,25 @@ from tortie.lab.state import Attachment
 from tortie.lab.topology import simple
 from tortie.netlink.namespace import enter
 
-app = typer.Typer(help="Whole clusters in network namespaces on this machine; needs root.", no_args_is_help=True)
 
-
-@app.callback()
-def _lab() -> None:
-    """Whole clusters in network namespaces on this machine."""
+@click.group("lab")
+def commands() -> None:
+    """Whole clusters in network namespaces on this machine; needs root."""
     if os.geteuid() != 0:
         complain("labs are made of network namespaces: run this as root")
-        raise typer.Exit(1)
+        sys.exit(FAILED)
 
 
-NameOption = Annotated[str, typer.Option("--name", help="Name of the lab: letters and digits.")]
-OutputOption = Annotated[Format | None, typer.Option("-o", "--output", help="How to show it.")]
+name_option = click.option("--name", default="lab", show_default=True, help="Name of the lab: letters and digits.")
 
 
-@app.command()
-def up(
-    name: NameOption = "lab",
-    hosts: Annotated[int, typer.Option(min=1, max=100, help="How many hosts.")] = 3,
-    workloads: Annotated[int, typer.Option(min=0, max=50, help="How many workloads on each host.")] = 2,
-) -> None:
+@commands.command()
+@name_option
+@click.option("--hosts", type=click.IntRange(1, 100), default=3, show_default=True, help="How many hosts.")
+@click.option(
+    "--workloads", type=click.IntRange(0, 50), default=2, show_default=True, help="How many workloads on each host."
+)
+def up(name: str, hosts: int, workloads: int) -> None:
     """Raise hosts with agents and BIRD, and workloads on them."""
     lab = or_exit(lambda: assemble(simple(name, hosts, workloads)))
     or_exit(lab.up)
@@ -50,22 +49,23 @@ def up(
     say(f"\nResources are in {lab.topology.datastore}; use: export TORTIE_DATASTORE={lab.topology.datastore}")
 
 
-@app.command()
-def status(name: NameOption = "lab", output: OutputOption = None) -> None:
+@commands.command()
+@name_option
+@structured_option
+def status(name: str, output: Format | None) -> None:
     """Show hosts, agents and workloads."""
     lab = or_exit(lambda: find(name))
-    if output in (Format.YAML, Format.JSON):
+    if output is not None:
         say(structured(msgspec.to_builtins(lab.status()), output))
     else:
         say(_status(lab))
 
 
-@app.command(name="exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
-def execute(
-    where: Annotated[str, typer.Argument(help="A host, a workload, or fabric.")],
-    command: Annotated[list[str], typer.Argument(help="Program and arguments.")],
-    name: NameOption = "lab",
-) -> None:
+@commands.command(name="exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+@click.argument("where")
+@click.argument("command", nargs=-1, required=True)
+@name_option
+def execute(where: str, command: tuple[str, ...], name: str) -> None:
     """Run a program at a host or workload, with this terminal; its exit status is ours."""
     lab = or_exit(lambda: find(name))
     arguments = command[1:] if command[0] == "--" else command
@@ -74,19 +74,23 @@ def execute(
         os.execvp(arguments[0], arguments)
     except OSError as error:
         complain(f"{arguments[0]} cannot be run: {error.strerror}")
-        raise typer.Exit(127) from error
+        sys.exit(127)
 
 
-@app.command()
-def kill(host: Annotated[str, typer.Argument(help="Which host.")], name: NameOption = "lab") -> None:
+@commands.command()
+@click.argument("host")
+@name_option
+def kill(host: str, name: str) -> None:
     """Crash the agent of a host (kill -9); BIRD goes on. `start` brings the agent back."""
     lab = or_exit(lambda: find(name))
     or_exit(lambda: lab.kill_services(host))
     say(f"the agent of {host} is dead; tortie lab start --name {name} {host} brings it back")
 
 
-@app.command()
-def start(host: Annotated[str, typer.Argument(help="Which host.")], name: NameOption = "lab") -> None:
+@commands.command()
+@click.argument("host")
+@name_option
+def start(host: str, name: str) -> None:
     """Start what does not run on a host: its agent, its BIRD."""
     lab = or_exit(lambda: find(name))
     or_exit(lambda: lab.start_services(host))
@@ -94,12 +98,17 @@ def start(host: Annotated[str, typer.Argument(help="Which host.")], name: NameOp
     say(f"{host} is ready")
 
 
-@app.command()
-def probe(
-    name: NameOption = "lab",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Destination port of TCP, UDP and SCTP.")] = 80,
-    output: OutputOption = None,
-) -> None:
+@commands.command()
+@name_option
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=80,
+    show_default=True,
+    help="Destination port of TCP, UDP and SCTP.",
+)
+@click.option("-o", "--output", type=click.Choice(["json"]), help="How to show it.")
+def probe(name: str, port: int, output: str | None) -> None:
     """Send real packets between all pairs of workloads and print who reaches whom."""
     lab = or_exit(lambda: find(name))
     questions = [
@@ -114,29 +123,29 @@ def probe(
         found = or_exit(lambda: lab.matrix(questions))
     except OSError as error:
         complain(f"cannot listen in every workload: {error.strerror}; does a program of yours use port {port}?")
-        raise typer.Exit(1) from error
+        sys.exit(FAILED)
     finally:
         lab.close()
-    if output is Format.JSON:
+    if output == "json":
         say(b"\n".join(matrix.json() for matrix in found).decode())
     else:
         say("\n\n".join(matrix.text() for matrix in found))
 
 
-@app.command()
-def move(
-    workload: Annotated[str, typer.Argument(help="Which workload.")],
-    host: Annotated[str, typer.Argument(help="Where to.")],
-    name: NameOption = "lab",
-) -> None:
+@commands.command()
+@click.argument("workload")
+@click.argument("host")
+@name_option
+def move(workload: str, host: str, name: str) -> None:
     """Move a workload to another host; it keeps its addresses."""
     lab = or_exit(lambda: find(name))
     attachment = or_exit(lambda: lab.move(workload, host))
     say(f"{workload} is on {attachment.host} with {', '.join(attachment.addresses)}")
 
 
-@app.command()
-def down(name: NameOption = "lab") -> None:
+@commands.command()
+@name_option
+def down(name: str) -> None:
     """Remove every trace of a lab."""
     try:
         lab = find(name)

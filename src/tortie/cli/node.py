@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from pathlib import Path
-from typing import Annotated
 
+import click
 import msgspec
-import typer
 
 from tortie.agent.client import ask
 from tortie.agent.status import AgentReport
-from tortie.cli.connection import or_exit
+from tortie.cli.connection import FAILED, or_exit
+from tortie.cli.options import structured_option
 from tortie.cli.output import Format, aligned, say, structured
 
-app = typer.Typer(help="This host's node.", no_args_is_help=True)
 
-
-@app.callback()
-def _node() -> None:
+@click.group("node")
+def commands() -> None:
     """This host's node."""
 
 
-@app.command()
-def status(
-    run_directory: Annotated[
-        Path, typer.Option(envvar="TORTIE_RUN_DIRECTORY", help="Run directory of the agent.")
-    ] = Path("/run/tortie"),
-    output: Annotated[Format | None, typer.Option("-o", "--output", help="How to show it.")] = None,
-) -> None:
+@commands.command()
+@click.option(
+    "--run-directory",
+    type=click.Path(path_type=Path),
+    envvar="TORTIE_RUN_DIRECTORY",
+    default=Path("/run/tortie"),
+    show_default=True,
+    help="Run directory of the agent.",
+)
+@structured_option
+def status(run_directory: Path, output: Format | None) -> None:
     """Show the agent, its BGP sessions, and what of its state is programmed; status 1 when it is not ready."""
     report = or_exit(lambda: ask(run_directory))
-    if output in (Format.YAML, Format.JSON):
+    if output is not None:
         say(structured(msgspec.to_builtins(report), output))
     else:
         say(describe(report))
     if not report.ready:
-        raise typer.Exit(1)
+        sys.exit(FAILED)
 
 
 def describe(report: AgentReport) -> str:

@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from tortie.api.codec import to_mapping
 from tortie.api.kinds import find_kind
 from tortie.api.resource import Resource, ResourceKey
 from tortie.base.errors import NotFound, TortieError
 from tortie.cli.columns import table
-from tortie.cli.connection import DEFAULT_DATASTORE, or_exit, with_store
+from tortie.cli.connection import FAILED, USAGE, or_exit, with_location, with_store
 from tortie.cli.manifests import read_manifests
+from tortie.cli.options import input_options, namespace_option
 from tortie.cli.output import Format, aligned, complain, say, structured
+from tortie.datastore.location import Location
 from tortie.datastore.resources import ResourceStore
 
-DatastoreOption = Annotated[
-    Path, typer.Option("--datastore", envvar="TORTIE_DATASTORE", help="File of the embedded datastore.")
-]
-FileOption = Annotated[
-    list[Path] | None, typer.Option("-f", "--filename", help="File, folder, or - for standard input; repeatable.")
-]
-NamespaceOption = Annotated[str, typer.Option("-n", "--namespace", help="Namespace of what names none.")]
-RecursiveOption = Annotated[bool, typer.Option("-R", "--recursive", help="Folders within folders too.")]
 
-
-def apply(
-    filename: FileOption = None,
-    namespace: NamespaceOption = "default",
-    recursive: RecursiveOption = False,
-    datastore: DatastoreOption = DEFAULT_DATASTORE,
-) -> None:
+@click.command()
+@input_options
+@with_location
+def apply(filename: tuple[Path, ...], namespace: str, recursive: bool, location: Location) -> None:
     """Create resources, or change them to what a file says. Nothing is written unless everything is valid."""
     if not filename:
         complain("name what to apply: tortie apply -f FILE")
-        raise typer.Exit(2)
+        sys.exit(USAGE)
     manifests = or_exit(lambda: read_manifests(filename, namespace, recursive))
     for warning in manifests.warnings:
         complain(f"warning: {warning}")
     if not manifests.resources:
         complain("there is nothing to apply in " + ", ".join(map(str, filename)))
-        raise typer.Exit(1)
+        sys.exit(FAILED)
 
     async def work(store: ResourceStore) -> None:
         await store.ensure_initialized()
@@ -51,37 +43,45 @@ def apply(
             applied = await store.apply(resource)
             say(f"{_shown(applied.resource.key)} {applied.outcome}")
 
-    with_store(datastore, work, create=True)
+    with_store(location, work, create=True)
 
 
+@click.command()
+@click.argument("kind")
+@click.argument("names", nargs=-1)
+@click.option("-o", "--output", type=click.Choice(Format, case_sensitive=False), help="How to show it.")
+@namespace_option
+@click.option("-A", "--all-namespaces", is_flag=True, help="Of every namespace.")
+@with_location
 def get(
-    kind: Annotated[str, typer.Argument(help="Kind, plural or short name, such as networkpolicy, nodes, wep.")],
-    names: Annotated[list[str] | None, typer.Argument(help="Names; all when none is given.")] = None,
-    output: Annotated[Format | None, typer.Option("-o", "--output", help="How to show it.")] = None,
-    namespace: NamespaceOption = "default",
-    all_namespaces: Annotated[bool, typer.Option("-A", "--all-namespaces", help="Of every namespace.")] = False,
-    datastore: DatastoreOption = DEFAULT_DATASTORE,
+    kind: str, names: tuple[str, ...], output: Format | None, namespace: str, all_namespaces: bool, location: Location
 ) -> None:
     """Show resources."""
     resource_type = or_exit(lambda: find_kind(kind))
     scope = namespace if resource_type.namespaced and not all_namespaces else None
-    found = with_store(datastore, lambda store: _find(store, resource_type, names or [], scope))
+    found = with_store(location, lambda store: _find(store, resource_type, names, scope))
     if output in (Format.YAML, Format.JSON):
-        say(structured(_document(found, single=bool(names) and len(names or ()) == 1), output))
+        say(structured(_document(found, single=len(names) == 1), output))
     elif not found:
         complain(f"no {resource_type.plural} found" + (f" in namespace {scope}" if scope else ""))
     else:
         say(aligned(*table(resource_type, found, wide=output is Format.WIDE)))
 
 
+@click.command()
+@click.argument("kind", required=False)
+@click.argument("names", nargs=-1)
+@input_options
+@click.option("-s", "--skip-not-exists", is_flag=True, help="Absence is no error.")
+@with_location
 def delete(
-    kind: Annotated[str | None, typer.Argument(help="Kind, plural or short name.")] = None,
-    names: Annotated[list[str] | None, typer.Argument(help="Names.")] = None,
-    filename: FileOption = None,
-    namespace: NamespaceOption = "default",
-    recursive: RecursiveOption = False,
-    skip_not_exists: Annotated[bool, typer.Option("-s", "--skip-not-exists", help="Absence is no error.")] = False,
-    datastore: DatastoreOption = DEFAULT_DATASTORE,
+    kind: str | None,
+    names: tuple[str, ...],
+    filename: tuple[Path, ...],
+    namespace: str,
+    recursive: bool,
+    skip_not_exists: bool,
+    location: Location,
 ) -> None:
     """Delete resources by kind and name, or those that a file names."""
     if filename:
@@ -93,9 +93,9 @@ def delete(
         keys = [ResourceKey(resource_type.kind, scope, name) for name in names]
     else:
         complain("name what to delete: tortie delete KIND NAME, or tortie delete -f FILE")
-        raise typer.Exit(2)
-    if not with_store(datastore, lambda store: _delete(store, keys, skip_not_exists)):
-        raise typer.Exit(1)
+        sys.exit(USAGE)
+    if not with_store(location, lambda store: _delete(store, keys, skip_not_exists)):
+        sys.exit(FAILED)
 
 
 async def _find(

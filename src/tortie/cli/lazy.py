@@ -1,0 +1,45 @@
+"""A group of commands, each loaded when it is used: a short command starts without what the others need."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+
+class Group(click.Group):
+    """A click group with commands that stand in other modules.
+
+    Args:
+        commands_by_name: name of a command to `module:attribute`.
+    """
+
+    def __init__(self, *args: Any, commands_by_name: Mapping[str, str] | None = None, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._by_name = dict(commands_by_name or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every name, in the order of the table, then those defined in place."""
+        return [*self._by_name, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, loaded now; None when there is none."""
+        place = self._by_name.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = place.split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest names for a word that is no command."""
+        if self.get_command(ctx, args[0]) is None:
+            near = get_close_matches(args[0], self.list_commands(ctx), n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else f"; see {ctx.command_path} --help"
+            raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
