@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from tortie.api import canonical
+from tortie.api import canonical, durations, formats
 from tortie.api.bgp import BGPConfiguration, BGPPeer
 from tortie.api.bgpfilter import BGPFilter, FilterOperation, FilterRule
 from tortie.api.builtin import DEFAULT_TIER
 from tortie.api.felixconfiguration import FelixConfiguration
+from tortie.api.fields import FIELDS
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ippool import IPPool
 from tortie.api.kubecontrollers import Controllers, KubeControllersConfiguration
@@ -97,7 +99,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 def with_defaults(resource: R) -> R:
     """The resource with defaults filled in and values in canonical spelling; applying it twice changes nothing."""
-    filled = _filled(resource, SPEC_DEFAULTS.get(type(resource), {}))
+    defaults = SPEC_DEFAULTS.get(type(resource))
+    filled = _filled(resource, defaults) if defaults else resource
     step = _STEPS.get(type(resource))
     return filled if step is None else step(filled)
 
@@ -113,12 +116,14 @@ def _with(part: S, defaults: Mapping[str, Any]) -> S:
 
 def _kube_controllers(resource: KubeControllersConfiguration) -> KubeControllersConfiguration:
     controllers = _controllers(resource.spec.controllers)
-    return replace(resource, spec=replace(resource.spec, controllers=controllers))
+    return replace(resource, spec=_with_durations(replace(resource.spec, controllers=controllers)))
 
 
 def _controllers(given: Controllers) -> Controllers:
     enabled = {name: getattr(given, name) for name in CONTROLLER_DEFAULTS if getattr(given, name) is not None}
-    filled = replace(given, **{name: _with(one, CONTROLLER_DEFAULTS[name]) for name, one in enabled.items()})
+    filled = replace(
+        given, **{name: _with_durations(_with(one, CONTROLLER_DEFAULTS[name])) for name, one in enabled.items()}
+    )
     node = filled.node
     if node is None or node.host_endpoint is None:
         return filled
@@ -126,7 +131,9 @@ def _controllers(given: Controllers) -> Controllers:
 
 
 def _felix_configuration(resource: FelixConfiguration) -> FelixConfiguration:
-    return _filled(resource, FELIX_DEFAULTS) if resource.metadata.name == "default" else resource
+    filled = _filled(resource, FELIX_DEFAULTS) if resource.metadata.name == "default" else resource
+    overrides = tuple(_with_durations(one) for one in filled.spec.health_timeout_overrides)
+    return replace(filled, spec=replace(_with_durations(filled.spec), health_timeout_overrides=overrides))
 
 
 def _policy(resource: Any) -> Any:
@@ -179,11 +186,11 @@ def _node(resource: Node) -> Node:
 
 
 def _bgp_configuration(resource: BGPConfiguration) -> BGPConfiguration:
-    return replace(resource, spec=_with_as_numbers(resource.spec, "as_number"))
+    return replace(resource, spec=_with_durations(_with_as_numbers(resource.spec, "as_number")))
 
 
 def _bgp_peer(resource: BGPPeer) -> BGPPeer:
-    return replace(resource, spec=_with_as_numbers(resource.spec, "as_number", "local_as_number"))
+    return replace(resource, spec=_with_durations(_with_as_numbers(resource.spec, "as_number", "local_as_number")))
 
 
 def _bgp_filter(resource: BGPFilter) -> BGPFilter:
@@ -208,6 +215,16 @@ def _operation(operation: FilterOperation) -> FilterOperation:
 def _with_as_numbers(part: Any, *names: str) -> Any:
     given = {name: getattr(part, name) for name in names}
     return replace(part, **{name: canonical.as_number(value) for name, value in given.items() if value is not None})
+
+
+def _with_durations(part: S) -> S:
+    given = {name: getattr(part, name) for name in _durations(type(part))}
+    return replace(part, **{name: durations.canonical(text) for name, text in given.items() if text})
+
+
+@cache
+def _durations(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(name for name, field in FIELDS.get(struct, {}).items() if field.format is formats.DURATION)
 
 
 def _workload_endpoint(resource: WorkloadEndpoint) -> WorkloadEndpoint:

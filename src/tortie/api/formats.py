@@ -12,6 +12,7 @@ import msgspec
 
 from tortie.api import canonical
 from tortie.api.canonical import PROTOCOLS
+from tortie.api.durations import nanoseconds
 from tortie.api.prefixes import is_masked, is_port_number, read_peer, read_prefix
 
 LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
@@ -162,9 +163,7 @@ INTERFACE_PATTERN = pattern(
     r"(?!\*$)[a-zA-Z0-9_.*-]{1,15}", "1 to 15 letters, digits, '_', '.', '-', '*', not '*' alone"
 )
 CONTAINER_ID = pattern(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?", "letters, digits and '-'")
-DURATION = pattern(
-    r"0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+", "a duration such as 30s, 1m30s or 2h"
-)
+DURATION = Format(lambda text: nanoseconds(text) is not None, "a duration such as 30s, 1m30s or 2h")
 DURATION_OR_AUTO = Format(lambda text: text == "Auto" or DURATION.accepts(text), f"{DURATION.expected}, or Auto")
 REGEX = Format(_is_regex, "a regular expression")
 SWITCHES = pattern(
