@@ -180,7 +180,7 @@ def test_no_bytes_raise_anything_else(kind: str, data: bytes) -> None:
 
 def test_an_unknown_kind_is_an_invalid_resource() -> None:
     with pytest.raises(InvalidResource):
-        codec.decode("Pod", b"{}")
+        codec.decode("Deployment", b"{}")
 
 
 def test_text_without_utf8_form_is_refused() -> None:

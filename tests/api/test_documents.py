@@ -162,14 +162,17 @@ JSON = st.recursive(
     max_leaves=10,
 )
 FIELDS = st.sampled_from(
-    ["metadata", "spec", "status", "name", "labels", "ingress", "action", "source", "ports", "order"]
+    [
+        *("metadata", "spec", "status", "name", "labels", "ingress", "action", "source", "ports", "order"),
+        *("endpoints", "addresses", "containers", "addressType", "annotations"),
+    ]
 )
 NEARLY = st.recursive(JSON, lambda inner: st.dictionaries(FIELDS, inner) | st.lists(inner, max_size=2), max_leaves=15)
 
 
 @given(st.sampled_from(sorted(KINDS)), st.dictionaries(FIELDS, NEARLY))
 def test_any_object_is_loaded_or_refused(kind: str, fields: dict[str, Any]) -> None:
-    text = json.dumps({**fields, "apiVersion": "projectcalico.org/v3", "kind": kind})
+    text = json.dumps({**fields, "apiVersion": KINDS[kind].api_version, "kind": kind})
     try:
         for document in read_documents(text):
             load_resource(document)

@@ -26,6 +26,9 @@ def test_a_kind_has_many_names(name: str) -> None:
         ("affinity", "BlockAffinity"),
         ("felixconfig", "FelixConfiguration"),
         ("bgpfilter", "BGPFilter"),
+        ("svc", "Service"),
+        ("po", "Pod"),
+        ("endpointslices", "EndpointSlice"),
         ("sknp", "StagedKubernetesNetworkPolicy"),
     ],
 )

@@ -42,13 +42,18 @@ SPECS: dict[str, dict[str, Any]] = {
     "NetworkPolicy": {"selector": "app == 'web'"},
     "NetworkSet": {"nets": ["10.0.0.0/8"]},
     "Node": {"bgp": {"ipv4Address": "10.0.0.5/24"}},
+    "Pod": {"serviceAccountName": "web"},
     "Profile": {"labelsToApply": {"a": "b"}},
+    "Service": {"ports": [{"port": 80}]},
     "StagedGlobalNetworkPolicy": {"selector": "app == 'web'"},
     "StagedKubernetesNetworkPolicy": {"egress": [{}]},
     "StagedNetworkPolicy": {"stagedAction": "Delete"},
     "Tier": {"order": 7},
     "WorkloadEndpoint": {"node": "n1", "orchestrator": "k8s", "pod": "web", "endpoint": "eth0"},
 }
+BODIES = {"EndpointSlice": {"addressType": "IPv4", "endpoints": [{"addresses": ["10.65.0.1"]}]}}
+"""Everything but the metadata of kinds without a specification."""
+
 NAMES = {"WorkloadEndpoint": "n1-k8s-web-eth0", "Tier": "ops"}
 """Names other than `default`."""
 
@@ -57,7 +62,8 @@ def made(kind: str, **metadata: Any) -> Resource:
     """A valid resource of the kind, not yet filled in."""
     where = {"namespace": "a"} if KINDS[kind].namespaced else {}
     metadata = {"name": NAMES.get(kind, "default"), **where, **metadata}
-    return codec.decode(kind, msgspec.json.encode({"metadata": metadata, "spec": SPECS[kind]}))
+    body = BODIES.get(kind) or {"spec": SPECS[kind]}
+    return codec.decode(kind, msgspec.json.encode({"metadata": metadata, **body}))
 
 
 @pytest.fixture
@@ -72,7 +78,7 @@ def opened(datastore: EmbeddedDatastore) -> ResourceStore:
 
 
 def test_every_kind_is_tried() -> None:
-    assert set(SPECS) == set(KINDS)
+    assert {*SPECS, *BODIES} == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -9,7 +9,7 @@ import msgspec
 
 from tortie.api.blockaffinity import BlockAffinity
 from tortie.api.kinds import KINDS
-from tortie.api.resource import API_VERSION, Metadata, Resource
+from tortie.api.resource import Metadata, Resource
 from tortie.base.errors import InvalidResource, Problem
 
 NAME_ANNOTATION = "projectcalico.org/metadata"
@@ -53,7 +53,7 @@ def encode(resource: Resource) -> bytes:
         ) from error
     return b'{"kind":"%s","apiVersion":"%s",%s' % (
         resource.kind.encode(),
-        API_VERSION.encode(),
+        resource.api_version.encode(),
         _respell(fields)[1:],
     )
 
@@ -61,7 +61,7 @@ def encode(resource: Resource) -> bytes:
 def to_json(resource: Resource) -> bytes:
     """A resource with its `resourceVersion` as compact JSON in UTF-8, for people and programs of theirs."""
     return b'{"apiVersion":"%s","kind":"%s",%s' % (
-        API_VERSION.encode(),
+        resource.api_version.encode(),
         resource.kind.encode(),
         _fields(resource)[1:],
     )
@@ -150,7 +150,8 @@ def _fields(resource: Resource) -> bytes:
 
 
 def _spec(resource: Resource) -> Any:
-    return cast(Any, resource).spec
+    """The specification, or None: an EndpointSlice has none."""
+    return getattr(resource, "spec", None)
 
 
 def _respell(data: bytes) -> bytes:

@@ -7,13 +7,21 @@ from collections.abc import Iterator
 from tortie.api import (
     address_constraints,
     bgp_constraints,
+    kubernetes_fields,
     policy_constraints,
     settings_constraints,
     staged_constraints,
 )
 from tortie.api.constraint import Finding
 
-_TABLES = (address_constraints, bgp_constraints, policy_constraints, settings_constraints, staged_constraints)
+_TABLES = (
+    address_constraints,
+    bgp_constraints,
+    kubernetes_fields,
+    policy_constraints,
+    settings_constraints,
+    staged_constraints,
+)
 
 CONSTRAINTS = {struct: found for table in _TABLES for struct, found in table.CONSTRAINTS.items()}
 """Constraints by struct."""

@@ -10,9 +10,12 @@ import msgspec
 
 from tortie.api.kinds import KINDS
 from tortie.api.resource import API_VERSION, Resource, ResourceKey
-from tortie.api.strict import QUOTE, check, near
+from tortie.api.strict import QUOTE, UNKNOWN, Checked, Finding, check, near
 from tortie.api.text import Place, Value, read_values
 from tortie.base.errors import InvalidResource, Problem
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Annotation with all of an object as it was applied elsewhere, even the parts that are not kept."""
 
 _STEP = re.compile(r"\[([^\]]*)\]|([^.\[]+)")
 _INDEX = re.compile(r"[0-9]{1,9}")
@@ -88,19 +91,54 @@ def read_documents(text: str, file: str = "") -> list[Document]:
 def load_resource(document: Document) -> Resource:
     """The resource that a document describes; nothing is filled in and no value is judged yet.
 
+    A field that a kind of Kubernetes does not have is no problem, as it may be newer than this reader.
+
     Raises:
         InvalidResource: unknown kind or version, unknown or missing fields, wrong types; lists every problem.
     """
-    if document.api_version != API_VERSION:
-        raise InvalidResource(document.problem("apiVersion", f"is {document.api_version!r}", f"use {API_VERSION}"))
-    if document.kind not in KINDS:
+    kind = KINDS.get(document.kind)
+    version = kind.api_version if kind else API_VERSION
+    if document.api_version != version:
+        raise InvalidResource(document.problem("apiVersion", f"is {document.api_version!r}", f"use {version}"))
+    if kind is None:
         remedy = near(document.kind, KINDS) or f"known are {', '.join(KINDS)}"
         raise InvalidResource(document.problem("kind", f"{document.kind!r} is not a kind of resource", remedy))
-    fields = {name: value for name, value in document.mapping.items() if name not in ("apiVersion", "kind")}
-    checked = check(fields, KINDS[document.kind])
-    if checked.findings:
-        raise InvalidResource(*(_placed(document, *finding) for finding in checked.findings))
-    return msgspec.convert(checked.value, KINDS[document.kind])
+    checked = _checked(document, kind)
+    wrong = [finding for finding in checked.findings if not _may_be_newer(finding, kind)]
+    if wrong:
+        raise InvalidResource(*(_placed(document, *finding) for finding in wrong))
+    return _without_copy(msgspec.convert(checked.value, kind))
+
+
+def is_resource(document: Document) -> bool:
+    """Whether a document is of a kind and version that a datastore holds as it is."""
+    kind = KINDS.get(document.kind)
+    return kind is not None and document.api_version == kind.api_version
+
+
+def left_out(document: Document) -> list[Problem]:
+    """Fields that loading leaves out because they are not known; none for a kind of which most is left out."""
+    kind = KINDS[document.kind]
+    if kind.partial:
+        return []
+    found = [finding for finding in _checked(document, kind).findings if _may_be_newer(finding, kind)]
+    return [document.problem(path, "is not known here, and left out", remedy) for path, _, remedy in found]
+
+
+def _checked(document: Document, kind: type[Resource]) -> Checked:
+    return check({name: value for name, value in document.mapping.items() if name not in ("apiVersion", "kind")}, kind)
+
+
+def _may_be_newer(finding: Finding, kind: type[Resource]) -> bool:
+    return finding[1] == UNKNOWN and kind.api_version != API_VERSION
+
+
+def _without_copy(resource: Resource) -> Resource:
+    metadata = resource.metadata
+    if LAST_APPLIED not in metadata.annotations:
+        return resource
+    annotations = {name: value for name, value in metadata.annotations.items() if name != LAST_APPLIED}
+    return msgspec.structs.replace(resource, metadata=msgspec.structs.replace(metadata, annotations=annotations))
 
 
 def _placed(document: Document, path: str, problem: str, remedy: str) -> Problem:

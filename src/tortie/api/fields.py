@@ -39,6 +39,7 @@ from tortie.api.field import (
 from tortie.api.hostendpoint import HostEndpointSpec, NamedPort
 from tortie.api.ippool import IPPoolSpec
 from tortie.api.ipreservation import IPReservationSpec
+from tortie.api.kubernetes_fields import KUBERNETES_FIELDS
 from tortie.api.networkset import NetworkSetSpec
 from tortie.api.node import NodeAddress, NodeBGP, NodeInterface, NodeSpec, NodeStatus, NodeWireguard
 from tortie.api.policy import GlobalNetworkPolicySpec, NetworkPolicySpec
@@ -251,5 +252,6 @@ FIELDS: dict[type[msgspec.Struct], dict[str, Field]] = {
     QoSControls: {name: COUNT for name in QoSControls.__struct_fields__ if name != "dscp"} | {"dscp": one(f.DSCP)},
     **FELIX_FIELDS,
     **SETTINGS_FIELDS,
+    **KUBERNETES_FIELDS,
 }
 """Fields by struct and attribute; a field that is not listed may hold anything of its type."""

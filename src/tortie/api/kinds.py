@@ -9,6 +9,7 @@ from tortie.api.bgpfilter import BGPFilter
 from tortie.api.blockaffinity import BlockAffinity
 from tortie.api.caliconodestatus import CalicoNodeStatus
 from tortie.api.clusterinformation import ClusterInformation
+from tortie.api.endpointslice import EndpointSlice
 from tortie.api.felixconfiguration import FelixConfiguration
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ipamconfiguration import IPAMConfiguration
@@ -18,9 +19,11 @@ from tortie.api.kubecontrollers import KubeControllersConfiguration
 from tortie.api.livemigration import LiveMigration
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet
 from tortie.api.node import Node
+from tortie.api.pod import Pod
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.profile import Profile
 from tortie.api.resource import Resource
+from tortie.api.service import Service
 from tortie.api.stagedkubernetespolicy import StagedKubernetesNetworkPolicy
 from tortie.api.stagedpolicy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
 from tortie.api.tier import Tier
@@ -36,6 +39,7 @@ KINDS: dict[str, type[Resource]] = {
         BlockAffinity,
         CalicoNodeStatus,
         ClusterInformation,
+        EndpointSlice,
         FelixConfiguration,
         GlobalNetworkPolicy,
         GlobalNetworkSet,
@@ -48,7 +52,9 @@ KINDS: dict[str, type[Resource]] = {
         NetworkPolicy,
         NetworkSet,
         Node,
+        Pod,
         Profile,
+        Service,
         StagedGlobalNetworkPolicy,
         StagedKubernetesNetworkPolicy,
         StagedNetworkPolicy,
@@ -56,7 +62,7 @@ KINDS: dict[str, type[Resource]] = {
         WorkloadEndpoint,
     )
 }
-"""Kind name to resource type, for every kind that a datastore holds."""
+"""Kind name to resource type, for every kind that a datastore holds; Kubernetes' own have its `api_version`."""
 
 
 def find_kind(name: str) -> type[Resource]:

@@ -86,13 +86,16 @@ class ResourceKey(msgspec.Struct, frozen=True, order=True, gc=False):
 class Resource(Model, frozen=True, kw_only=True):
     """Base of the kinds; each subclass adds `spec` and, where it has one, `status`, in that order.
 
-    `apiVersion` and `kind` are not fields: the codec writes them first.
+    `apiVersion` and `kind` are not fields: the codec writes them first. Kinds of another API version
+    than ours are Kubernetes' own; those that are `partial` lack fields that are left out on purpose.
     """
 
     kind: ClassVar[str] = ""
+    api_version: ClassVar[str] = API_VERSION
     plural: ClassVar[str] = ""
     namespaced: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ()
+    partial: ClassVar[bool] = False
 
     metadata: Metadata = msgspec.field(default_factory=Metadata)
 

@@ -16,6 +16,9 @@ Finding = tuple[str, str, str]
 
 QUOTE = "quote it"
 
+UNKNOWN = "is not a field"
+"""What is wrong with a field that a struct does not have."""
+
 _EXPECTED: dict[type[inspect.Type], str] = {
     inspect.StrType: "a text",
     inspect.IntType: "a whole number",
@@ -88,7 +91,7 @@ def _fields(
     for name, inner in value.items():
         here = f"{path}.{name}" if path else name
         if name not in fields:
-            findings.append((here, "is not a field", near(name, fields) or f"known are {', '.join(fields)}"))
+            findings.append((here, UNKNOWN, near(name, fields) or f"known are {', '.join(fields)}"))
         elif inner is not None:
             yield name, _read(inner, fields[name].type, here, findings)
     for name, field in fields.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tortie.api.defaults import with_defaults
-from tortie.api.documents import Document, load_resource, read_documents
+from tortie.api.documents import Document, is_resource, left_out, load_resource, read_documents
 from tortie.api.resource import Metadata, Resource
 from tortie.api.validation import validate
 from tortie.base.errors import InvalidResource, Problem
@@ -32,6 +32,9 @@ CREATION_ORDER = (
     "Profile",
     "GlobalNetworkSet",
     "NetworkSet",
+    "Service",
+    "EndpointSlice",
+    "Pod",
     "GlobalNetworkPolicy",
     "NetworkPolicy",
     "StagedGlobalNetworkPolicy",
@@ -83,12 +86,13 @@ def _add(
     document: Document, namespace: str, resources: list[Resource], warnings: list[str], problems: list[Problem]
 ) -> None:
     try:
-        if is_kubernetes(document.mapping):
+        if is_kubernetes(document.mapping) and not is_resource(document):
             converted = convert(document.mapping)
             warnings.extend(converted.warnings)
             resource = converted.resource
         else:
             resource = load_resource(document)
+            warnings.extend(map(str, left_out(document)))
         resource = with_defaults(_in_namespace(resource, namespace))
         validate(resource, selector_problem)
     except InvalidResource as error:

@@ -7,7 +7,9 @@ from typing import Any, cast
 
 import msgspec
 
+from tortie.api.kinds import KINDS
 from tortie.api.policy import NetworkPolicy
+from tortie.api.resource import API_VERSION
 from tortie.base.errors import InvalidResource, Problem
 from tortie.convert import namespace as namespaces
 from tortie.convert import serviceaccount as accounts
@@ -39,7 +41,7 @@ def convert(document: Mapping[str, Any], namespace: str = "default") -> Converte
     """
     identity = (str(document.get("apiVersion")), str(document.get("kind")))
     if identity not in _CONVERSIONS:
-        known = ", ".join(f"{kind} of {version}" for version, kind in _CONVERSIONS)
+        known = ", ".join(f"{kind} of {version}" for version, kind in (*_CONVERSIONS, *_KEPT))
         problem = Problem(" ".join(identity), "kind", "is not a Kubernetes kind that can be used here", f"use {known}")
         raise InvalidResource(problem)
     return _CONVERSIONS[identity](document, namespace)
@@ -57,6 +59,9 @@ def _namespace(document: Mapping[str, Any], namespace: str) -> Converted:
 def _account(document: Mapping[str, Any], namespace: str) -> Converted:
     return Converted(accounts.profile(document, namespace))
 
+
+_KEPT = tuple((kind.api_version, kind.kind) for kind in KINDS.values() if kind.api_version != API_VERSION)
+"""What a datastore holds as it is."""
 
 _CONVERSIONS: dict[tuple[str, str], Callable[[Mapping[str, Any], str], Converted]] = {
     ("v1", "Namespace"): _namespace,

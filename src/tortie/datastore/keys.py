@@ -8,10 +8,13 @@ Address-management objects have no resource of their own in etcd. In streams the
 from __future__ import annotations
 
 from tortie.api.kinds import KINDS
-from tortie.api.resource import ResourceKey
+from tortie.api.resource import API_VERSION, Resource, ResourceKey
 from tortie.base.addresses import Cidr
 
 RESOURCE_ROOT = "/calico/resources/v3/projectcalico.org/"
+KUBERNETES_ROOT = "/tortie/kubernetes/v1/"
+"""Kubernetes objects that have no resource to become; not below `/calico/`, which may be shared with others."""
+
 IPAM_ROOT = "/calico/ipam/v2/"
 IPAM_CONFIG_KEY = IPAM_ROOT + "config"
 BLOCK_PREFIX = IPAM_ROOT + "assignment/"
@@ -52,20 +55,25 @@ def resource_key(key: ResourceKey) -> str:
 
 def resource_prefix(kind: str, namespace: str | None = None) -> str:
     """What the keys of a kind, or of one namespace of it, begin with; ends in `/`."""
-    prefix = f"{RESOURCE_ROOT}{KINDS[kind].plural}/"
+    prefix = f"{_root(KINDS[kind])}{KINDS[kind].plural}/"
     return f"{prefix}{escape(namespace)}/" if namespace else prefix
 
 
 def parse_resource_key(text: str) -> ResourceKey | None:
     """The resource that a key names, or None when it names no resource of a known kind."""
-    if not text.startswith(RESOURCE_ROOT):
+    root = KUBERNETES_ROOT if text.startswith(KUBERNETES_ROOT) else RESOURCE_ROOT
+    if not text.startswith(root):
         return None
-    plural, *path = text[len(RESOURCE_ROOT) :].split("/")
+    plural, *path = text[len(root) :].split("/")
     kind = _KIND_OF_PLURAL.get(plural)
-    if kind is None or len(path) != 1 + kind.namespaced or not all(path):
+    if kind is None or _root(kind) != root or len(path) != 1 + kind.namespaced or not all(path):
         return None
     namespace = unescape(path[0]) if kind.namespaced else ""
     return ResourceKey(kind.kind, namespace, unescape(path[-1]))
+
+
+def _root(kind: type[Resource]) -> str:
+    return RESOURCE_ROOT if kind.api_version == API_VERSION else KUBERNETES_ROOT
 
 
 def block_key(cidr: str) -> str:
