@@ -33,3 +33,7 @@ class Unconvertible(TortieError):
     def of(self, object: str) -> Problem:
         """The same as a problem of an object."""
         return Problem(object, self.path, self.problem, self.remedy)
+
+
+class NotSupported(Unconvertible):
+    """A part that means something, but nothing that can be carried out here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -11,8 +12,11 @@ from tortie.api.kinds import KINDS
 from tortie.api.policy import NetworkPolicy
 from tortie.api.resource import API_VERSION
 from tortie.base.errors import InvalidResource, Problem
+from tortie.convert import adminnetworkpolicy, clusternetworkpolicy
 from tortie.convert import namespace as namespaces
 from tortie.convert import serviceaccount as accounts
+from tortie.convert.adminpolicy import Form, global_network_policy
+from tortie.convert.adminpolicy import stored as stored_globally
 from tortie.convert.converted import Converted
 from tortie.convert.networkpolicy import network_policy, stored
 
@@ -29,9 +33,9 @@ def is_kubernetes(document: Mapping[str, Any]) -> bool:
 
 
 def convert(document: Mapping[str, Any], namespace: str = "default") -> Converted:
-    """The resource that a Namespace, ServiceAccount or NetworkPolicy becomes, under its name in a datastore.
+    """The resource that a Namespace, ServiceAccount or policy becomes, under its name in a datastore.
 
-    A policy that names no namespace is left without one, for the caller to fill in.
+    A NetworkPolicy that names no namespace is left without one, for the caller to fill in.
 
     Args:
         namespace: of a ServiceAccount that names none.
@@ -56,6 +60,10 @@ def _namespace(document: Mapping[str, Any], namespace: str) -> Converted:
     return Converted(namespaces.profile(document))
 
 
+def _cluster_wide(form: Form, document: Mapping[str, Any], namespace: str) -> Converted:
+    return stored_globally(form, global_network_policy(form, document))
+
+
 def _account(document: Mapping[str, Any], namespace: str) -> Converted:
     return Converted(accounts.profile(document, namespace))
 
@@ -63,8 +71,11 @@ def _account(document: Mapping[str, Any], namespace: str) -> Converted:
 _KEPT = tuple((kind.api_version, kind.kind) for kind in KINDS.values() if kind.api_version != API_VERSION)
 """What a datastore holds as it is."""
 
+_CLUSTER_WIDE = (clusternetworkpolicy.FORM, adminnetworkpolicy.FORM, adminnetworkpolicy.BASELINE_FORM)
+
 _CONVERSIONS: dict[tuple[str, str], Callable[[Mapping[str, Any], str], Converted]] = {
     ("v1", "Namespace"): _namespace,
     ("v1", "ServiceAccount"): _account,
     ("networking.k8s.io/v1", "NetworkPolicy"): _policy,
+    **{(form.version, form.kind): partial(_cluster_wide, form) for form in _CLUSTER_WIDE},
 }

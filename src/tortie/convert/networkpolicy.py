@@ -14,12 +14,12 @@ import msgspec
 from tortie.api.policy import NetworkPolicy, NetworkPolicySpec
 from tortie.api.resource import Metadata
 from tortie.api.rules import EntityRule, Port, Rule
-from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource, Problem
 from tortie.convert import objects
 from tortie.convert.converted import Converted, Unconvertible
 from tortie.convert.labelselector import namespace_selector, pod_selector
 from tortie.convert.ports import ports_by_protocol
+from tortie.convert.prefixes import prefix
 
 NAME_PREFIX = "knp.default."
 """Before the names of converted policies in a datastore, where they stand among others of their namespace."""
@@ -134,19 +134,9 @@ def _entity(peer: objects.Peer, path: str) -> EntityRule:
 
 
 def _block(block: objects.IPBlock, path: str) -> EntityRule:
-    net = _cidr(block.cidr, f"{path}.cidr")
-    exceptions = [_cidr(text, f"{path}.except[{index}]") for index, text in enumerate(block.except_ or ())]
+    net = prefix(block.cidr, f"{path}.cidr")
+    exceptions = [prefix(text, f"{path}.except[{index}]") for index, text in enumerate(block.except_ or ())]
     for index, exception in enumerate(exceptions):
         if exception.family != net.family:
             raise Unconvertible(f"{path}.except[{index}]", f"{exception} is no part of {net}", "use one family")
     return EntityRule(nets=(str(net),), not_nets=tuple(map(str, exceptions)))
-
-
-def _cidr(text: str, path: str) -> Cidr:
-    try:
-        cidr = Cidr.parse(text)
-    except ValueError as error:
-        raise Unconvertible(path, f"{text!r} is not a prefix", "write it as 10.0.0.0/8 or fd00::/8") from error
-    if "%" in text or not text.partition("/")[2].isdigit():
-        raise Unconvertible(path, f"{text!r} has no prefix length", "write it as 10.0.0.0/8 or fd00::/8")
-    return cidr

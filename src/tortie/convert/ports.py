@@ -14,10 +14,14 @@ PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 _NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,128}")
 
-_PortRange = tuple[int, int]
+PortRange = tuple[int, int]
+"""First and last port."""
+
+Wanted = str | PortRange
+"""A port by name, or numbers."""
 
 
-def ports_by_protocol(ports: Iterable[Port], path: str) -> dict[str, tuple[api.Port, ...]]:
+def ports_by_protocol(ports: Iterable[Port], path: str) -> dict[str | None, tuple[api.Port, ...]]:
     """The ports of each protocol, in the order of its name; none at all stand for every port of it.
 
     Args:
@@ -26,47 +30,65 @@ def ports_by_protocol(ports: Iterable[Port], path: str) -> dict[str, tuple[api.P
     Raises:
         Unconvertible: a protocol is not Kubernetes', or a port is out of range.
     """
-    found: dict[str, list[str | _PortRange] | None] = {}
-    for index, port in enumerate(ports):
-        protocol, what = _protocol(port, f"{path}[{index}]"), _port(port, f"{path}[{index}]")
-        known = found.setdefault(protocol, [])
+    return merged(
+        (protocol(port.protocol, f"{path}[{index}]"), _port(port, f"{path}[{index}]"))
+        for index, port in enumerate(ports)
+    )
+
+
+def merged(wanted: Iterable[tuple[str | None, Wanted | None]]) -> dict[str | None, tuple[api.Port, ...]]:
+    """Names and ranges by protocol, in the order of its name; None as a port is every port, as a protocol any."""
+    found: dict[str | None, list[Wanted] | None] = {}
+    for name, what in wanted:
+        known = found.setdefault(name, [])
         if what is None or known is None:
-            found[protocol] = None
+            found[name] = None
         else:
             known.append(what)
-    return {protocol: _simplified(found[protocol] or ()) for protocol in sorted(found)}
+    return {name: _simplified(found[name] or ()) for name in sorted(found, key=lambda name: name or "")}
 
 
-def _protocol(port: Port, path: str) -> str:
-    protocol = port.protocol or "TCP"
-    if protocol not in PROTOCOLS:
-        problem = f"{protocol!r} is not a protocol of Kubernetes policies"
+def protocol(given: str | None, path: str) -> str:
+    """A protocol of Kubernetes policies, TCP when none is given.
+
+    Raises:
+        Unconvertible: it is another one.
+    """
+    name = given or "TCP"
+    if name not in PROTOCOLS:
+        problem = f"{name!r} is not a protocol of Kubernetes policies"
         raise Unconvertible(f"{path}.protocol", problem, f"use one of {', '.join(PROTOCOLS)}")
-    return protocol
+    return name
 
 
-def _port(port: Port, path: str) -> str | _PortRange | None:
+def port_name(text: str, path: str) -> str:
+    """The name of a port. Raises Unconvertible."""
+    if not _NAME.fullmatch(text):
+        raise Unconvertible(path, f"{text!r} is not a port", "use a number or the name of a port")
+    return text
+
+
+def port_range(first: int, last: int, path: str) -> PortRange:
+    """First and last port. Raises Unconvertible."""
+    if not 1 <= first <= last <= 65535:
+        problem = f"{first} to {last} is not a range of ports"
+        raise Unconvertible(path, problem, "use 1 to 65535, the lower number first")
+    return first, last
+
+
+def _port(port: Port, path: str) -> Wanted | None:
     """A name, a range, or None for every port."""
     first = port.port
     if isinstance(first, str) and re.fullmatch("[0-9]{1,5}", first):
         first = int(first)
     if isinstance(first, int):
-        return _range(first, first if port.end_port is None else port.end_port, path)
+        return port_range(first, first if port.end_port is None else port.end_port, f"{path}.port")
     if port.end_port is not None:
         raise Unconvertible(f"{path}.endPort", "has no number to begin with", "give the first port of the range")
-    if first is not None and not _NAME.fullmatch(first):
-        raise Unconvertible(f"{path}.port", f"{first!r} is not a port", "use a number or the name of a port")
-    return first
+    return None if first is None else port_name(first, f"{path}.port")
 
 
-def _range(first: int, last: int, path: str) -> _PortRange:
-    if not 1 <= first <= last <= 65535:
-        problem = f"{first} to {last} is not a range of ports"
-        raise Unconvertible(f"{path}.port", problem, "use 1 to 65535, the lower number first")
-    return first, last
-
-
-def _simplified(ports: Iterable[str | _PortRange]) -> tuple[api.Port, ...]:
+def _simplified(ports: Iterable[Wanted]) -> tuple[api.Port, ...]:
     """Adjacent and overlapping ranges made one. A single number stays where it stands, several follow the names."""
     ports = tuple(ports)
     ranges = [port for port in ports if not isinstance(port, str)]
@@ -75,8 +97,8 @@ def _simplified(ports: Iterable[str | _PortRange]) -> tuple[api.Port, ...]:
     return (*[port for port in ports if isinstance(port, str)], *map(_text, _merged(ranges)))
 
 
-def _merged(ranges: Iterable[_PortRange]) -> list[_PortRange]:
-    merged: list[_PortRange] = []
+def _merged(ranges: Iterable[PortRange]) -> list[PortRange]:
+    merged: list[PortRange] = []
     for first, last in sorted(ranges):
         if merged and first <= merged[-1][1] + 1:
             merged[-1] = merged[-1][0], max(merged[-1][1], last)
@@ -85,6 +107,6 @@ def _merged(ranges: Iterable[_PortRange]) -> list[_PortRange]:
     return merged
 
 
-def _text(ports: _PortRange) -> api.Port:
+def _text(ports: PortRange) -> api.Port:
     first, last = ports
     return first if first == last else f"{first}:{last}"

@@ -1,0 +1,108 @@
+"""Peers and subjects of cluster-wide Kubernetes policies, as sides of our rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from tortie.api.rules import EntityRule
+from tortie.convert.converted import NotSupported, Unconvertible
+from tortie.convert.labelselector import PODS, namespace_selector, pod_selector
+from tortie.convert.objects import LabelSelector
+from tortie.convert.prefixes import prefix
+
+WITHOUT_PORT_NAMES = ("nodes", "networks", "domain_names")
+"""Peers whose ports have no names."""
+
+_NOT_SUPPORTED = {"nodes": ("nodes", "nodes"), "domain_names": ("domainNames", "domain names")}
+
+
+class Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
+    """A part of a policy object."""
+
+
+class NamespacedPods(Part, frozen=True, kw_only=True):
+    """Pods by their labels, in namespaces by theirs; every namespace when no selector is given."""
+
+    pod_selector: LabelSelector
+    namespace_selector: LabelSelector = LabelSelector()
+
+
+class Subject(Part, frozen=True, kw_only=True):
+    """What a policy applies to; exactly one field is set."""
+
+    namespaces: LabelSelector | None = None
+    pods: NamespacedPods | None = None
+
+
+def the_only(part: msgspec.Struct, path: str) -> str:
+    """The one field of a part that is set. Raises Unconvertible."""
+    fields = {field.name: field.encode_name for field in msgspec.structs.fields(part)}
+    given = [name for name in fields if getattr(part, name) is not None]
+    if len(given) != 1:
+        problem = f"has {' and '.join(fields[name] for name in given)}" if given else "says nothing"
+        raise Unconvertible(path, problem, f"give exactly one of {', '.join(fields.values())}")
+    return given[0]
+
+
+def pods_of(subject: Subject) -> EntityRule:
+    """The pods that a policy applies to. Raises Unconvertible."""
+    the_only(subject, "spec.subject")
+    if subject.pods is not None:
+        return namespaced_pods(subject.pods, "spec.subject.pods")
+    return pods(subject.namespaces or LabelSelector(), "spec.subject.namespaces")
+
+
+def pods(namespaces: LabelSelector, path: str, selector: LabelSelector | None = None, its_path: str = "") -> EntityRule:
+    """The pods of some namespaces: all, or those that a selector selects. Nothing else that has the labels is meant.
+
+    Raises:
+        Unconvertible: a selector cannot be read.
+    """
+    return EntityRule(
+        selector=pod_selector(selector, its_path) if selector else PODS,
+        namespace_selector=namespace_selector(namespaces, path),
+    )
+
+
+def namespaced_pods(selected: NamespacedPods, path: str) -> EntityRule:
+    """The pods that a pair of selectors selects. Raises Unconvertible."""
+    return pods(selected.namespace_selector, f"{path}.namespaceSelector", selected.pod_selector, f"{path}.podSelector")
+
+
+def networks(texts: Iterable[str], path: str) -> list[EntityRule]:
+    """Prefixes, each family for itself. Raises Unconvertible."""
+    found: dict[int, list[str]] = {}
+    for index, text in enumerate(texts):
+        cidr = prefix(text, f"{path}[{index}]")
+        if ":" in text and "." in text:
+            raise Unconvertible(f"{path}[{index}]", f"{text!r} is IPv4 within IPv6", "write it as IPv4, or in hex")
+        found.setdefault(cidr.family, []).append(str(cidr))
+    if not found:
+        raise Unconvertible(path, "is empty", "give a prefix such as 10.0.0.0/8")
+    return [EntityRule(nets=tuple(nets)) for nets in found.values()]
+
+
+def outside(field: str, prefixes: tuple[str, ...] | None, path: str) -> list[EntityRule]:
+    """What no pods are: networks; of nodes and domain names nothing is known here.
+
+    Args:
+        field: of the peer, the one that is set.
+
+    Raises:
+        NotSupported: it is nodes or domain names.
+        Unconvertible: a prefix cannot be read.
+    """
+    if prefixes is not None:
+        return networks(prefixes, f"{path}.networks")
+    name, what = _NOT_SUPPORTED[field]
+    raise NotSupported(f"{path}.{name}", f"{what} as peers cannot be carried out", "give their addresses as networks")
+
+
+def refuse_port_names(peers: Iterable[Any], path: str) -> None:
+    """Names of ports are those of pods. Raises Unconvertible."""
+    if any(getattr(peer, field, None) is not None for peer in peers for field in WITHOUT_PORT_NAMES):
+        problem = "names a port, which nodes, networks and domain names do not have"
+        raise Unconvertible(path, problem, "give numbers, or a rule of its own")

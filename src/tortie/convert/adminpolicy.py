@@ -1,0 +1,206 @@
+"""What the cluster-wide policies of Kubernetes have in common: their place, rules, and failing closed.
+
+A rule that asks for something this project cannot carry out must not let anything through: one that
+allows is left out, one that denies or passes on denies everything instead, as the API prescribes for
+what an implementation does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import msgspec
+
+from tortie.api import rules as api
+from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec
+from tortie.api.resource import Metadata
+from tortie.api.rules import EntityRule, RuleMetadata
+from tortie.api.strict import check
+from tortie.base.errors import InvalidResource, Problem
+from tortie.convert.adminpeers import pods_of, refuse_port_names
+from tortie.convert.converted import Converted, NotSupported, Unconvertible
+from tortie.convert.objects import named
+from tortie.convert.policynames import global_policy_name
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+HIGHEST_PRIORITY = 1000
+"""Largest number that the API takes as a priority."""
+
+LONGEST_RULE_NAME = 100
+"""Characters that the API lets the name of a rule have."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where among all policies one stands."""
+
+    tier: str
+    order: float
+
+
+PortsByProtocol = dict[str | None, tuple[api.Port, ...]]
+"""Protocol None is any; no ports are all."""
+
+
+class Form(msgspec.Struct, frozen=True):
+    """One kind of policy: what its objects look like, and what is its own in reading them.
+
+    Args:
+        version, kind: of Kubernetes.
+        prefix: before the names of converted policies.
+        document: struct of a whole object; its rules have `name`, `action`, and peers in `from_` or `to`.
+        actions: those of its rules, as ours.
+        place: of a `spec` under a name. May raise Unconvertible.
+        peer: what it stands for, by peer and path. May raise Unconvertible, or NotSupported.
+        ports: of a rule at a path; none at all is every packet. May raise Unconvertible.
+    """
+
+    version: str
+    kind: str
+    prefix: str
+    document: type[msgspec.Struct]
+    actions: Mapping[str, str]
+    place: Callable[[str, Any], Place]
+    peer: Callable[[Any, str], list[EntityRule]]
+    ports: Callable[[Any, str], PortsByProtocol]
+
+
+class _Findings(msgspec.Struct):
+    """What came up in one object; `gaps` is for the rule at hand."""
+
+    object: str
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    gaps: list[NotSupported] = []
+
+    def attempt(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What a function reads; None, and noted, when it cannot."""
+        try:
+            return read(*args, **kwargs)
+        except NotSupported as gap:
+            self.gaps.append(gap)
+        except Unconvertible as error:
+            self.problems.append(error.of(self.object))
+        return None
+
+
+def global_network_policy(form: Form, document: Mapping[str, Any]) -> Converted:
+    """The policy under its own name; see `stored` for the one that it has in a datastore.
+
+    Raises:
+        InvalidResource: the object is not what the API describes; lists every problem.
+    """
+    metadata, object = named(document, form.kind)
+    spec = _read(form, document, object).spec
+    found = _Findings(object)
+    found.attempt(global_policy_name, form.prefix, metadata.name or "")
+    place = found.attempt(form.place, metadata.name or "", spec)
+    subject = found.attempt(pods_of, spec.subject)
+    ingress, egress = _rules(form, spec.ingress, "ingress", found), _rules(form, spec.egress, "egress", found)
+    if found.problems or place is None or subject is None:
+        raise InvalidResource(*found.problems)
+    policy = GlobalNetworkPolicy(
+        metadata=Metadata(name=metadata.name or ""),
+        spec=GlobalNetworkPolicySpec(
+            tier=place.tier,
+            order=place.order,
+            ingress=ingress,
+            egress=egress,
+            selector=subject.selector,
+            namespace_selector=subject.namespace_selector,
+            types=tuple(type for type, rules in (("Ingress", spec.ingress), ("Egress", spec.egress)) if rules),
+        ),
+    )
+    return Converted(policy, tuple(found.warnings))
+
+
+def stored(form: Form, converted: Converted) -> Converted:
+    """A converted policy under the name that it has in a datastore."""
+    resource = converted.resource
+    metadata = Metadata(name=global_policy_name(form.prefix, resource.metadata.name))
+    return msgspec.structs.replace(converted, resource=msgspec.structs.replace(resource, metadata=metadata))
+
+
+def priority(value: int) -> float:
+    """A priority as an order. Raises Unconvertible."""
+    if not 0 <= value <= HIGHEST_PRIORITY:
+        raise Unconvertible("spec.priority", f"is {value}", f"use 0 to {HIGHEST_PRIORITY}")
+    return float(value)
+
+
+def _read(form: Form, document: Mapping[str, Any], object: str) -> Any:
+    """The whole object as its struct, unknown fields and wrong types refused, all of them at once."""
+    checked = check(document, form.document)
+    if checked.findings:
+        raise InvalidResource(*(Problem(object, *finding) for finding in checked.findings))
+    return msgspec.convert(checked.value, form.document)
+
+
+def _rules(form: Form, rules: Iterable[Any] | None, direction: str, found: _Findings) -> tuple[api.Rule, ...]:
+    numbered = enumerate(rules or ())
+    return tuple(
+        converted
+        for index, rule in numbered
+        for converted in _rule(form, rule, direction, f"spec.{direction}[{index}]", found)
+    )
+
+
+def _rule(form: Form, rule: Any, direction: str, path: str, found: _Findings) -> list[api.Rule]:
+    """One rule for each protocol, peer and family; or what stands for them when not all can be carried out."""
+    peers, field = (rule.from_, "from") if direction == "ingress" else (rule.to, "to")
+    action = found.attempt(_action, form, rule, path) or "Deny"
+    found.attempt(_refuse_oddities, rule, peers, f"{path}.{field}", path)
+    entities = [found.attempt(form.peer, peer, f"{path}.{field}[{index}]") for index, peer in enumerate(peers)]
+    ports = found.attempt(form.ports, rule, path)
+    if ports and None in ports:
+        found.attempt(refuse_port_names, peers, path)
+    metadata = RuleMetadata(annotations={"name": rule.name}) if rule.name else None
+    if found.gaps:
+        _warn(action, path, found)
+        return [] if action == "Allow" else [api.Rule(action="Deny", metadata=metadata)]
+    everything: PortsByProtocol = {None: ()}
+    return [
+        _one(action, direction, protocol, entity, numbers, metadata)
+        for protocol, numbers in (ports or everything).items()
+        for peer in entities
+        for entity in peer or ()
+    ]
+
+
+def _one(
+    action: str,
+    direction: str,
+    protocol: str | None,
+    peer: EntityRule,
+    ports: tuple[api.Port, ...],
+    metadata: RuleMetadata | None,
+) -> api.Rule:
+    """Ports are those of the receiver, who is the peer of an egress rule."""
+    if direction == "ingress":
+        source, destination = peer, EntityRule(ports=ports)
+    else:
+        source, destination = EntityRule(), msgspec.structs.replace(peer, ports=ports)
+    return api.Rule(action=action, protocol=protocol, source=source, destination=destination, metadata=metadata)
+
+
+def _action(form: Form, rule: Any, path: str) -> str:
+    if rule.action not in form.actions:
+        problem = f"{rule.action!r} is not an action of {form.kind}"
+        raise Unconvertible(f"{path}.action", problem, f"use one of {', '.join(form.actions)}")
+    return form.actions[rule.action]
+
+
+def _refuse_oddities(rule: Any, peers: tuple[Any, ...], place: str, path: str) -> None:
+    if rule.name and len(rule.name) > LONGEST_RULE_NAME:
+        raise Unconvertible(f"{path}.name", f"has {len(rule.name)} characters", f"use {LONGEST_RULE_NAME} at most")
+    if not peers:
+        raise Unconvertible(place, "is empty", "give a peer; namespaces: {} are all pods")
+
+
+def _warn(action: str, path: str, found: _Findings) -> None:
+    """Say of the rule at hand what becomes of it."""
+    instead = "is left out: it allows nothing" if action == "Allow" else "denies all traffic instead"
+    found.warnings += [f"{gap.of(found.object)}; the whole rule {path} {instead}" for gap in found.gaps]
+    found.gaps.clear()
