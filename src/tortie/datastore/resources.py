@@ -13,6 +13,7 @@ import msgspec
 
 from tortie.api import codec
 from tortie.api.builtin import ALLOW_PROFILE, TIERS
+from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.defaults import with_defaults
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Resource, ResourceKey
@@ -23,6 +24,7 @@ from tortie.base.clock import Clock
 from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, Problem, StaleRevision
 from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
+from tortie.datastore.identity import with_identity
 from tortie.datastore.keys import parse_resource_key, resource_key, resource_prefix
 from tortie.datastore.names import name_of_workload_endpoint
 from tortie.datastore.references import References
@@ -30,6 +32,7 @@ from tortie.datastore.values import decode_resource
 
 _APPLY_ATTEMPTS = 100
 _DECODE_SLICE = 500
+_INFORMATION = ResourceKey("ClusterInformation", "", "default")
 
 _log = Logger(__name__)
 
@@ -151,12 +154,32 @@ class ResourceStore:
         with _named(key):
             await self._datastore.delete(resource_key(key), revision)
 
-    async def ensure_initialized(self) -> None:
-        """Write what every datastore must hold and this one lacks: the built-in tiers."""
+    async def ensure_initialized(self, cluster_type: str = "") -> None:
+        """Write what every datastore must hold and this one lacks: the cluster's identity, and the built-in tiers.
+
+        Args:
+            cluster_type: words for `clusterType`, joined by commas; added to those that are there.
+        """
+        await self._ensure_information(cluster_type)
         for tier in TIERS:
             if await self.get(tier.key) is None:
                 with contextlib.suppress(AlreadyExists):
                     await self.create(tier)
+
+    async def _ensure_information(self, cluster_type: str) -> None:
+        backoff = Backoff(first=0.002, limit=0.1)
+        for _ in range(_APPLY_ATTEMPTS):
+            found = await self.get(_INFORMATION)
+            old = found if isinstance(found, ClusterInformation) else None
+            wanted = with_identity(old, cluster_type, self._new_uid())
+            if wanted == old:
+                return
+            try:
+                await (self.update(wanted) if old else self.create(wanted))
+                return
+            except (AlreadyExists, NotFound, StaleRevision):
+                await self._clock.sleep(backoff.next())
+        raise Conflict(str(_INFORMATION), "is being written by others all the time")
 
     def _checked(self, resource: Resource) -> Resource:
         resource = with_defaults(_with_computed_name(resource))

@@ -1,0 +1,127 @@
+"""`tortie datastore`: moving a whole datastore, and backing it up."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from tortie.base.errors import InvalidResource, Problem, Unavailable
+from tortie.base.files import write_atomically
+from tortie.cli.connection import FAILED, or_exit, with_datastore, with_location, with_store
+from tortie.cli.output import complain, say
+from tortie.cli.progress import progress_bar
+from tortie.datastore.archive import Archive, read_archive, write_archive
+from tortie.datastore.location import Location
+from tortie.datastore.migration import bring, is_locked, set_ready, take
+
+
+@click.group("datastore")
+def commands() -> None:
+    """The datastore as a whole."""
+
+
+@commands.group()
+def migrate() -> None:
+    """Move everything, addresses included, between datastores of any kind; or back it up.
+
+    \b
+      tortie datastore migrate lock
+      tortie datastore migrate export -f cluster.jsonl
+      tortie datastore migrate import -f cluster.jsonl --datastore https://etcd-1:2379
+      tortie datastore migrate unlock --datastore https://etcd-1:2379
+    """
+
+
+@migrate.command()
+@with_location
+def lock(location: Location) -> None:
+    """Tell agents and address management to wait; traffic and policy stay as they are."""
+    changed = with_store(location, lambda store: set_ready(store, False))
+    say("Datastore locked." if changed else "Datastore was locked already.")
+
+
+@migrate.command()
+@with_location
+def unlock(location: Location) -> None:
+    """Let agents and address management go on."""
+    changed = with_store(location, lambda store: set_ready(store, True))
+    say("Datastore unlocked." if changed else "Datastore was not locked.")
+
+
+@migrate.command()
+@click.option(
+    "-f",
+    "--filename",
+    type=click.Path(path_type=Path),
+    default=Path("-"),
+    help="Where to write; standard output when not given.",
+)
+@click.option("--unlocked", is_flag=True, help="Do not ask for a lock: a backup, which later changes are not in.")
+@with_location
+def export(filename: Path, unlocked: bool, location: Location) -> None:
+    """Write every key of the datastore, byte for byte, with a checksum, to a file."""
+    if not unlocked and not with_store(location, is_locked):
+        complain(
+            "the datastore is not locked, so changes made from now on would be lost: "
+            "run `tortie datastore migrate lock` first, or give --unlocked to make a backup"
+        )
+        sys.exit(FAILED)
+    taken = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    archive = with_datastore(location, lambda datastore: take(datastore, taken))
+    or_exit(lambda: _write(filename, archive))
+    complain(f"{archive.header.keys} keys of revision {archive.header.revision} exported")
+
+
+@migrate.command("import")
+@click.option(
+    "-f",
+    "--filename",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="What export wrote, or - for standard input.",
+)
+@with_location
+def import_(filename: Path, location: Location) -> None:
+    """Write an exported file into an empty datastore, and compare everything afterwards.
+
+    Interrupted, it goes on where it ended when it is run again. The datastore stays locked until
+    `tortie datastore migrate unlock`.
+    """
+    archive = or_exit(lambda: _read(filename))
+    with progress_bar("Importing") as progress:
+        plan = with_datastore(location, lambda datastore: bring(datastore, archive, progress), create=True)
+    say(
+        f"{len(plan.missing)} keys imported, {plan.present} were there already, all {archive.header.keys} verified. "
+        "The datastore is locked: look at it, then run `tortie datastore migrate unlock`."
+    )
+
+
+def _write(filename: Path, archive: Archive) -> None:
+    lines = write_archive(archive)
+    try:
+        if str(filename) == "-":
+            sys.stdout.buffer.writelines(lines)
+            sys.stdout.buffer.flush()
+        else:
+            write_atomically(filename, b"".join(lines), sync=True)
+    except OSError as error:
+        raise Unavailable(f"{filename}: cannot be written: {error.strerror}") from error
+
+
+def _read(filename: Path) -> Archive:
+    try:
+        return read_archive(_lines(filename), str(filename))
+    except OSError as error:
+        raise InvalidResource(Problem(str(filename), "", f"cannot be read: {error.strerror}")) from error
+
+
+def _lines(filename: Path) -> Iterable[bytes]:
+    if str(filename) == "-":
+        yield from sys.stdin.buffer
+        return
+    with filename.open("rb") as file:
+        yield from file
