@@ -164,6 +164,7 @@ JUDGES: dict[str, Judge] = {
     "defaulting-cases": _defaulting,
     "conversion-cases": _conversion,
     "reachability-cases": _reachability,
+    "probe-cases": _reachability,
     "packet-verdict-cases": _packets,
     "ipam-cases": _ipam,
     "calculation-cases": _calculation,

@@ -1,4 +1,4 @@
-"""Reachability cases as real packets: the pods of clusters are workloads of a lab of three hosts.
+"""Reachability and probe cases as real packets: the pods of clusters are workloads of a lab of three hosts.
 
 Imports its neighbours, so this directory must be on the module path. Only combined verdicts (`expect`)
 are asked for: a packet that arrives does not tell the directions apart.
@@ -40,6 +40,7 @@ Pod = Mapping[str, Any]
 Clusters = Mapping[str, Mapping[str, Any]]
 
 HOSTS = 3
+POLICIES = ("NetworkPolicy", "GlobalNetworkPolicy")
 POOL_LENGTH = {4: 16, 6: 64}
 MARKS = {Verdict.ALLOWED: ".", Verdict.DENIED: "X", Verdict.REFUSED: "refused"}
 WITHIN = 5.0
@@ -58,7 +59,7 @@ def groups(cases: Sequence[Case], clusters: Clusters) -> list[list[Case]]:
     """The cases that one lab can serve, lab by lab: no two of its pods share an address, no pod has two."""
     labs: list[tuple[dict[str, str], list[Case]]] = []
     for case in cases:
-        wanted = {workload_name(pod): pod["ip"] for pod in clusters[case["cluster"]]["pods"]}
+        wanted = {workload_name(pod): pod["ip"] for pod in reachability.workloads(clusters[case["cluster"]])}
         fitting = next((one for one in labs if _fit(one[0] | wanted, one[0], wanted)), None)
         if fitting is None:
             labs.append((wanted, [case]))
@@ -76,7 +77,7 @@ def _fit(union: Mapping[str, str], *parts: Mapping[str, str]) -> bool:
 @contextlib.contextmanager
 def laboratory(name: str, cases: Iterable[Case], clusters: Clusters) -> Iterator[Lab]:
     """A lab with every pod of the cases, up with routes everywhere; taken down whatever happens."""
-    pods = {workload_name(pod): pod for case in cases for pod in clusters[case["cluster"]]["pods"]}
+    pods = {workload_name(pod): pod for case in cases for pod in reachability.workloads(clusters[case["cluster"]])}
     workloads = tuple(
         Workload(each, f"h{number % HOSTS + 1}", pod["namespace"]) for number, (each, pod) in enumerate(pods.items())
     )
@@ -101,7 +102,7 @@ def run_case(lab: Lab, case: Case, clusters: Clusters, within: float = WITHIN) -
     cluster = clusters[case["cluster"]]
     asyncio.run(_arrange(lab.topology, case, cluster))
     expected = _expected(case, cluster["pods"])
-    for pod in cluster["pods"]:
+    for pod in reachability.workloads(cluster):
         lab.prober.listen(workload_name(pod), *{probe.port for probe in expected})
     eventually(lab.prober, {probe: mark == "." for probe, mark in expected.items()}, within)
     time.sleep(SETTLING)
@@ -162,7 +163,7 @@ async def _arrange(topology: Topology, case: Case, cluster: Mapping[str, Any]) -
     datastore = await EmbeddedDatastore.open(topology.datastore)
     try:
         store = ResourceStore(datastore, SystemClock(), selector_problem)
-        pods = {workload_name(pod): pod for pod in cluster["pods"]}
+        pods = {workload_name(pod): pod for pod in reachability.workloads(cluster)}
         for resource in await store.list("WorkloadEndpoint"):
             if isinstance(resource, WorkloadEndpoint) and resource.spec.pod in pods:
                 await store.apply(_as_said(resource, pods[resource.spec.pod]))
@@ -183,7 +184,8 @@ def _as_said(endpoint: WorkloadEndpoint, pod: Pod) -> WorkloadEndpoint:
 async def _replace_policies(store: ResourceStore, wanted: Sequence[Resource]) -> None:
     for policy in wanted:
         await store.apply(policy)
-    for key in {policy.key for policy in await store.list("NetworkPolicy")} - {policy.key for policy in wanted}:
+    present = [policy.key for kind in POLICIES for policy in await store.list(kind)]
+    for key in set(present) - {policy.key for policy in wanted}:
         await store.delete(key)
 
 

@@ -1,4 +1,4 @@
-"""Reachability cases: Kubernetes policies in a cluster of pods, judged on the compiled form.
+"""Reachability and probe cases: Kubernetes policies in a cluster of pods, judged on the compiled form.
 
 Loaded by path. `run_case` says for one case which pairs of pods come out otherwise than expected: a
 packet must be allowed by what governs its sender's egress and by what governs its receiver's ingress.
@@ -18,7 +18,7 @@ from tortie.calculation.graph import Calculation
 from tortie.calculation.protocols import protocol_number
 from tortie.calculation.setindex import SetIndex
 from tortie.calculation.verdict import Packet, evaluate
-from tortie.convert.kubernetes import convert
+from tortie.convert.kubernetes import can_convert, convert
 from tortie.desired.endpoints import EndpointId
 from tortie.desired.policy import Action, Direction
 from tortie.desired.state import DesiredState
@@ -38,7 +38,9 @@ class Judge(msgspec.Struct):
     known: dict[tuple[EndpointId, EndpointId, str, Direction], bool] = {}
 
     def allows(self, source: Pod, destination: Pod, service: str, direction: Direction) -> bool:
-        """Whether one direction lets `PROTOCOL/PORT` pass from pod to pod."""
+        """Whether one direction lets `PROTOCOL/PORT` pass from pod to pod; a node's own network is not policed."""
+        if (source if direction is Direction.EGRESS else destination).get("hostNetwork"):
+            return True
         key = (_id(source), _id(destination), service, direction)
         if key not in self.known:
             self.known[key] = self._evaluate(key, _packet(source, destination, service))
@@ -86,11 +88,22 @@ DIRECTIONS = {
 }
 """Which directions must allow, by field of a case."""
 
+MARKS = {"allow": ".", "deny": "X"}
+"""Expectations of probes, as tables spell them."""
+
 
 def unsupported(case: Case) -> str:
-    """Why a case cannot be judged, or nothing."""
-    kinds = {policy["kind"] for policy in case["policies"]} - {"NetworkPolicy"}
-    return f"needs {', '.join(sorted(kinds))}" if kinds else ""
+    """Why a case cannot be judged, or nothing.
+
+    What the core of an API asks for is always judged. An optional feature is not when conversion warns
+    that a policy which needs it is carried out in part.
+    """
+    kinds = {policy["kind"] for policy in case["policies"] if not can_convert(policy)}
+    if kinds:
+        return f"needs {', '.join(sorted(kinds))}"
+    if not case.get("features"):
+        return ""
+    return "; ".join(warning for policy in case["policies"] for warning in convert(policy).warnings)
 
 
 def policies(case: Case) -> list[Resource]:
@@ -100,6 +113,10 @@ def policies(case: Case) -> list[Resource]:
 
 def cells(case: Case, pods: list[Pod]) -> Iterator[tuple[str, str, Pod, Pod, str]]:
     """What a case expects: field, `PROTOCOL/PORT`, source, destination, and `.` or `X`."""
+    named = {f"{pod['namespace']}/{pod['name']}": pod for pod in pods}
+    for probe in case.get("probes", ()):
+        service = f"{probe['protocol']}/{probe['port']}"
+        yield "expect", service, named[probe["from"]], named[probe["to"]], MARKS[probe["expect"]]
     for field in DIRECTIONS:
         for service, rows in case.get(field, {}).items():
             for source, row in zip(pods, rows, strict=True):
@@ -120,6 +137,11 @@ def namespaces(cluster: Mapping[str, Any]) -> Iterator[Resource]:
         yield convert(namespace).resource
 
 
+def workloads(cluster: Mapping[str, Any]) -> list[Pod]:
+    """The pods that have a network of their own."""
+    return [pod for pod in cluster["pods"] if not pod.get("hostNetwork")]
+
+
 def ports(pod: Pod) -> tuple[EndpointPort, ...]:
     """The ports that a pod names."""
     return tuple(
@@ -129,7 +151,7 @@ def ports(pod: Pod) -> tuple[EndpointPort, ...]:
 
 def _cluster(cluster: Mapping[str, Any]) -> Iterator[Resource]:
     yield from namespaces(cluster)
-    for index, pod in enumerate(cluster["pods"]):
+    for index, pod in enumerate(workloads(cluster)):
         yield _endpoint(pod, index)
 
 

@@ -1,7 +1,7 @@
 """Runs every case file of a directory: `run.py DIR [--kernel]`; exit status 1 when a case failed.
 
-A relative directory is one below the repository's root. `--kernel` sends reachability cases through a
-lab as real packets too, which needs root.
+A relative directory is one below the repository's root. `--kernel` sends reachability and probe cases
+through a lab as real packets too, which needs root.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ LAB = "conformance"
 CASES_SHOWN = 20
 LINES_SHOWN = 5
 LINE_LENGTH = 300
+PACKET_FORMATS = ("reachability-cases", "probe-cases")
+"""Formats whose cases can be sent as packets."""
 
 Case = Mapping[str, Any]
 
@@ -44,7 +46,7 @@ class Result(msgspec.Struct):
 def run_document(document: Mapping[str, Any], kernel: bool = False) -> list[Result]:
     """Judge every case of a file."""
     results = [_judge(case, document) for case in document["cases"]]
-    if kernel and document["format"] == "reachability-cases":
+    if kernel and document["format"] in PACKET_FORMATS:
         _send_packets([result for result in results if not result.unsupported], document["clusters"])
     return results
 
@@ -109,7 +111,9 @@ def main(argv: Sequence[str]) -> int:
     """The exit status: 0 when nothing failed, 1 when something did, 2 for a directory without case files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--kernel", action="store_true", help="also send reachability cases through a lab (root)")
+    parser.add_argument(
+        "--kernel", action="store_true", help="also send reachability and probe cases through a lab (root)"
+    )
     arguments = parser.parse_args(argv)
     if arguments.kernel and os.geteuid() != 0:
         parser.error("--kernel makes network namespaces: run it as root")

@@ -20,7 +20,7 @@ from tortie.convert.adminpolicy import stored as stored_globally
 from tortie.convert.converted import Converted
 from tortie.convert.networkpolicy import network_policy, stored
 
-__all__ = ["Converted", "convert", "is_kubernetes"]
+__all__ = ["Converted", "can_convert", "convert", "is_kubernetes"]
 
 
 def is_kubernetes(document: Mapping[str, Any]) -> bool:
@@ -30,6 +30,11 @@ def is_kubernetes(document: Mapping[str, Any]) -> bool:
         return False
     group = version.rpartition("/")[0]
     return version == "v1" or group.endswith(".k8s.io") or ("/" in version and "." not in group)
+
+
+def can_convert(document: Mapping[str, Any]) -> bool:
+    """Whether `convert` knows the kind of a document."""
+    return _identity(document) in _CONVERSIONS
 
 
 def convert(document: Mapping[str, Any], namespace: str = "default") -> Converted:
@@ -43,12 +48,16 @@ def convert(document: Mapping[str, Any], namespace: str = "default") -> Converte
     Raises:
         InvalidResource: not one of these kinds, or an object whose author must correct it.
     """
-    identity = (str(document.get("apiVersion")), str(document.get("kind")))
+    identity = _identity(document)
     if identity not in _CONVERSIONS:
         known = ", ".join(f"{kind} of {version}" for version, kind in (*_CONVERSIONS, *_KEPT))
         problem = Problem(" ".join(identity), "kind", "is not a Kubernetes kind that can be used here", f"use {known}")
         raise InvalidResource(problem)
     return _CONVERSIONS[identity](document, namespace)
+
+
+def _identity(document: Mapping[str, Any]) -> tuple[str, str]:
+    return str(document.get("apiVersion")), str(document.get("kind"))
 
 
 def _policy(document: Mapping[str, Any], namespace: str) -> Converted:
