@@ -11,7 +11,7 @@ import msgspec
 from tortie.api.kinds import KINDS
 from tortie.api.resource import API_VERSION, Resource, ResourceKey
 from tortie.api.strict import QUOTE, UNKNOWN, Checked, Finding, check, near
-from tortie.api.text import Place, Value, read_values
+from tortie.api.text import Place, Value, scan_values
 from tortie.base.errors import InvalidResource, Problem
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -75,17 +75,23 @@ def read_documents(text: str, file: str = "") -> list[Document]:
     Raises:
         InvalidResource: not YAML, or an object without `apiVersion` or `kind`; lists every problem.
     """
+    documents, problems = scan_documents(text, file)
+    if problems:
+        raise InvalidResource(*problems)
+    return documents
+
+
+def scan_documents(text: str, file: str = "") -> tuple[list[Document], list[Problem]]:
+    """The objects that can be read, and what is wrong with the rest, so that one does not hide the other."""
+    values, problems = scan_values(text, file)
     documents: list[Document] = []
-    problems: list[Problem] = []
-    for value in read_values(text, file):
+    for value in values:
         for found in _documents(value, file):
             if isinstance(found, Document):
                 documents.append(found)
             else:
                 problems.append(found)
-    if problems:
-        raise InvalidResource(*problems)
-    return documents
+    return documents, problems
 
 
 def load_resource(document: Document) -> Resource:

@@ -22,10 +22,15 @@ DEEPEST = 64
 ALIAS_ROOM = 10_000
 """Values that aliases may add to those that are written out."""
 
+MOST_BROKEN = 50
+"""Documents that are not YAML, after which reading ends."""
+
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT = re.compile(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)")
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_MARKER = re.compile(r"---(?=\s|$)")
 _LONGEST_NUMBER = 40
 _CONSTANTS: dict[str, bool | None] = {
     spelling: value
@@ -72,17 +77,25 @@ def read_values(text: str, file: str = "") -> list[Value]:
 
     Raises:
         InvalidResource: not YAML; a key twice, or not a text; an unknown tag; too deep; aliases that
-            multiply or refer to themselves. Lists every problem up to the first that ends reading.
+            multiply or refer to themselves. Lists every problem.
     """
-    reader = _Reader(text, file)
-    values = reader.read()
-    if reader.problems:
-        raise InvalidResource(*reader.problems)
+    values, problems = scan_values(text, file)
+    if problems:
+        raise InvalidResource(*problems)
     return values
 
 
+def scan_values(text: str, file: str = "") -> tuple[list[Value], list[Problem]]:
+    """The documents that can be read, and every problem; after a document that is not YAML comes the next one."""
+    reader = _Reader(text, file)
+    return reader.read(), reader.problems
+
+
 class _Stop(Exception):
-    """Reading cannot go on."""
+    """This document cannot be read on."""
+
+    def __init__(self, mark: Any) -> None:
+        self.mark = mark
 
 
 class _Reader:
@@ -94,25 +107,38 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def read(self) -> list[Value]:
-        values = []
+        values: list[Value] = []
+        text, line = self._text, 0
+        for _ in range(MOST_BROKEN):
+            mark = self._read(text, values)
+            if mark is None:
+                break
+            text, line = _from_next_document(text, max(mark.line, line + 1))
+        return [value for value in values if value.plain is not None]
+
+    def _read(self, text: str, values: list[Value]) -> Any:
+        """Add the documents of a text to the values; the mark of what cannot be read, if it has one."""
         try:
-            self._text.encode()
-            for value in self._documents():
+            text.encode()
+            for value in self._documents(text):
                 values.append(value)
         except yaml.MarkedYAMLError as error:
             self._report(error.problem_mark, error.problem or "is not YAML", "")
+            return error.problem_mark
         except (yaml.YAMLError, UnicodeEncodeError) as error:
             self._report(None, " ".join(str(error).split()), "")
-        except _Stop:
-            pass
-        return [value for value in values if value.plain is not None]
+        except _Stop as stop:
+            return stop.mark
+        return None
 
-    def _documents(self) -> Iterator[Value]:
-        self._events: Iterator[yaml.Event] = yaml.parse(self._text, Loader=yaml.CSafeLoader)
+    def _documents(self, text: str) -> Iterator[Value]:
+        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 self._anchors = {}
-                yield self._value(next(self._events), 0)
+                value = self._value(next(self._events), 0)
+                next(self._events)  # its end, which is not reached when more stands behind the value
+                yield value
 
     def _value(self, event: yaml.Event, depth: int) -> Value:
         if depth > DEEPEST:
@@ -216,11 +242,21 @@ class _Reader:
     def _report(self, mark: Any, problem: str, remedy: str) -> None:
         line, column = _line_and_column(mark)
         object = "document" if line else self._file or "document"
-        self.problems.append(Problem(object, "", problem, remedy, self._file, line, column))
+        found = Problem(object, "", problem, remedy, self._file, line, column)
+        if found not in self.problems:
+            self.problems.append(found)
 
     def _stop(self, event: yaml.Event, problem: str, remedy: str) -> _Stop:
         self._report(event.start_mark, problem, remedy)
-        return _Stop()
+        return _Stop(event.start_mark)
+
+
+def _from_next_document(text: str, first: int) -> tuple[str, int]:
+    """The text from the first document marker on or after a line, with as many lines before it; and that line."""
+    for line, found in enumerate(_LINE_BREAK.finditer(text), 1):
+        if line >= first and _MARKER.match(text, found.end()):
+            return "\n" * line + text[found.end() :], line
+    return "", first
 
 
 def _without_pairs(text: str) -> str:
