@@ -107,7 +107,7 @@ async def test_a_staged_policy_needs_its_tier(kind: str, datastore: EmbeddedData
         await store.create(staged)
     await store.create(made("Tier"))
     await store.create(staged)
-    with pytest.raises(InvalidResource, match="still holds 1 policies"):
+    with pytest.raises(InvalidResource, match="still holds 1 policy"):
         await store.delete(ResourceKey("Tier", "", "ops"))
 
 

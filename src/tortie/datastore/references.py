@@ -37,72 +37,88 @@ class References:
 
     async def check_write(self, resource: Resource, old: Resource | None) -> None:
         """Raises InvalidResource when the resource may not be written in place of `old`."""
+        _refuse(await self.write_problems(resource, old))
+
+    async def write_problems(self, resource: Resource, old: Resource | None) -> list[Problem]:
+        """Why the resource may not be written in place of `old`."""
+        found = _built_in(resource.key)
         match resource:
             case _ if isinstance(resource, _Policy):
-                await self._require_tier(resource.key, _tier(resource))
+                found += await self._missing_tier(resource.key, _tier(resource))
             case IPPool():
-                _refuse_moved_pool(resource, old)
-                await self._refuse_overlap(resource)
+                found += _moved_pool(resource, old) + await self._overlaps(resource)
             case WorkloadEndpoint():
-                _require_computed_name(resource)
-        _refuse_default_allow(resource.key)
+                found += _other_name(resource)
+        return found
 
     async def check_delete(self, key: ResourceKey) -> None:
         """Raises InvalidResource when the resource may not be deleted."""
-        _refuse_default_allow(key)
-        if key.kind == "Tier":
-            await self._refuse_used_tier(key)
+        _refuse(await self.delete_problems(key))
 
-    async def _require_tier(self, policy: ResourceKey, tier: str) -> None:
+    async def delete_problems(self, key: ResourceKey) -> list[Problem]:
+        """Why the resource may not be deleted."""
+        return _built_in(key) + (await self._used_tier(key) if key.kind == "Tier" else [])
+
+    async def _missing_tier(self, policy: ResourceKey, tier: str) -> list[Problem]:
         if tier in _BUILT_IN or await self._get(ResourceKey("Tier", "", tier)) is not None:
-            return
-        raise _refusal(policy, "spec.tier", f"there is no tier {tier!r}", "create the tier first")
+            return []
+        return [_problem(policy, "spec.tier", f"there is no tier {tier!r}", "create the tier first")]
 
-    async def _refuse_used_tier(self, key: ResourceKey) -> None:
+    async def _used_tier(self, key: ResourceKey) -> list[Problem]:
         if key.name in _BUILT_IN:
-            raise _refusal(key, "", "is built in and cannot be deleted")
+            return [_problem(key, "", "is built in and cannot be deleted")]
         users = [policy.key for kind in _POLICY_KINDS for policy in await self._list(kind) if _tier(policy) == key.name]
-        if users:
-            shown = ", ".join(map(str, users[:_NAMES_SHOWN])) + (" …" if len(users) > _NAMES_SHOWN else "")
-            raise _refusal(key, "", f"still holds {len(users)} policies: {shown}", "delete or move them first")
+        if not users:
+            return []
+        shown = ", ".join(map(str, users[:_NAMES_SHOWN])) + (" …" if len(users) > _NAMES_SHOWN else "")
+        count = "1 policy" if len(users) == 1 else f"{len(users)} policies"
+        return [_problem(key, "", f"still holds {count}: {shown}", "delete or move them first")]
 
-    async def _refuse_overlap(self, pool: IPPool) -> None:
+    async def _overlaps(self, pool: IPPool) -> list[Problem]:
         cidr = Cidr.parse(pool.spec.cidr)
-        for other in await self._list("IPPool"):
-            if not isinstance(other, IPPool) or other.key == pool.key:
-                continue
-            if cidr.overlaps(Cidr.parse(other.spec.cidr)):
-                raise _refusal(pool.key, "spec.cidr", f"{cidr} overlaps {other.key} ({other.spec.cidr})")
+        return [
+            _problem(pool.key, "spec.cidr", f"{cidr} overlaps {other.key} ({other.spec.cidr})", "take another range")
+            for other in await self._list("IPPool")
+            if isinstance(other, IPPool) and other.key != pool.key and cidr.overlaps(Cidr.parse(other.spec.cidr))
+        ]
 
 
 def _tier(policy: Resource) -> str:
     return policy.spec.tier or "default" if isinstance(policy, _Policy) else ""
 
 
-def _refuse_moved_pool(pool: IPPool, old: Resource | None) -> None:
+def _moved_pool(pool: IPPool, old: Resource | None) -> list[Problem]:
     if not isinstance(old, IPPool):
-        return
-    for field, before, after in (
+        return []
+    fields = (
         ("cidr", old.spec.cidr, pool.spec.cidr),
         ("blockSize", old.spec.block_size, pool.spec.block_size),
-    ):
-        if before and before != after:
-            raise _refusal(pool.key, f"spec.{field}", f"cannot change from {before} to {after}", "make a new pool")
+    )
+    return [
+        _problem(pool.key, f"spec.{field}", f"cannot change from {before} to {after}", "make a new pool")
+        for field, before, after in fields
+        if before and before != after
+    ]
 
 
-def _require_computed_name(endpoint: WorkloadEndpoint) -> None:
+def _other_name(endpoint: WorkloadEndpoint) -> list[Problem]:
     try:
         name = name_of_workload_endpoint(endpoint.spec)
     except ValueError as error:
-        raise _refusal(endpoint.key, "spec", str(error)) from error
-    if endpoint.metadata.name != name:
-        raise _refusal(endpoint.key, "metadata.name", "does not follow from the specification", f"must be {name}")
+        return [_problem(endpoint.key, "spec", str(error))]
+    if endpoint.metadata.name == name:
+        return []
+    return [_problem(endpoint.key, "metadata.name", "does not follow from the specification", f"must be {name}")]
 
 
-def _refuse_default_allow(key: ResourceKey) -> None:
-    if key == ALLOW_PROFILE.key:
-        raise _refusal(key, "", "is built in and cannot be written or deleted")
+def _built_in(key: ResourceKey) -> list[Problem]:
+    return [_problem(key, "", "is built in and cannot be written or deleted")] if key == ALLOW_PROFILE.key else []
 
 
-def _refusal(key: ResourceKey, path: str, problem: str, remedy: str = "") -> InvalidResource:
-    return InvalidResource(Problem(str(key), path, problem, remedy))
+def _problem(key: ResourceKey, path: str, problem: str, remedy: str = "") -> Problem:
+    return Problem(str(key), path, problem, remedy)
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise InvalidResource(*problems)
