@@ -7,9 +7,11 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tortie.api.endpointslice import SERVICE_LABEL, Backend, BackendPort, EndpointSlice
 from tortie.api.ipam import BlockAffinity
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
 from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
+from tortie.api.pod import Container, ContainerPort, Pod, PodSpec
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy, NetworkPolicySpec
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, Resource, ResourceKey
@@ -41,7 +43,7 @@ ENTITIES = st.builds(
     not_selector=SELECTORS.filter(lambda text: text != "((("),
     nets=PREFIXES.map(tuple),
     ports=st.lists(st.sampled_from(["http", "dns", 80, "90:99"]), max_size=2).map(tuple),
-    services=st.sampled_from([None, None, None, ServiceMatch(name="s")]),
+    services=st.sampled_from([None, None, ServiceMatch(name="s"), ServiceMatch(name="t", namespace="n1")]),
 )
 RULES = st.lists(
     st.builds(
@@ -74,7 +76,20 @@ PORTS = st.lists(
     ),
     max_size=2,
 ).map(tuple)
-PROFILES = st.sampled_from(["kns.n1", "kns.n2", "q", "projectcalico-default-allow"])
+PROTOCOLS = st.sampled_from(["", "TCP", "UDP", "nonsense"])
+CONTAINER_PORTS = st.lists(
+    st.builds(
+        ContainerPort,
+        name=st.sampled_from(["", "http", "dns"]),
+        protocol=PROTOCOLS,
+        container_port=st.sampled_from([53, 80]),
+    ),
+    max_size=2,
+).map(tuple)
+BACKENDS = st.lists(
+    st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1", "nonsense"]), min_size=1, max_size=2
+).map(tuple)
+PROFILES = st.sampled_from(["kns.n1", "kns.n2", "q", "ksa.n1.q", "projectcalico-default-allow"])
 
 RESOURCES = st.one_of(
     st.builds(
@@ -87,7 +102,29 @@ RESOURCES = st.one_of(
             ip_networks=ADDRESSES,
             profiles=st.lists(PROFILES, max_size=2).map(tuple),
             ports=PORTS,
+            orchestrator=st.sampled_from(["k8s", "k8s", "cni"]),
+            pod=SHORT_NAMES,
         ),
+    ),
+    st.builds(
+        Pod,
+        metadata=st.builds(metadata, SHORT_NAMES, NAMESPACES, LABELS),
+        spec=st.builds(
+            PodSpec,
+            service_account_name=st.sampled_from(["", "q"]),
+            containers=st.lists(st.builds(Container, ports=CONTAINER_PORTS), max_size=1).map(tuple),
+        ),
+    ),
+    st.builds(
+        EndpointSlice,
+        metadata=st.builds(
+            metadata, SHORT_NAMES, NAMESPACES, st.sampled_from([{}, {SERVICE_LABEL: "s"}, {SERVICE_LABEL: "t"}])
+        ),
+        address_type=st.sampled_from(["IPv4", "FQDN"]),
+        endpoints=st.lists(st.builds(Backend, addresses=BACKENDS), max_size=2).map(tuple),
+        ports=st.lists(
+            st.builds(BackendPort, protocol=PROTOCOLS, port=st.sampled_from([None, 53, 80])), max_size=2
+        ).map(tuple),
     ),
     st.builds(
         NetworkPolicy,

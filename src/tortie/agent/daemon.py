@@ -63,6 +63,8 @@ WATCHED_KINDS = (
     "GlobalNetworkPolicy",
     "NetworkPolicy",
     "WorkloadEndpoint",
+    "Pod",
+    "EndpointSlice",
     "BlockAffinity",
 )
 """What the calculation reads."""

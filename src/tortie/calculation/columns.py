@@ -11,7 +11,7 @@ from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.calculation.interning import Interner
 from tortie.calculation.items import Item, NamedPort
-from tortie.calculation.labels import LabelIndex
+from tortie.calculation.labels import LabelIndex, Labels, Parents
 from tortie.desired.packed import distinct
 from tortie.desired.sets import Members
 
@@ -102,6 +102,14 @@ class Columns:
             self._store(number, row)
         self._label_index.put(number, item.labels, item.parents)
         return number
+
+    def redress(self, key: ResourceKey, labels: Labels, parents: Parents, ports: tuple[NamedPort, ...]) -> None:
+        """Replace everything of an item that is there but its addresses."""
+        number = self._ids[key]
+        row = self.row(number)
+        if ports != row.ports:
+            self._store(number, msgspec.structs.replace(row, ports=ports))
+        self._label_index.put(number, labels, parents)
 
     def remove(self, key: ResourceKey) -> int | None:
         """Take an item out; returns the id it had, if it was there. The id is not reused before `settle`."""

@@ -167,4 +167,4 @@ def _service_set(service: api.ServiceMatch | None, namespace: str, source: bool)
     if service is None:
         return []
     name = f"{service.namespace or namespace}/{service.name}"
-    return [SetSpec(SetId(unique_id("svcnoport" if source else "svc", name)), None, ports=not source)]
+    return [SetSpec(SetId(unique_id("svcnoport" if source else "svc", name)), ports=not source, service=name)]

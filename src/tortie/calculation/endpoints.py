@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from pyroaring import BitMap
 
-from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
+from tortie.api.workloadendpoint import WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
 from tortie.calculation.labels import LabelChanges, LabelIndex
 from tortie.calculation.ordering import Ordering
@@ -47,11 +47,19 @@ class LocalEndpoints:
         self._dirty: set[EndpointId] = set()
         self._told: dict[EndpointId, Endpoint] = {}
 
-    def put(self, endpoint_id: EndpointId, endpoint: WorkloadEndpoint, item: int) -> None:
-        """Add or replace an endpoint of this node."""
-        spec = endpoint.spec
+    def put(self, endpoint_id: EndpointId, spec: WorkloadEndpointSpec, profiles: Iterable[str], item: int) -> None:
+        """Add or replace an endpoint of this node; `profiles` are its own and those of its pod."""
         addresses = tuple(sorted({Cidr.host(net) for net in spec.ip_networks}))
-        local = _Local(item, spec, addresses, tuple(dict.fromkeys(spec.profiles)))
+        self._put(endpoint_id, _Local(item, spec, addresses, tuple(dict.fromkeys(profiles))))
+
+    def set_profiles(self, endpoint_id: EndpointId, profiles: Iterable[str]) -> None:
+        """Change the profiles of an endpoint, if it is of this node."""
+        local, distinct = self._endpoints.get(endpoint_id), tuple(dict.fromkeys(profiles))
+        if local is not None and local.profiles != distinct:
+            self._put(endpoint_id, msgspec.structs.replace(local, profiles=distinct))
+
+    def _put(self, endpoint_id: EndpointId, local: _Local) -> None:
+        spec = local.spec
         self.remove(endpoint_id)
         self._endpoints[endpoint_id] = local
         self._claims.setdefault(spec.interface_name, set()).add(endpoint_id)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from tortie.api.endpointslice import EndpointSlice
 from tortie.api.ipam import BlockAffinity, IPAMBlock
+from tortie.api.pod import Pod
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.profile import Profile
 from tortie.api.resource import Resource, ResourceKey
@@ -17,11 +19,13 @@ from tortie.calculation.ipsets import IPSets
 from tortie.calculation.items import Item, item_of
 from tortie.calculation.labels import LabelIndex
 from tortie.calculation.ordering import Ordering, tier_rank
+from tortie.calculation.pods import Pods
 from tortie.calculation.policies import ActivePolicies
 from tortie.calculation.problems import Problems
 from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.programs import Programs
 from tortie.calculation.selections import Selections
+from tortie.calculation.services import Services
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
 from tortie.desired.policy import PolicyId
@@ -57,7 +61,9 @@ class Calculation:
         self._all_dirty = False
         self._labels = LabelIndex()
         self._columns = Columns(self._labels)
-        self._sets = IPSets(self._columns, self._labels)
+        self._pods = Pods(self._columns, self.problems)
+        self._services = Services(self.problems)
+        self._sets = IPSets(self._columns, self._labels, self._services)
         self._programs = Programs(self._sets)
         self._profiles = ActiveProfiles(self._programs, self.problems)
         self._endpoints = LocalEndpoints(self._labels, self._profiles)
@@ -84,6 +90,10 @@ class Calculation:
                 self._update_profile(key.name, value if isinstance(value, Profile) else None)
             case "Tier":
                 self._update_tier(key.name, value if isinstance(value, Tier) else None)
+            case "Pod":
+                self._update_pod(key, value if isinstance(value, Pod) else None)
+            case "EndpointSlice":
+                self._services.put(key, value if isinstance(value, EndpointSlice) else None)
             case _:
                 self._bgp.put(key, value if not isinstance(value, IPAMBlock) else None)
 
@@ -105,6 +115,7 @@ class Calculation:
         policies, removed_policies = self._programs.flush()
         sets = self._sets.flush(changes)
         self._columns.settle()
+        self._services.settle()
         routes, removed_routes = self._endpoints.routes.flush()
         return Delta(
             sets=tuple(sets.sets),
@@ -121,7 +132,7 @@ class Calculation:
 
     def is_empty(self) -> bool:
         """Whether nothing is held any more: after every resource is gone, and a flush."""
-        parts = (self._labels, self._columns, self._sets, self._programs)
+        parts = (self._labels, self._columns, self._pods, self._services, self._sets, self._programs)
         others = (self._profiles, self._endpoints, self._policies, self._bgp)
         return (
             all(part.is_empty() for part in parts)
@@ -131,16 +142,20 @@ class Calculation:
         )
 
     def _update_item(self, key: ResourceKey, resource: Resource | None) -> None:
-        item = self._read_item(key, resource)
+        item = self._pods.dress(key, resource, self._read_item(key, resource))
         number = self._columns.remove(key) if item is None else self._columns.put(key, item)
         if key.kind != "WorkloadEndpoint":
             return
         endpoint_id = EndpointId(key.namespace, key.name)
         here = isinstance(resource, WorkloadEndpoint) and resource.spec.node == self.node
         if isinstance(resource, WorkloadEndpoint) and here and item is not None and number is not None:
-            self._endpoints.put(endpoint_id, resource, number)
+            self._endpoints.put(endpoint_id, resource.spec, item.parents, number)
         else:
             self._endpoints.remove(endpoint_id)
+
+    def _update_pod(self, key: ResourceKey, pod: Pod | None) -> None:
+        for endpoint, profiles in self._pods.put(key, pod):
+            self._endpoints.set_profiles(EndpointId(endpoint.namespace, endpoint.name), profiles)
 
     def _read_item(self, key: ResourceKey, resource: Resource | None) -> Item | None:
         if resource is None:

@@ -11,6 +11,7 @@ from tortie.base.addresses import Cidr
 from tortie.calculation.columns import Address, Columns, Row
 from tortie.calculation.labels import LabelChanges, LabelIndex
 from tortie.calculation.selections import Selection, SelectionChange, Selections
+from tortie.calculation.services import ServiceName, Services
 from tortie.calculation.setindex import port_suffix
 from tortie.desired.packed import pack
 from tortie.desired.policy import SetId
@@ -22,19 +23,21 @@ Member = Address
 
 
 class SetSpec(msgspec.Struct, frozen=True, gc=False):
-    """What a set holds: addresses of what a selector selects or, with `port`, entries for a port name.
+    """What a set holds: addresses or, with `ports`, entries of address, protocol and port.
 
     Args:
-        selector: None for a set that nothing fills yet.
-        port: name of the port; the set then holds ports.
+        selector: whose; None when they are a service's.
+        port: name of the ports of what the selector selects.
         protocol: restricts the ports that count, None for any.
+        service: whose backends.
     """
 
     id: SetId
-    selector: Selector | None
+    selector: Selector | None = None
     ports: bool = False
     port: str = ""
     protocol: int | None = None
+    service: ServiceName = ""
 
 
 class SetOutput(msgspec.Struct):
@@ -48,13 +51,15 @@ class SetOutput(msgspec.Struct):
 class IPSets:
     """Sets are counted by their users; one with no user left is gone at the next flush."""
 
-    def __init__(self, columns: Columns, labels: LabelIndex) -> None:
+    def __init__(self, columns: Columns, labels: LabelIndex, services: Services) -> None:
         self.selections = Selections(labels, labels.items)
         self._columns = columns
+        self._services = services
         self._users: dict[SetId, int] = {}
         self._specs: dict[SetId, SetSpec] = {}
         self._live: dict[SetId, Selection | None] = {}
         self._by_selector: dict[str, set[SetId]] = {}
+        self._by_service: dict[ServiceName, set[SetId]] = {}
         self._dirty: set[SetId] = set()
 
     def acquire(self, specs: Iterable[SetSpec]) -> None:
@@ -71,25 +76,29 @@ class IPSets:
             self._dirty.add(spec.id)
 
     def flush(self, changes: LabelChanges) -> SetOutput:
-        """The exact difference since the last flush. The columns must not be settled yet."""
+        """The exact difference since the last flush. Neither columns nor services must be settled yet."""
         output = SetOutput()
         dirty, self._dirty = sorted(self._dirty), set()
         output.removed += [set_id for set_id in dirty if not self._users[set_id] and self._drop(set_id)]
         for change in self.selections.refresh(changes):
             output.changes += self._changes(change, changes.items)
+        for service in self._services.changed:
+            output.changes += self._service_changes(service)
         output.sets += [self._create(set_id) for set_id in dirty if set_id in self._users and set_id not in self._live]
         output.changes.sort(key=lambda change: change.id)
         return output
 
     def is_empty(self) -> bool:
         """Whether no set is held."""
-        return not (self._users or self._specs or self._live or self._by_selector or self._dirty or self.selections)
+        held = (self._users, self._specs, self._live, self._by_selector, self._by_service, self._dirty)
+        return not (any(held) or self.selections)
 
     def _create(self, set_id: SetId) -> IPSet:
         spec = self._specs[set_id]
         if spec.selector is None:
             self._live[set_id] = None
-            return IPSet(set_id, Members(), spec.ports)
+            self._by_service.setdefault(spec.service, set()).add(set_id)
+            return IPSet(set_id, _pack(self._services.members(spec.service, spec.ports)), spec.ports)
         selection = self._live[set_id] = self.selections.acquire(spec.selector)
         self._by_selector.setdefault(spec.selector.canonical, set()).add(set_id)
         if not spec.ports:
@@ -105,11 +114,16 @@ class IPSets:
         selection = self._live.pop(set_id, None)
         if selection is not None and spec.selector is not None:
             self.selections.release(selection)
-            siblings = self._by_selector[spec.selector.canonical]
-            siblings.discard(set_id)
-            if not siblings:
-                del self._by_selector[spec.selector.canonical]
+            _unindex(self._by_selector, spec.selector.canonical, set_id)
+        elif known:
+            _unindex(self._by_service, spec.service, set_id)
         return known
+
+    def _service_changes(self, service: ServiceName) -> Iterator[SetChange]:
+        for set_id in sorted(self._by_service.get(service, ())):
+            difference = self._services.difference(service, self._specs[set_id].ports)
+            if difference.added or difference.removed:
+                yield SetChange(set_id, added=_pack(difference.added), removed=_pack(difference.removed))
 
     def _changes(self, change: SelectionChange, changed: BitMap) -> Iterator[SetChange]:
         for set_id in sorted(self._by_selector[change.selection.selector.canonical]):
@@ -136,6 +150,12 @@ class IPSets:
         if not added and not removed:
             return None
         return SetChange(spec.id, added=_pack(added), removed=_pack(removed))
+
+
+def _unindex(table: dict[str, set[SetId]], key: str, set_id: SetId) -> None:
+    table[key].discard(set_id)
+    if not table[key]:
+        del table[key]
 
 
 def _reader(spec: SetSpec) -> Callable[[Row], Iterable[Member]]:

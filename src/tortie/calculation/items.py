@@ -13,9 +13,12 @@ from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.calculation.labels import Labels, Parents
 from tortie.calculation.protocols import protocol_number
-from tortie.selector.scoping import NAMESPACE, SERVICE_ACCOUNT
+from tortie.selector.scoping import NAMESPACE, NAMESPACE_PREFIX, SERVICE_ACCOUNT, SERVICE_ACCOUNT_PREFIX
 
 ORCHESTRATOR = "projectcalico.org/orchestrator"
+INHERITED = (NAMESPACE_PREFIX, SERVICE_ACCOUNT_PREFIX)
+"""How labels begin that only a namespace or service account can give: a workload may not choose them."""
+
 LONGEST_SERVICE_ACCOUNT = 62
 """A label value has at most 63 characters; names longer than this get no label, as everywhere in the field."""
 
@@ -56,15 +59,24 @@ def item_of(resource: Resource) -> Item | None:
     return None
 
 
+def own_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Without those that can only be inherited."""
+    return {label: value for label, value in labels.items() if not label.startswith(INHERITED)}
+
+
+def account_labels(account: str) -> dict[str, str]:
+    """The label that names a service account, unless there is none or its name is too long for a label."""
+    return {SERVICE_ACCOUNT: account} if 0 < len(account) <= LONGEST_SERVICE_ACCOUNT else {}
+
+
 def _endpoint(endpoint: WorkloadEndpoint) -> Item:
     spec = endpoint.spec
     if not spec.interface_name:
         raise ValueError("endpoint without an interface name")
-    labels = endpoint.metadata.labels | {NAMESPACE: endpoint.metadata.namespace}
+    labels = own_labels(endpoint.metadata.labels) | {NAMESPACE: endpoint.metadata.namespace}
+    labels |= account_labels(spec.service_account_name)
     if spec.orchestrator:
         labels[ORCHESTRATOR] = spec.orchestrator
-    if 0 < len(spec.service_account_name) <= LONGEST_SERVICE_ACCOUNT:
-        labels[SERVICE_ACCOUNT] = spec.service_account_name
     ports = tuple(
         NamedPort(sys.intern(port.name), protocol_number(port.protocol), port.port) for port in spec.ports if port.name
     )
