@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
 
 from tortie.api import codec
-from tortie.api.builtin import ALLOW_PROFILE, TIERS
+from tortie.api.builtin import TIERS
 from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.defaults import with_defaults
-from tortie.api.kinds import KINDS
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.validation import validate
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, Problem, StaleRevision
-from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.identity import with_identity
-from tortie.datastore.keys import parse_resource_key, resource_key, resource_prefix
+from tortie.datastore.keys import resource_key
 from tortie.datastore.names import name_of_workload_endpoint
+from tortie.datastore.reading import ResourceReader, located
 from tortie.datastore.references import References
-from tortie.datastore.values import decode_resource
 
 _APPLY_ATTEMPTS = 100
-_DECODE_SLICE = 500
 _INFORMATION = ResourceKey("ClusterInformation", "", "default")
-
-_log = Logger(__name__)
 
 Outcome = Literal["created", "configured", "unchanged"]
 
@@ -46,7 +40,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome
 
 
-class ResourceStore:
+class ResourceStore(ResourceReader):
     """Reads and writes resources of the kinds in `tortie.api.kinds`. All calls raise Unavailable.
 
     Args:
@@ -63,37 +57,11 @@ class ResourceStore:
         check_selector: Callable[[str], str | None],
         new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
-        self._datastore = datastore
+        super().__init__(datastore)
         self._clock = clock
         self._check_selector = check_selector
         self._new_uid = new_uid
         self._references = References(self.get, self.list)
-
-    async def get(self, key: ResourceKey) -> Resource | None:
-        """One resource with its revision as `resource_version`, or None.
-
-        Raises:
-            InvalidResource: what is stored is not a resource of this kind.
-        """
-        key = _located(key)
-        if key == ALLOW_PROFILE.key:
-            return ALLOW_PROFILE
-        stored = await self._datastore.get(resource_key(key))
-        return None if stored is None else decode_resource(key, stored.value, stored.revision)
-
-    async def list(self, kind: str, namespace: str | None = None) -> Sequence[Resource]:
-        """All resources of a kind, or of one namespace of it, by namespace and name; unreadable ones are left out."""
-        prefix = resource_prefix(kind, namespace if KINDS[kind].namespaced else None)
-        listing = await self._datastore.list(prefix)
-        found: dict[ResourceKey, Resource] = {}
-        for position, item in enumerate(listing.items):
-            if resource := _readable(item):
-                found[resource.key] = resource
-            if position % _DECODE_SLICE == _DECODE_SLICE - 1:
-                await asyncio.sleep(0)
-        if kind == ALLOW_PROFILE.kind:
-            found[ALLOW_PROFILE.key] = ALLOW_PROFILE
-        return [found[key] for key in sorted(found)]
 
     async def create(self, resource: Resource) -> Resource:
         """Store a new resource; returns it with defaults, uid, creation time and revision.
@@ -149,7 +117,7 @@ class ResourceStore:
             InvalidResource: it is built in, or others refer to it.
             NotFound, StaleRevision: as the names say.
         """
-        key = _located(key)
+        key = located(key)
         await self._references.check_delete(key)
         with _named(key):
             await self._datastore.delete(resource_key(key), revision)
@@ -205,7 +173,7 @@ class ResourceStore:
         return _with_metadata(resource, resource_version=str(revision))
 
     async def _replace(self, resource: Resource, stored: KeyValue, keep_status: bool) -> Applied:
-        old = _readable(stored)
+        old = self._readable(stored)
         if old is not None:
             resource = _with_identity_of(resource, old)
             resource = _with_status_of(resource, old) if keep_status else resource
@@ -216,22 +184,6 @@ class ResourceStore:
         with _named(resource.key):
             revision = await self._datastore.update(resource_key(resource.key), data, stored.revision)
         return Applied(_with_metadata(resource, resource_version=str(revision)), "configured")
-
-
-def _located(key: ResourceKey) -> ResourceKey:
-    """The key without a namespace that its kind does not have."""
-    return key if KINDS[key.kind].namespaced else ResourceKey(key.kind, "", key.name)
-
-
-def _readable(item: KeyValue) -> Resource | None:
-    key = parse_resource_key(item.key)
-    if key is None:
-        return None
-    try:
-        return decode_resource(key, item.value, item.revision)
-    except InvalidResource as error:
-        _log.warning("stored_resource_unreadable", key=item.key, problem=str(error))
-        return None
 
 
 def _expected_revision(resource: Resource) -> int:

@@ -1,0 +1,90 @@
+"""Reading stored resources: what short commands need, without what writers need."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import Callable, Sequence
+
+from tortie.api.builtin import ALLOW_PROFILE
+from tortie.api.kinds import KINDS
+from tortie.api.resource import Resource, ResourceKey
+from tortie.base.errors import InvalidResource
+from tortie.base.logs import Logger
+from tortie.datastore.contract import Datastore, KeyValue
+from tortie.datastore.keys import parse_resource_key, resource_key, resource_prefix
+from tortie.datastore.values import decode_resource
+
+_DECODE_SLICE = 500
+
+_log = Logger(__name__)
+
+Unreadable = Callable[[ResourceKey, str], None]
+
+
+def log_unreadable(key: ResourceKey, problem: str) -> None:
+    """Write to the log that something stored cannot be read."""
+    _log.warning("stored_resource_unreadable", key=str(key), problem=problem)
+
+
+class ResourceReader:
+    """Reads resources of the kinds in `tortie.api.kinds`. All calls raise Unavailable.
+
+    Args:
+        datastore: where they are kept; not closed by this object.
+        unreadable: is told of each resource that a list leaves out, and why.
+    """
+
+    def __init__(self, datastore: Datastore, unreadable: Unreadable = log_unreadable) -> None:
+        self._datastore = datastore
+        self._unreadable = unreadable
+
+    async def get(self, key: ResourceKey) -> Resource | None:
+        """One resource with its revision as `resource_version`, or None.
+
+        Raises:
+            InvalidResource: what is stored is not a resource of this kind.
+        """
+        key = located(key)
+        if key == ALLOW_PROFILE.key:
+            return ALLOW_PROFILE
+        stored = await self._datastore.get(resource_key(key))
+        return None if stored is None else decode_resource(key, stored.value, stored.revision)
+
+    async def list(self, kind: str, namespace: str | None = None) -> Sequence[Resource]:
+        """All resources of a kind, or of one namespace of it, by namespace and name; unreadable ones are left out."""
+        found: dict[ResourceKey, Resource] = {}
+        for position, item in enumerate(await self._stored(kind, namespace)):
+            if resource := self._readable(item):
+                found[resource.key] = resource
+            if position % _DECODE_SLICE == _DECODE_SLICE - 1:
+                await asyncio.sleep(0)
+        if kind == ALLOW_PROFILE.kind:
+            found[ALLOW_PROFILE.key] = ALLOW_PROFILE
+        return [found[key] for key in sorted(found)]
+
+    async def keys(self, kind: str, namespace: str | None = None) -> builtins.list[ResourceKey]:
+        """Which resources of a kind, or of one namespace of it, there are, readable or not, in order."""
+        named = {parse_resource_key(item.key) for item in await self._stored(kind, namespace)}
+        if kind == ALLOW_PROFILE.kind:
+            named.add(ALLOW_PROFILE.key)
+        return sorted(key for key in named if key is not None)
+
+    async def _stored(self, kind: str, namespace: str | None) -> Sequence[KeyValue]:
+        prefix = resource_prefix(kind, namespace if KINDS[kind].namespaced else None)
+        return (await self._datastore.list(prefix)).items
+
+    def _readable(self, item: KeyValue) -> Resource | None:
+        key = parse_resource_key(item.key)
+        if key is None:
+            return None
+        try:
+            return decode_resource(key, item.value, item.revision)
+        except InvalidResource as error:
+            self._unreadable(key, str(error))
+            return None
+
+
+def located(key: ResourceKey) -> ResourceKey:
+    """The key without a namespace that its kind does not have."""
+    return key if KINDS[key.kind].namespaced else ResourceKey(key.kind, "", key.name)
