@@ -105,7 +105,7 @@ def test_only_so_many_failed_cases_are_shown(run: ModuleType, write: Write, caps
 
 def test_policies_of_kinds_that_are_not_built_are_unsupported(run: ModuleType, write: Write, capsys: Capture) -> None:
     document, (case,) = first_cases("netpol_k8s_e2e", 1)
-    other = case | {"policies": [{"apiVersion": "policy.networking.k8s.io/v1alpha1", "kind": "AdminNetworkPolicy"}]}
+    other = case | {"policies": [{"apiVersion": "policy.networking.k8s.io/v1", "kind": "Unheard"}]}
     assert run.main([str(write("np", "reachability-cases", other, case, clusters=document["clusters"]))]) == 0
     assert capsys.readouterr().out == "np: 1 passed, 0 failed, 1 unsupported\n"
 
@@ -113,11 +113,14 @@ def test_policies_of_kinds_that_are_not_built_are_unsupported(run: ModuleType, w
 @pytest.mark.parametrize(
     "name",
     [
+        "admin_policy_anp_banp",
+        "admin_policy_cnp",
         "calculation",
         "defaulting",
         "ipam",
         "k8s_conversion",
         "netpol_k8s_e2e",
+        "netpol_policy_assistant",
         "packet_verdicts",
         "selectors",
         "validation",

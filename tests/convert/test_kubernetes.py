@@ -8,11 +8,17 @@ import pytest
 
 from tortie.api.profile import Profile
 from tortie.base.errors import InvalidResource
-from tortie.convert.kubernetes import convert, is_kubernetes
+from tortie.convert.kubernetes import can_convert, convert, is_kubernetes
 
 
 def _document(version: str, kind: str, **metadata: Any) -> dict[str, Any]:
     return {"apiVersion": version, "kind": kind, "metadata": {"name": "web", **metadata}}
+
+
+def _cluster_wide(version: str, kind: str, metadata: Any = None, **spec: Any) -> dict[str, Any]:
+    version = f"policy.networking.k8s.io/{version}"
+    spec = {"subject": {"namespaces": {}}, **spec}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata or {"name": "web"}, "spec": spec}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,12 @@ def test_kubernetes_own_groups_are_known(version: object, expected: bool) -> Non
         (_document("v1", "ServiceAccount"), "Profile ksa.till.web"),
         (_document("networking.k8s.io/v1", "NetworkPolicy", namespace="shop"), "NetworkPolicy shop/knp.default.web"),
         (_document("networking.k8s.io/v1", "NetworkPolicy"), "NetworkPolicy knp.default.web"),
+        (_cluster_wide("v1alpha2", "ClusterNetworkPolicy", tier="Admin", priority=1), "GlobalNetworkPolicy kcnp.web"),
+        (_cluster_wide("v1alpha1", "AdminNetworkPolicy", priority=1), "GlobalNetworkPolicy kanp.web"),
+        (
+            _cluster_wide("v1alpha1", "BaselineAdminNetworkPolicy", metadata={"name": "default"}),
+            "GlobalNetworkPolicy kbanp.default",
+        ),
     ],
 )
 def test_each_kind_becomes_a_resource(document: dict[str, Any], key: str) -> None:
@@ -53,9 +65,27 @@ def test_warnings_are_handed_on() -> None:
 
 
 def test_a_label_cannot_take_the_place_of_the_name() -> None:
-    resource = convert(_document("v1", "Namespace", labels={"projectcalico.org/name": "other", "a": "b"})).resource
+    labels = {"projectcalico.org/name": "other", "kubernetes.io/metadata.name": "other", "a": "b"}
+    resource = convert(_document("v1", "Namespace", labels=labels)).resource
     assert isinstance(resource, Profile)
-    assert resource.spec.labels_to_apply == {"pcns.a": "b", "pcns.projectcalico.org/name": "web"}
+    assert resource.spec.labels_to_apply == {
+        "pcns.a": "b",
+        "pcns.kubernetes.io/metadata.name": "web",
+        "pcns.projectcalico.org/name": "web",
+    }
+
+
+def test_a_namespace_can_be_selected_by_its_name_as_on_a_kubernetes_server() -> None:
+    resource = convert(_document("v1", "Namespace")).resource
+    assert isinstance(resource, Profile)
+    assert resource.spec.labels_to_apply["pcns.kubernetes.io/metadata.name"] == "web"
+
+
+def test_kinds_that_can_be_converted_are_known() -> None:
+    assert can_convert(_document("v1", "Namespace"))
+    assert can_convert(_cluster_wide("v1alpha2", "ClusterNetworkPolicy"))
+    assert not can_convert(_cluster_wide("v1alpha1", "ClusterNetworkPolicy"))
+    assert not can_convert({})
 
 
 @pytest.mark.parametrize("identity", [("v1", "Pod"), ("apps/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress")])

@@ -66,7 +66,7 @@ def _policy(document: Mapping[str, Any], namespace: str) -> Converted:
 
 
 def _namespace(document: Mapping[str, Any], namespace: str) -> Converted:
-    return Converted(namespaces.profile(document))
+    return Converted(namespaces.served(document))
 
 
 def _cluster_wide(form: Form, document: Mapping[str, Any], namespace: str) -> Converted:

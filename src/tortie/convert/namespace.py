@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata
 from tortie.api.rules import Rule
@@ -16,6 +18,21 @@ PROFILE_PREFIX = "kns."
 
 NAME_LABEL = "projectcalico.org/name"
 """Label with the name of the namespace."""
+
+SERVED_LABEL = "kubernetes.io/metadata.name"
+"""The same, as the Kubernetes API server puts it on every namespace; many policies select by it."""
+
+
+def served(document: Mapping[str, Any]) -> Profile:
+    """The profile of a namespace as the API server would give the namespace out: with the label that it adds.
+
+    Raises:
+        InvalidResource: the object has no name or the wrong shape.
+    """
+    found = profile(document)
+    name = found.metadata.name.removeprefix(PROFILE_PREFIX)
+    labels = {**found.spec.labels_to_apply, NAMESPACE_PREFIX + SERVED_LABEL: name}
+    return msgspec.structs.replace(found, spec=msgspec.structs.replace(found.spec, labels_to_apply=labels))
 
 
 def profile(document: Mapping[str, Any]) -> Profile:
