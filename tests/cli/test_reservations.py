@@ -26,6 +26,21 @@ metadata: {name: p}
 spec: {cidr: 10.0.0.0/16, natOutgoing: true, vxlanMode: Always}
 """
 
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: s, namespace: n}
+spec: {selector: {app: s}, ports: [{port: 80}]}
+"""
+
+SLICE = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: s, namespace: n}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.1]}]
+"""
+
 POLICY = """
 apiVersion: projectcalico.org/v3
 kind: NetworkPolicy
@@ -39,13 +54,20 @@ spec: {egress: [{action: Allow, destination: {services: {name: s}}}]}
     [
         (HOST_ENDPOINT, ["HostEndpoint h: is stored, but"]),
         (POOL, ["spec.natOutgoing is stored", "spec.vxlanMode is stored"]),
-        (POLICY, ["spec.egress[0].destination.services is not carried out"]),
+        (SERVICE, ["Service n/s: its backends are those of EndpointSlices labelled kubernetes.io/service-name: s"]),
+        (SLICE, ["EndpointSlice n/s: belongs to no service, as it lacks the label kubernetes.io/service-name"]),
     ],
 )
 def test_applying_it_warns_and_succeeds(run: Run, text: str, said: list[str]) -> None:
     result = run("apply", "-f", "-", text=text)
     assert result.exit_code == 0, result.output
     assert all(one in result.output for one in said)
+
+
+def test_rules_for_services_are_carried_out(run: Run) -> None:
+    result = run("apply", "-f", "-", text=POLICY)
+    assert result.exit_code == 0, result.output
+    assert "warning" not in result.output
 
 
 def test_only_kinds_that_exist_are_named() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tortie.api.endpointslice import SERVICE_LABEL
 from tortie.api.resource import Resource
 
 Value = Callable[[Any], object]
@@ -79,6 +80,22 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column(
             "LABELS", lambda endpoint: _joined([f"{k}={v}" for k, v in endpoint.metadata.labels.items()]), wide=True
         ),
+    ),
+    "Service": (
+        Column("TYPE", lambda service: service.spec.type or "ClusterIP"),
+        Column("CLUSTER IP", lambda service: service.spec.cluster_ip),
+        Column("PORTS", lambda service: _joined([f"{one.port}/{one.protocol or 'TCP'}" for one in service.spec.ports])),
+        Column("SELECTOR", lambda service: _joined([f"{k}={v}" for k, v in service.spec.selector.items()]), wide=True),
+    ),
+    "EndpointSlice": (
+        Column("SERVICE", lambda backends: backends.metadata.labels.get(SERVICE_LABEL)),
+        Column("PORTS", lambda backends: _joined([f"{one.port}/{one.protocol or 'TCP'}" for one in backends.ports])),
+        Column("ADDRESSES", lambda backends: _joined([text for one in backends.endpoints for text in one.addresses])),
+    ),
+    "Pod": (
+        Column("NODE", lambda pod: pod.spec.node_name),
+        Column("SERVICE ACCOUNT", lambda pod: pod.spec.service_account_name),
+        Column("LABELS", lambda pod: _joined([f"{k}={v}" for k, v in pod.metadata.labels.items()])),
     ),
     "Node": (
         Column("IPV4", lambda node: node.spec.bgp.ipv4_address if node.spec.bgp else ""),

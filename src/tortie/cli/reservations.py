@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tortie.api.endpointslice import SERVICE_LABEL, EndpointSlice
 from tortie.api.resource import Resource
+from tortie.api.service import Service
 
 STORED_ONLY = frozenset(
     {
@@ -51,6 +53,7 @@ def reservations(resource: Resource) -> Iterator[str]:
     """One sentence for each thing that is accepted and does less than it seems to."""
     if resource.kind in STORED_ONLY:
         yield f"{resource.key}: is stored, but this release does not carry it out"
+    yield from _of_backends(resource)
     spec = getattr(resource, "spec", None)
     for field, asks in FIELDS.get(resource.kind, {}).items():
         if asks(spec):
@@ -60,9 +63,14 @@ def reservations(resource: Resource) -> Iterator[str]:
             yield from _of_rule(rule, f"{resource.key}: spec.{direction}[{index}]")
 
 
+def _of_backends(resource: Resource) -> Iterator[str]:
+    if isinstance(resource, Service):
+        label = f"{SERVICE_LABEL}: {resource.metadata.name}"
+        yield f"{resource.key}: its backends are those of EndpointSlices labelled {label}; its selector makes none"
+    if isinstance(resource, EndpointSlice) and not resource.metadata.labels.get(SERVICE_LABEL):
+        yield f"{resource.key}: belongs to no service, as it lacks the label {SERVICE_LABEL}"
+
+
 def _of_rule(rule: Any, place: str) -> Iterator[str]:
     if getattr(rule, "http", None) is not None:
         yield f"{place}.http is for L7 proxies: the kernel allows all that the rest of the rule matches"
-    for side in ("source", "destination"):
-        if getattr(getattr(rule, side, None), "services", None) is not None:
-            yield f"{place}.{side}.services is not carried out by this release: the rule matches nothing"
