@@ -21,17 +21,16 @@ LEGACY_PREFIX = "default."
 NAMED_KINDS = frozenset({"GlobalNetworkPolicy", "NetworkPolicy", "StagedGlobalNetworkPolicy", "StagedNetworkPolicy"})
 """Kinds whose stored form carries the name annotation."""
 
-# None of these byte sequences can occur in JSON with another meaning: the characters stand only
-# inside strings, and inside a string the quotes of the last two would be escaped.
+# Neither these characters nor empty sides of a rule can occur in JSON with another meaning: the
+# characters stand only inside strings, and inside a string the quotes of a side would be escaped.
 _STORED_SPELLING = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
     (b"&", b"\\u0026"),
     ("\u2028".encode(), b"\\u2028"),
     ("\u2029".encode(), b"\\u2029"),
-    (b',"source":{}', b""),
-    (b',"destination":{}', b""),
 )
+_EMPTY_SIDES = (b',"source":{}', b',"destination":{}')
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -146,7 +145,10 @@ def _fields(resource: Resource) -> bytes:
     if isinstance(order, float):
         spelt = msgspec.structs.replace(_spec(resource), order=msgspec.Raw(number(order).encode()))
         resource = msgspec.structs.replace(resource, spec=spelt)
-    return _ENCODER.encode(resource)
+    data = _ENCODER.encode(resource)
+    for empty in _EMPTY_SIDES:
+        data = data.replace(empty, b"")
+    return data
 
 
 def _spec(resource: Resource) -> Any:
