@@ -12,6 +12,7 @@ COMMANDS = {
     "apply": "tortie.cli.resources:apply",
     "get": "tortie.cli.resources:get",
     "delete": "tortie.cli.resources:delete",
+    "ipam": "tortie.cli.ipam:commands",
     "datastore": "tortie.cli.datastore:commands",
     "node": "tortie.cli.node:commands",
     "lab": "tortie.cli.lab:commands",

@@ -30,6 +30,10 @@ CHECKS = {
     "block-without-claim": Check(False, "a block names an owner that has no claim on it", "claim it for the owner"),
     "claim-without-block": Check(False, "a claim on a block that is absent or another's", "release the affinity"),
     "unfinished-claim": Check(False, "a claim left half way by a writer that died", "the owner completes it"),
+    "unrecorded-address": Check(
+        True, "used, in a pool, and free in the records: somebody else may get it", "assign it"
+    ),
+    "shared-address": Check(True, "used by more than one", "delete all but one"),
     "leaked-address": Check(False, "held for a handle that nobody uses any more", "release it by handle"),
 }
 """Every kind of finding."""

@@ -1,0 +1,253 @@
+"""`tortie ipam`: what addresses are in use, whether the books agree, and settings."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import click
+import msgspec
+
+from tortie.api.ippool import IPPool
+from tortie.api.resource import ResourceKey
+from tortie.base.addresses import Cidr
+from tortie.base.clock import SystemClock
+from tortie.base.errors import InvalidResource, NotFound, Problem
+from tortie.cli import ipam_tables
+from tortie.cli.connection import FAILED, USAGE, or_exit, with_datastore, with_location
+from tortie.cli.output import complain, say
+from tortie.datastore.contract import Datastore
+from tortie.datastore.location import Location
+from tortie.datastore.migration import is_locked
+from tortie.datastore.resources import ResourceStore
+from tortie.ipam.allocator import Allocator
+from tortie.ipam.report import Books, Report, confirmed, read_books, read_report
+from tortie.ipam.requests import ReleaseRequest
+from tortie.ipam.split import split_pool
+from tortie.selector.check import selector_problem
+
+Result = TypeVar("Result")
+
+READINGS_APART_SECONDS = 1.0
+"""An attachment under way holds an address for some milliseconds before its endpoint is written."""
+
+
+class Access(msgspec.Struct, frozen=True):
+    """One open datastore as the commands need it: its keys, its resources, its addresses."""
+
+    datastore: Datastore
+    store: ResourceStore
+    allocator: Allocator
+
+
+@click.group("ipam")
+def commands() -> None:
+    """Addresses: who has which, and whether that is right."""
+
+
+@commands.command()
+@click.option("--ip", "address", help="One address: who holds it, and what is recorded of it.")
+@click.option("--show-blocks", is_flag=True, help="Blocks too, beneath their pools.")
+@click.option("--show-borrowed", is_flag=True, help="Addresses that nodes took from blocks of other nodes.")
+@click.option("--show-configuration", is_flag=True, help="The settings of address management.")
+@with_location
+def show(
+    address: str | None, show_blocks: bool, show_borrowed: bool, show_configuration: bool, location: Location
+) -> None:
+    """Show how full pools are, or one address, or the settings.
+
+    \b
+      tortie ipam show --show-blocks
+      tortie ipam show --ip 10.65.0.7
+    """
+    if show_configuration:
+        config = _with_access(location, lambda access: access.allocator.get_config())
+        say(ipam_tables.configuration(config))
+        return
+    wanted = or_exit(lambda: _parsed(address)) if address is not None else None
+    books = _with_access(location, _books)
+    if wanted is not None:
+        say(ipam_tables.one_address(books, wanted))
+    elif show_borrowed:
+        say(ipam_tables.borrowed(books))
+    else:
+        say(ipam_tables.usage_table(books, blocks=show_blocks))
+
+
+@commands.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a report here, for `tortie ipam release`.")
+@click.option("--show-all-ips", is_flag=True, help="List every address that is held, and who uses it.")
+@click.option("--show-problem-ips", is_flag=True, help="As before calicoctl 3.30: problems are always listed.")
+@with_location
+def check(output: Path | None, show_all_ips: bool, show_problem_ips: bool, location: Location) -> None:
+    """Compare the records of address management with each other and with what uses addresses.
+
+    What only one of two readings shows was being changed, and is not reported. Status 1 when there are problems.
+    """
+    report, books = _with_access(location, _report)
+    if show_all_ips:
+        say(ipam_tables.every_address(books) + "\n")
+    say(ipam_tables.report_text(report, books))
+    if output is not None:
+        or_exit(lambda: report.write(output))
+        say(f"\nReport written to {output}; tortie ipam release --from-report {output} releases what is leaked.")
+    if report.findings:
+        sys.exit(FAILED)
+
+
+@commands.command()
+@click.option("--ip", "address", help="The address to release.")
+@click.option("--from-report", type=click.Path(path_type=Path), multiple=True, help="What check wrote; repeatable.")
+@click.option("--force", is_flag=True, help="Also an address that is in use, or while the datastore is not locked.")
+@with_location
+def release(address: str | None, from_report: tuple[Path, ...], force: bool, location: Location) -> None:
+    """Release an address, or the leaked ones of a report, if they are still as the report saw them.
+
+    \b
+      tortie ipam release --ip 10.65.0.7
+      tortie ipam release --from-report report.json
+    """
+    if bool(address) == bool(from_report):
+        complain("say what to release: --ip ADDRESS, or --from-report FILE")
+        sys.exit(USAGE)
+    if address:
+        wanted = or_exit(lambda: _parsed(address))
+        released = _with_access(location, lambda access: _release_one(access, wanted, force))
+        say(f"Successfully released IP address {address}" if released else f"{address} was not assigned")
+        return
+    reports = or_exit(lambda: [read_report(path) for path in from_report])
+    released_count, skipped = _with_access(location, lambda access: _release_leaked(access, reports, force))
+    say(f"Released {released_count} addresses; {len(skipped)} were no longer as reported")
+    for line in skipped:
+        say(f"  {line}")
+
+
+@commands.command()
+@click.argument("count", type=click.IntRange(2, 65536))
+@click.option("--cidr", help="Prefix of the pool to split.")
+@click.option("--name", help="Name of the pool to split.")
+@with_location
+def split(count: int, cidr: str | None, name: str | None, location: Location) -> None:
+    """Split a pool into COUNT equal ones, while the datastore is locked; addresses in use stay as they are."""
+    if bool(cidr) == bool(name):
+        complain("say which pool to split: --name NAME, or --cidr PREFIX")
+        sys.exit(USAGE)
+    parts = _with_access(location, lambda access: _split(access, cidr, name, count))
+    say("\n".join(f"ippool {part.metadata.name} created with {part.spec.cidr}" for part in parts))
+
+
+@commands.command()
+@click.option(
+    "--strictaffinity", "--strict-affinity", type=click.BOOL, help="Whether nodes may not borrow from others' blocks."
+)
+@click.option(
+    "--max-blocks-per-host", type=click.IntRange(0), help="Most blocks of one node and family; 0 is the default, 20."
+)
+@click.option(
+    "--kubevirt-ip-persistence",
+    type=click.Choice(["Enabled", "Disabled"]),
+    help="Whether virtual machines keep their address.",
+)
+@click.option("--ip-cooldown-seconds", type=click.IntRange(0), help="How long a released address is not given again.")
+@with_location
+def configure(
+    strictaffinity: bool | None,
+    max_blocks_per_host: int | None,
+    kubevirt_ip_persistence: str | None,
+    ip_cooldown_seconds: int | None,
+    location: Location,
+) -> None:
+    """Change the settings of address management; those not given stay.
+
+    \b
+      tortie ipam configure --strictaffinity=true --max-blocks-per-host=4
+    """
+    given = {
+        "strict_affinity": strictaffinity,
+        "max_blocks_per_host": max_blocks_per_host,
+        "kubevirt_vm_address_persistence": kubevirt_ip_persistence,
+        "ip_cooldown_seconds": ip_cooldown_seconds,
+    }
+    changes = {field: value for field, value in given.items() if value is not None}
+    if not changes:
+        complain("say what to change: see tortie ipam configure --help")
+        sys.exit(USAGE)
+
+    async def change(access: Access) -> None:
+        config = msgspec.structs.replace(await access.allocator.get_config(), **changes)
+        await access.allocator.set_config(config)
+
+    _with_access(location, change, create=True)
+    say("Successfully set " + ", ".join(f"{field} to {value}" for field, value in changes.items()))
+
+
+def _with_access(location: Location, work: Callable[[Access], Awaitable[Result]], *, create: bool = False) -> Result:
+    async def run(datastore: Datastore) -> Result:
+        clock = SystemClock()
+        store = ResourceStore(datastore, clock, selector_problem)
+        return await work(Access(datastore, store, Allocator(datastore, clock, Random())))
+
+    return with_datastore(location, run, create=create)
+
+
+async def _books(access: Access) -> Books:
+    return await read_books(access.datastore, access.store, SystemClock(), Random())
+
+
+async def _report(access: Access) -> tuple[Report, Books]:
+    """Two readings, unless the first is clean or nobody can write between them."""
+    first = await _books(access)
+    locked = await is_locked(access.store)
+    if locked or not confirmed(first, first, locked=False).findings:
+        return confirmed(first, first, locked=locked), first
+    await asyncio.sleep(READINGS_APART_SECONDS)
+    second = await _books(access)
+    return confirmed(first, second, locked=False), second
+
+
+def _parsed(text: str) -> Cidr:
+    try:
+        return Cidr.host(str(ipaddress.ip_address(text)))
+    except ValueError as error:
+        raise InvalidResource(Problem(text, "", "is not an address", "such as 10.65.0.7")) from error
+
+
+async def _release_one(access: Access, address: Cidr, force: bool) -> bool:
+    users = (await _books(access)).users.get(address.text, ())
+    if users and not force:
+        remedy = "delete that first; --force releases the address under it, and somebody else may get it"
+        raise InvalidResource(Problem(address.text, "", f"is in use by {', '.join(users)}", remedy))
+    return bool((await access.allocator.release([ReleaseRequest(address)])).released)
+
+
+async def _release_leaked(access: Access, reports: list[Report], force: bool) -> tuple[int, list[str]]:
+    books = await _books(access)
+    if not force and not await is_locked(access.store):
+        remedy = "run `tortie datastore migrate lock` first, or give --force"
+        raise InvalidResource(Problem("datastore", "", "is not locked, so addresses may be taken meanwhile", remedy))
+    count, skipped = 0, []
+    for report in reports:
+        for leak in report.leaks:
+            reason = books.reason_to_keep(report, leak)
+            if reason:
+                skipped.append(f"{leak.address}: {reason}")
+                continue
+            request = ReleaseRequest(_parsed(leak.address), leak.handle, leak.sequence_number)
+            count += len((await access.allocator.release([request])).released)
+    return count, skipped
+
+
+async def _split(access: Access, cidr: str | None, name: str | None, count: int) -> tuple[IPPool, ...]:
+    if not await is_locked(access.store):
+        remedy = "run `tortie datastore migrate lock` first"
+        raise InvalidResource(Problem("datastore", "", "is not locked, so addresses may be taken meanwhile", remedy))
+    pools = [pool for pool in await access.store.list("IPPool") if isinstance(pool, IPPool)]
+    for pool in pools:
+        if name == pool.metadata.name or cidr == pool.spec.cidr:
+            return await split_pool(access.datastore, access.store, pool, count)
+    raise NotFound(str(ResourceKey("IPPool", "", name or cidr or "")))

@@ -1,0 +1,117 @@
+"""All that a check of addresses reads, and what it found, as a file that a release can start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import cast
+
+import msgspec
+
+from tortie.api.clusterinformation import ClusterInformation
+from tortie.api.node import Node
+from tortie.api.resource import Resource, ResourceKey
+from tortie.api.workloadendpoint import WorkloadEndpoint
+from tortie.base.clock import Clock
+from tortie.base.errors import InvalidResource, Problem, Unavailable
+from tortie.base.files import write_atomically
+from tortie.datastore.contract import Datastore
+from tortie.datastore.resources import ResourceStore
+from tortie.ipam.audit import Finding, Snapshot, holders
+from tortie.ipam.catalog import read_pools, read_reserved
+from tortie.ipam.inspection import Leak, Users, inspect, leaks, users_of
+from tortie.ipam.pools import Pool
+from tortie.ipam.ranges import Ranges
+from tortie.ipam.snapshot import read_snapshot
+from tortie.ipam.store import Store
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a check found.
+
+    Args:
+        cluster: identity of the cluster it was made in.
+        locked: whether the datastore was locked, so that nothing moved meanwhile.
+        findings: everything that does not agree.
+        leaks: addresses held for nobody, as they were seen.
+    """
+
+    cluster: str
+    locked: bool
+    findings: tuple[Finding, ...]
+    leaks: tuple[Leak, ...]
+
+    def write(self, path: Path) -> None:
+        """Write the report as JSON.
+
+        Raises:
+            Unavailable: the file cannot be written.
+        """
+        try:
+            write_atomically(path, msgspec.json.format(msgspec.json.encode(self)) + b"\n", mode=0o644)
+        except OSError as error:
+            raise Unavailable(f"{path}: cannot be written: {error.strerror}") from error
+
+
+class Books(msgspec.Struct, frozen=True):
+    """Records, users and pools, as read one after another."""
+
+    cluster: str
+    snapshot: Snapshot
+    users: Users
+    pools: Sequence[Pool]
+    reserved: Mapping[int, Ranges]
+
+    def reason_to_keep(self, report: Report, leak: Leak) -> str:
+        """Why a leak of a report must not be released now; empty when nothing speaks against it."""
+        if report.cluster != self.cluster:
+            return f"the report is of cluster {report.cluster or 'without identity'}"
+        if leak.address in self.users:
+            return f"in use by {', '.join(self.users[leak.address])}"
+        if holders(self.snapshot).get(leak.address) != leak.handle:
+            return f"no longer held for {leak.handle}"
+        return ""
+
+
+async def read_books(datastore: Datastore, store: ResourceStore, clock: Clock, random: Random) -> Books:
+    """Read everything. Users are read first and last: one that came between is not taken for a leak."""
+    before = await _users(store)
+    snapshot = await read_snapshot(datastore, clock, random)
+    after = await _users(store)
+    information = await store.get(ResourceKey("ClusterInformation", "", "default"))
+    records = Store(datastore, clock, random)
+    return Books(
+        cluster=information.spec.cluster_guid if isinstance(information, ClusterInformation) else "",
+        snapshot=snapshot,
+        users=users_of(cast("Iterable[WorkloadEndpoint]", (before[0] | after[0]).values()), after[1]),
+        pools=await read_pools(records),
+        reserved={family: await read_reserved(records, family) for family in (4, 6)},
+    )
+
+
+def confirmed(first: Books, second: Books, *, locked: bool) -> Report:
+    """What both readings show. Pure."""
+    findings = inspect(second.snapshot, second.users, second.pools)
+    if second is not first:
+        seen = set(inspect(first.snapshot, first.users, first.pools))
+        findings = tuple(finding for finding in findings if finding in seen)
+    return Report(second.cluster, locked, findings, leaks(second.snapshot, findings))
+
+
+def read_report(path: Path) -> Report:
+    """A report that a check wrote.
+
+    Raises:
+        InvalidResource: it is none.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Report)
+    except (OSError, msgspec.DecodeError) as error:
+        remedy = "name a file that `tortie ipam check -o FILE` wrote"
+        raise InvalidResource(Problem(str(path), "", f"is not a report: {error}", remedy)) from error
+
+
+async def _users(store: ResourceStore) -> tuple[dict[ResourceKey, Resource], list[Node]]:
+    endpoints = {endpoint.key: endpoint for endpoint in await store.list("WorkloadEndpoint")}
+    return endpoints, [node for node in await store.list("Node") if isinstance(node, Node)]

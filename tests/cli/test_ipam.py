@@ -1,0 +1,162 @@
+"""`tortie ipam` on real records."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from click.testing import Result
+
+from tortie.base.clock import SystemClock
+from tortie.cli import ipam
+from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.ipam.allocator import Allocator
+from tortie.ipam.requests import AssignRequest
+
+Run = Callable[..., Result]
+
+CLUSTER = """
+{apiVersion: projectcalico.org/v3, kind: Node, metadata: {name: n1}}
+---
+{apiVersion: projectcalico.org/v3, kind: Node, metadata: {name: n2}}
+---
+{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: pool}, spec: {cidr: 10.0.0.0/24}}
+"""
+
+ENDPOINT = """
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: n1-k8s-web-eth0, namespace: shop}
+spec:
+  {orchestrator: k8s, node: n1, pod: web, endpoint: eth0, containerID: c1, interfaceName: cali1,
+   ipNetworks: [ADDRESS/32]}
+"""
+
+
+@pytest.fixture
+def assign(tmp_path: Path) -> Callable[[str], str]:
+    """Takes an address for a handle."""
+
+    async def take(handle: str) -> str:
+        datastore = await EmbeddedDatastore.open(tmp_path / "datastore.db")
+        request = AssignRequest(node="n1", num4=1, handle=handle, attributes={"node": "n1", "pod": "web"})
+        given = await Allocator(datastore, SystemClock(), Random(1)).auto_assign(request)
+        await datastore.close()
+        return given.v4[0].text
+
+    return lambda handle: asyncio.run(take(handle))
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ipam, "READINGS_APART_SECONDS", 0)
+
+
+@pytest.fixture
+def used(run: Run, assign: Callable[[str], str]) -> str:
+    """An address that an endpoint uses."""
+    assert run("apply", "-f", "-", text=CLUSTER).exit_code == 0
+    address = assign("net.c1")
+    assert run("apply", "-f", "-", text=ENDPOINT.replace("ADDRESS", address)).exit_code == 0
+    return address
+
+
+def test_usage_is_shown_by_pool_and_block(run: Run, used: str) -> None:
+    lines = run("ipam", "show").output.splitlines()
+    assert lines[0].split("   ")[0] == "GROUPING"
+    assert lines[1].split() == ["IP", "Pool", "10.0.0.0/24", "256", "1", "(0%)", "255", "(99%)"]
+    blocks = run("ipam", "show", "--show-blocks").output.splitlines()
+    assert blocks[2].split()[:1] == ["Block"]
+    assert blocks[2].split()[3:] == ["1", "(1%)", "63", "(98%)"]
+
+
+def test_one_address_tells_who_holds_it_and_who_uses_it(run: Run, used: str) -> None:
+    text = run("ipam", "show", "--ip", used).output
+    assert f"{used} is in use, in pool pool" in text
+    assert "Used by WorkloadEndpoint shop/n1-k8s-web-eth0" in text
+    assert "handle: net.c1" in text
+    assert "pod: web" in text
+    assert run("ipam", "show", "--ip", "192.0.2.1").output == "192.0.2.1 is not assigned, in no pool\n"
+    assert run("ipam", "show", "--ip", "web").exit_code == 1
+
+
+def test_settings_are_shown_and_changed_and_contradictions_refused(run: Run) -> None:
+    assert run("ipam", "configure", "--strictaffinity=true", "--max-blocks-per-host=4").exit_code == 0
+    shown = run("ipam", "show", "--show-configuration").output
+    assert "StrictAffinity                 True" in shown
+    assert "MaxBlocksPerHost               4" in shown
+    refused = run("ipam", "configure", "--strictaffinity=false")
+    assert refused.exit_code == 1
+    assert "maxBlocksPerHost needs strict_affinity" in refused.output
+    assert run("ipam", "configure").exit_code == 2
+
+
+def test_sound_records_pass(run: Run, used: str) -> None:
+    result = run("ipam", "check")
+    assert result.exit_code == 0
+    assert result.output.endswith("Check complete; found 0 problems.\n")
+    assert used in run("ipam", "check", "--show-all-ips").output
+
+
+def test_a_leak_is_reported_and_released_from_the_report(
+    run: Run, used: str, assign: Callable[[str], str], tmp_path: Path
+) -> None:
+    leaked = assign("net.gone")
+    report = tmp_path / "report.json"
+    result = run("ipam", "check", "-o", str(report))
+    assert result.exit_code == 1
+    assert "leaked-address" in result.output
+    assert [leak["address"] for leak in json.loads(report.read_text())["leaks"]] == [leaked]
+
+    unlocked = run("ipam", "release", "--from-report", str(report))
+    assert unlocked.exit_code == 1
+    assert "tortie datastore migrate lock" in unlocked.output
+    assert run("datastore", "migrate", "lock").exit_code == 0
+    released = run("ipam", "release", "--from-report", str(report))
+    assert released.output == "Released 1 addresses; 0 were no longer as reported\n"
+    assert run("ipam", "check").exit_code == 0
+    again = run("ipam", "release", "--from-report", str(report))
+    assert again.output.startswith("Released 0 addresses; 1 were no longer as reported\n")
+
+
+def test_an_address_in_use_without_a_record_is_harmful(run: Run, used: str) -> None:
+    refused = run("ipam", "release", "--ip", used)
+    assert refused.exit_code == 1
+    assert "is in use by WorkloadEndpoint shop/n1-k8s-web-eth0" in refused.output
+    assert run("ipam", "release", "--ip", used, "--force").output == f"Successfully released IP address {used}\n"
+    result = run("ipam", "check")
+    assert result.exit_code == 1
+    assert "harmful    unrecorded-address" in result.output
+
+
+def test_two_endpoints_with_one_address_are_found(run: Run, used: str) -> None:
+    other = ENDPOINT.replace("ADDRESS", used).replace("web", "api")
+    assert run("apply", "-f", "-", text=other).exit_code == 0
+    assert "shared-address" in run("ipam", "check").output
+
+
+def test_a_pool_is_split_while_locked_and_addresses_stay(run: Run, used: str) -> None:
+    assert "is not locked" in run("ipam", "split", "2", "--name", "pool").output
+    run("datastore", "migrate", "lock")
+    assert "smaller than its blocks" in run("ipam", "split", "8", "--name", "pool").output
+    result = run("ipam", "split", "2", "--cidr", "10.0.0.0/24")
+    assert result.output == "ippool pool-0 created with 10.0.0.0/25\nippool pool-1 created with 10.0.0.128/25\n"
+    names = [line.split()[0] for line in run("get", "ippools").output.splitlines()[1:]]
+    assert names == ["pool-0", "pool-1"]
+    assert run("ipam", "check").exit_code == 0
+
+
+def test_what_to_release_must_be_said(run: Run, used: str) -> None:
+    assert run("ipam", "release").exit_code == 2
+    assert "is not an address" in run("ipam", "release", "--ip", "10.0.0.0/8").output
+
+
+def test_a_file_that_is_no_report_is_refused(run: Run, used: str, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("{}")
+    result = run("ipam", "release", "--from-report", str(tmp_path / "other.json"))
+    assert result.exit_code == 1
+    assert "is not a report" in result.output
