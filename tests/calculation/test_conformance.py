@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from tortie.api.endpointslice import EndpointSlice
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, Resource
-from tortie.api.rules import EntityRule, Rule
+from tortie.api.rules import EntityRule, Rule, ServiceMatch
 from tortie.api.tier import Tier, TierSpec, TierStatus
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.calculation.protocols import PROTOCOLS
@@ -22,8 +24,9 @@ from tortie.selector.parser import parse
 DATA = json.loads((Path(__file__).parents[1] / "conformance" / "data" / "calculation.json").read_bytes())
 NODE = "localhostname"
 LABELS = "/calico/resources/v3/projectcalico.org/profiles/"
-NOT_HERE = ("/kubernetesendpointslices/", "/livemigrations/")
-"""What the compiled form does not know yet: services, live migration."""
+SLICES = "/calico/resources/v3/projectcalico.org/kubernetesendpointslices/"
+NOT_HERE = ("/livemigrations/",)
+"""What the compiled form does not know yet: live migration."""
 
 
 def supported(case: Mapping[str, Any]) -> bool:
@@ -35,7 +38,14 @@ def supported(case: Mapping[str, Any]) -> bool:
     return any("/policy/" in path for path in paths) and not (hosts or everywhere or elsewhere)
 
 
+def supported_throughout(case: Mapping[str, Any]) -> bool:
+    """Whether every state that a sequence goes through is supported."""
+    return all(supported(BY_ID[name]) for name in case["states"])
+
+
+BY_ID = {case["id"]: case for case in DATA["cases"]}
 CASES = [case for case in DATA["cases"] if case["kind"] == "state" and supported(case)]
+SEQUENCES = [case for case in DATA["cases"] if case["kind"] == "sequence" and supported_throughout(case)]
 
 
 def resources(case: Mapping[str, Any]) -> Iterator[Resource]:
@@ -51,6 +61,8 @@ def resources(case: Mapping[str, Any]) -> Iterator[Resource]:
             yield endpoint(path, value)
         elif path.startswith("/calico/v1/policy/GlobalNetworkPolicy/"):
             yield policy(name, value)
+        elif path.startswith(SLICES):
+            yield msgspec.convert(value, EndpointSlice)
         elif path.startswith("/calico/v1/policy/profile/"):
             profiles.setdefault(path.split("/")[5], {}).update(rules(value, "ingress", "egress"))
         elif path.startswith(LABELS):
@@ -106,7 +118,12 @@ def entity(value: Mapping[str, Any], side: str) -> EntityRule:
         not_selector=value.get(f"!{side}_selector", ""),
         ports=tuple(value.get(f"{side}_ports", ())),
         not_ports=tuple(value.get(f"!{side}_ports", ())),
+        services=service(value.get(f"{side}_service"), value.get(f"{side}_service_ns", "")),
     )
+
+
+def service(name: str | None, namespace: str) -> ServiceMatch | None:
+    return None if name is None else ServiceMatch(name=name, namespace=namespace)
 
 
 def meaning(set_id: str) -> str:
@@ -128,7 +145,7 @@ def members(texts: list[str]) -> set[str]:
 
 
 def in_words(spec: Any) -> str:
-    return f"{spec.selector}" + (f" {spec.protocol}:{spec.port}" if spec.ports else "")
+    return f"{spec.selector or spec.service}" + (f" {spec.protocol}:{spec.port}" if spec.ports else "")
 
 
 def listed(endpoints: Any, way: str) -> dict[str, list[tuple[str, list[str]]]]:
@@ -145,8 +162,23 @@ def governing(policies: PolicyList) -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in CASES])
 def test_the_desired_state_is_the_published_one(case: Mapping[str, Any], new_world) -> None:  # type: ignore[no-untyped-def]
-    world, expect = new_world(NODE), case["expect"]
+    world = new_world(NODE)
     world.go(*resources(case))
+    assert_agrees(world, case["expect"])
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in SEQUENCES])
+def test_so_it_is_after_other_states(case: Mapping[str, Any], new_world) -> None:  # type: ignore[no-untyped-def]
+    world, before = new_world(NODE), {}
+    for name in case["states"]:
+        now = {resource.key: resource for resource in resources(BY_ID[name])}
+        world.remove(*(resource for key, resource in before.items() if key not in now))
+        world.go(*now.values())
+        assert_agrees(world, BY_ID[name]["expect"])
+        before = now
+
+
+def assert_agrees(world: Any, expect: Mapping[str, Any]) -> None:
     state = world.state
     for way in ("ingress", "egress"):
         found = {each.id.name: governing(getattr(each, way)) for each in state.endpoints.values()}
@@ -159,8 +191,10 @@ def test_the_desired_state_is_the_published_one(case: Mapping[str, Any], new_wor
     found_sets = {in_words(specs[set_id]): held for set_id, held in world.members().items()}
     wanted = {meaning(key): members(held) for key, held in expect["ipSets"].items() if key in DATA["ipSetSelectors"]}
     assert found_sets.items() >= wanted.items()
+    services = {key: members(held) for key, held in expect["ipSets"].items() if key.startswith("svc")}
+    assert world.members().items() >= services.items()
     assert len(found_sets) == len([key for key in expect["ipSets"] if ":" in key])
 
 
 def test_most_published_states_of_workloads_are_tried() -> None:
-    assert len(CASES) == 21
+    assert (len(CASES), len(SEQUENCES)) == (25, 11)

@@ -151,10 +151,15 @@ async def _in_a_cluster(test: Callable[..., Any], case: Case) -> None:
 
 def _calculation(case: Case, document: Document) -> list[str]:
     tests = load("calculation/test_conformance")
-    if case["kind"] != "state" or not tests.supported(case):
-        raise Unsupported("more than workloads under policies and profiles, or a sequence")
     tests.DATA = document  # where the tests look up what the identities of sets mean
-    tests.test_the_desired_state_is_the_published_one(case, load("calculation/conftest").World)
+    tests.BY_ID = {one["id"]: one for one in document["cases"]}
+    supported, test = {
+        "state": (tests.supported, tests.test_the_desired_state_is_the_published_one),
+        "sequence": (tests.supported_throughout, tests.test_so_it_is_after_other_states),
+    }[case["kind"]]
+    if not supported(case):
+        raise Unsupported("more than workloads under policies and profiles")
+    test(case, load("calculation/conftest").World)
     return []
 
 
