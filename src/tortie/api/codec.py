@@ -90,6 +90,11 @@ def encode_value(value: msgspec.Struct) -> bytes:
     return _respell(_ENCODER.encode(value))
 
 
+def encode_plain(value: Any) -> bytes:
+    """Dictionaries and lists, in their order, in the spelling of stored bytes."""
+    return _respell(msgspec.json.encode(value))
+
+
 def decode_value(type: type[T], data: bytes) -> T:
     """A value of address management from stored bytes; no bytes at all stand for an empty value.
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,18 +14,25 @@ from tortie.api import codec
 from tortie.api.builtin import TIERS
 from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.defaults import with_defaults
-from tortie.api.resource import Resource, ResourceKey
+from tortie.api.foreign import carry_over
+from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.validation import validate
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, Problem, StaleRevision
+from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.identity import with_identity
 from tortie.datastore.keys import resource_key
 from tortie.datastore.names import name_of_workload_endpoint
 from tortie.datastore.reading import ResourceReader, located
 from tortie.datastore.references import References
+
+_log = Logger(__name__)
+
+_UNKNOWN = "was stored by a newer version, is not known here, and would be lost"
+_UNKNOWN_REMEDY = "change this part with the version that wrote it, or delete the object first"
 
 _APPLY_ATTEMPTS = 100
 _INFORMATION = ResourceKey("ClusterInformation", "", "default")
@@ -176,14 +183,27 @@ class ResourceStore(ResourceReader):
         old = self._readable(stored)
         if old is not None:
             resource = _with_identity_of(resource, old)
-            resource = _with_status_of(resource, old) if keep_status else resource
+            resource = _with_rest_of(resource, old) if keep_status else resource
         await self._references.check_write(resource, old)
         data = codec.encode(resource)
-        if old is not None and codec.encode(old) == data:
-            return Applied(old, "unchanged")
+        if old is not None:
+            if codec.encode(old) == data:
+                return Applied(old, "unchanged")
+            data = self._with_unknown_fields(stored, old, data, refuse=keep_status)
         with _named(resource.key):
             revision = await self._datastore.update(resource_key(resource.key), data, stored.revision)
         return Applied(_with_metadata(resource, resource_version=str(revision)), "configured")
+
+    def _with_unknown_fields(self, stored: KeyValue, old: Resource, data: bytes, refuse: bool) -> bytes:
+        """What a newer writer stored beyond the fields known here stays, or is not lost without a word."""
+        if old.partial:
+            return data
+        carried = carry_over(stored.value, codec.encode(with_defaults(old)), data, type(old))
+        if carried.lost and refuse:
+            raise InvalidResource(*(Problem(str(old.key), path, _UNKNOWN, _UNKNOWN_REMEDY) for path in carried.lost))
+        if carried.lost:
+            _log.warning("unknown_fields_lost", resource=str(old.key), paths=carried.lost)
+        return carried.data
 
 
 def _expected_revision(resource: Resource) -> int:
@@ -212,13 +232,20 @@ def _with_identity_of(resource: Resource, old: Resource) -> Resource:
     )
 
 
-def _with_status_of(resource: Resource, old: Resource) -> Resource:
+def _with_rest_of(resource: Resource, old: Resource) -> Resource:
+    """What a person who applies a file does not speak of: status, and metadata other than labels and annotations."""
+    kept = {
+        name: getattr(old.metadata, name)
+        for name in Metadata.__struct_fields__
+        if name not in ("labels", "annotations") and not getattr(resource.metadata, name)
+    }
+    resource = _with_metadata(resource, **kept)
     status = getattr(resource, "status", None)
     given = status is not None and status != type(status)()
     return msgspec.structs.replace(resource, status=old.status) if hasattr(old, "status") and not given else resource
 
 
-def _with_metadata(resource: Resource, **fields: str | None) -> Resource:
+def _with_metadata(resource: Resource, **fields: Any) -> Resource:
     return msgspec.structs.replace(resource, metadata=msgspec.structs.replace(resource.metadata, **fields))
 
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from tortie.api.codec import decode, decode_value, encode_value
+from tortie.api.foreign import carry_over
 from tortie.api.resource import Resource, ResourceKey
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
@@ -27,11 +28,12 @@ ATTEMPTS = 100
 
 
 class Stored(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """A value, its revision, and the revision at which its key came to be."""
+    """A value, its revision, the revision at which its key came to be, and its bytes."""
 
     value: T
     revision: int
     created: int
+    data: bytes
 
 
 Plan = Callable[[T | None], T | None]
@@ -89,12 +91,14 @@ class Store:
             return None
         if wanted is current.value:
             return current
-        revision = await self._datastore.update(key, encode_value(wanted), current.revision)
-        return Stored(wanted, revision, current.created)
+        data = _with_unknown_fields(current, wanted)
+        revision = await self._datastore.update(key, data, current.revision)
+        return Stored(wanted, revision, current.created, data)
 
     async def _create(self, key: str, wanted: T) -> Stored[T]:
-        revision = await self._datastore.create(key, encode_value(wanted))
-        return Stored(wanted, revision, revision)
+        data = encode_value(wanted)
+        revision = await self._datastore.create(key, data)
+        return Stored(wanted, revision, revision, data)
 
     async def change(self, key: str, type: type[T], plan: Plan[T]) -> tuple[Stored[T] | None, Stored[T] | None]:
         """Carry out a plan for one key, however often others get in between; gives before and after.
@@ -129,7 +133,12 @@ class Store:
 
 
 def _stored(found: KeyValue, type: type[T]) -> Stored[T]:
-    return Stored(decode_value(type, found.value), found.revision, found.created)
+    return Stored(decode_value(type, found.value), found.revision, found.created, found.value)
+
+
+def _with_unknown_fields(current: Stored[T], wanted: T) -> bytes:
+    """The bytes of a value; what a newer writer stored beyond the fields known here stays with what it belongs to."""
+    return carry_over(current.data, encode_value(current.value), encode_value(wanted), type(wanted)).data
 
 
 def _readable(found: KeyValue, type: type[T]) -> Stored[T] | None:
