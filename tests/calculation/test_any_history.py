@@ -82,7 +82,7 @@ CONTAINER_PORTS = st.lists(
         ContainerPort,
         name=st.sampled_from(["", "http", "dns"]),
         protocol=PROTOCOLS,
-        container_port=st.sampled_from([53, 80]),
+        container_port=st.sampled_from([53, 80, 70_000]),
     ),
     max_size=2,
 ).map(tuple)
@@ -123,7 +123,7 @@ RESOURCES = st.one_of(
         address_type=st.sampled_from(["IPv4", "FQDN"]),
         endpoints=st.lists(st.builds(Backend, addresses=BACKENDS), max_size=2).map(tuple),
         ports=st.lists(
-            st.builds(BackendPort, protocol=PROTOCOLS, port=st.sampled_from([None, 53, 80])), max_size=2
+            st.builds(BackendPort, protocol=PROTOCOLS, port=st.sampled_from([None, 53, 80, 70_000])), max_size=2
         ).map(tuple),
     ),
     st.builds(

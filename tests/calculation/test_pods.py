@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 
+from tortie.api import codec
 from tortie.api.pod import Container, ContainerPort, Pod, PodSpec
 from tortie.api.resource import Metadata
+from tortie.calculation.protocols import PROTOCOLS
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
 
+DATA = Path(__file__).parents[1] / "conformance" / "data" / "k8s_conversion.json"
 NAMESPACE = "projectcalico.org/namespace"
 ACCOUNT = "projectcalico.org/serviceaccount"
 
@@ -158,13 +163,32 @@ def test_named_ports_of_containers_are_those_of_the_endpoint(make, selecting, en
     assert world.only_set() == {"10.0.0.1,6:80"}
 
 
-def test_a_pod_that_cannot_be_read_counts_as_absent_and_is_told(selecting, endpoint) -> None:
-    world = selecting("app == 'web'")
-    bad = (Container(ports=(ContainerPort(name="http", container_port=1, protocol="nonsense"),)),)
-    world.go(endpoint(), pod({"app": "web"}))
-    world.go(pod({"app": "web"}, containers=bad))
+@pytest.mark.parametrize("wrong", [{"protocol": "nonsense"}, {"container_port": 70_000}, {"container_port": -1}])
+def test_a_port_that_cannot_be_is_left_out(selecting, endpoint, wrong: dict[str, object]) -> None:
+    world = selecting("app == 'web'", ports=("http",))
+    port = ContainerPort(name="http", **({"container_port": 1} | wrong))
+    world.go(endpoint(), pod({"app": "web"}, containers=(Container(ports=(port,)),)))
     assert world.only_set() == set()
-    assert list(world.calculation.problems.current) == [pod().key]
+
+
+CASES = [case for case in json.loads(DATA.read_bytes())["cases"] if case["kind"] == "Pod"]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in CASES])
+def test_an_endpoint_that_knows_nothing_becomes_the_published_one(case, endpoint, world) -> None:
+    (expect,) = case["expect"]
+    given = codec.decode("Pod", json.dumps(case["input"]).encode())
+    bare = endpoint("a", namespace=given.metadata.namespace, pod=given.metadata.name)
+    world.go(bare, given)
+    item = world.calculation._columns.id_of(bare.key)
+    assert world.calculation._labels.labels(item) == expect["metadata"]["labels"]
+    ports = {(port.name, port.protocol, port.port) for port in world.calculation._columns.row(item).ports}
+    named = [port for port in expect["spec"].get("ports", ()) if port["name"]]
+    assert ports == {(port["name"], PROTOCOLS[port["protocol"].lower()], port["port"]) for port in named}
+
+
+def test_published_pods_are_there() -> None:
+    assert len(CASES) == 12
 
 
 def test_the_label_index_is_asked_for_endpoints_of_the_pod_only(selecting, endpoint) -> None:

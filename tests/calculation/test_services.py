@@ -135,6 +135,13 @@ def test_a_slice_that_cannot_be_read_counts_as_absent_and_is_told(to_service) ->
     assert not to_service.calculation.problems.current
 
 
+@pytest.mark.parametrize("port", [BackendPort(port=70_000), BackendPort(port=0), BackendPort(port=1, protocol="x")])
+def test_a_port_that_cannot_be_is_told(to_service, port: BackendPort) -> None:
+    to_service.go(slice_of("web", "10.0.0.1", ports=(port,)))
+    assert to_service.only_set() == set()
+    assert "is none" in next(iter(to_service.calculation.problems.current.values()))
+
+
 def test_a_change_touches_only_sets_of_its_service(make, to_service) -> None:
     rule = make.allow(destination=make.Entity(services=ServiceMatch(name="db")))
     to_service.go(make.policy("q", types=("Egress",), egress=(rule,)), slice_of("db", "10.0.0.5", name="db"))

@@ -61,7 +61,7 @@ class Calculation:
         self._all_dirty = False
         self._labels = LabelIndex()
         self._columns = Columns(self._labels)
-        self._pods = Pods(self._columns, self.problems)
+        self._pods = Pods(self._columns)
         self._services = Services(self.problems)
         self._sets = IPSets(self._columns, self._labels, self._services)
         self._programs = Programs(self._sets)

@@ -17,8 +17,7 @@ from tortie.calculation.columns import Columns
 from tortie.calculation.interning import Interner
 from tortie.calculation.items import ORCHESTRATOR, Item, NamedPort, account_labels, own_labels
 from tortie.calculation.labels import Labels, Parents
-from tortie.calculation.problems import Problems
-from tortie.calculation.protocols import protocol_number
+from tortie.calculation.protocols import KUBERNETES_PROTOCOLS
 from tortie.selector.scoping import NAMESPACE, SERVICE_ACCOUNT
 
 KUBERNETES = "k8s"
@@ -54,9 +53,8 @@ class _Member(msgspec.Struct, frozen=True, gc=False):
 class Pods:
     """Pods and endpoints may come in any order, and either without the other."""
 
-    def __init__(self, columns: Columns, problems: Problems) -> None:
+    def __init__(self, columns: Columns) -> None:
         self._columns = columns
-        self._problems = problems
         self._given: dict[ResourceKey, Share] = {}
         self._endpoints: dict[ResourceKey, tuple[ResourceKey, ...]] = {}
         self._members: dict[ResourceKey, _Member] = {}
@@ -77,7 +75,7 @@ class Pods:
     def put(self, key: ResourceKey, pod: Pod | None) -> Iterable[tuple[ResourceKey, Parents]]:
         """Add, replace or, with None, remove a pod; returns its endpoints with the profiles that they now have."""
         old = self._given.pop(key, None)
-        new = self._read(key, pod) if pod is not None else None
+        new = _share(pod) if pod is not None else None
         if new is not None:
             self._given[key] = self._shares.acquire(new)
         if old is not None:
@@ -87,13 +85,6 @@ class Pods:
     def is_empty(self) -> bool:
         """Whether nothing is held."""
         return not (self._given or self._endpoints or self._members or self._shares)
-
-    def _read(self, key: ResourceKey, pod: Pod) -> Share | None:
-        try:
-            return _share(pod)
-        except ValueError as error:
-            self._problems.note(key, error)
-            return None
 
     def _part(self, key: ResourceKey) -> None:
         """Forget an endpoint, if it is a pod's."""
@@ -126,17 +117,17 @@ def pod_of(endpoint: Resource | None) -> ResourceKey | None:
 
 
 def _share(pod: Pod) -> Share:
-    """Raises ValueError when a port's protocol is none."""
+    """A port that cannot be is left out: nothing else of the pod hangs on it."""
     spec = pod.spec
     account = spec.service_account_name
     labels = {label: value for label, value in own_labels(pod.metadata.labels).items() if label not in RESERVED}
     labels |= account_labels(account)
     containers = (*spec.init_containers, *spec.containers)
     ports = {
-        NamedPort(sys.intern(port.name), protocol_number(port.protocol or "TCP"), port.container_port)
+        NamedPort(sys.intern(port.name), KUBERNETES_PROTOCOLS[port.protocol], port.container_port)
         for container in containers
         for port in container.ports
-        if port.name
+        if port.name and port.protocol in KUBERNETES_PROTOCOLS and 0 < port.container_port < 1 << 16
     }
     return Share(
         labels=tuple(sorted((sys.intern(label), sys.intern(value)) for label, value in labels.items())),

@@ -5,6 +5,9 @@ from __future__ import annotations
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132, "udplite": 136}
 """Names that rules and endpoint ports may use, in lower case."""
 
+KUBERNETES_PROTOCOLS = {"": 6, "TCP": 6, "UDP": 17, "SCTP": 132}
+"""As Kubernetes spells them; none is TCP."""
+
 FAMILIES = {1: 4, 58: 6}
 """Protocols that exist in one address family only."""
 

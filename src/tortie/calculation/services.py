@@ -13,7 +13,7 @@ import msgspec
 from tortie.api.endpointslice import SERVICE_LABEL, EndpointSlice
 from tortie.api.resource import ResourceKey
 from tortie.calculation.problems import Problems
-from tortie.calculation.protocols import protocol_number
+from tortie.calculation.protocols import KUBERNETES_PROTOCOLS
 from tortie.calculation.setindex import holds, port_suffix
 from tortie.desired.packed import pack, unpack
 
@@ -139,13 +139,22 @@ def _members(slices: Iterable[Slice], ports: bool) -> set[bytes]:
 
 
 def _contents(slice: EndpointSlice) -> Slice:
-    """What can be said in sets; names of hosts cannot, and a port without a number is none."""
+    """What can be said in sets; names of hosts cannot, and a port without a number is none.
+
+    Raises:
+        ValueError: an address, protocol or port is none.
+    """
     if slice.address_type == "FQDN":
         return NOTHING
     hosts = [ipaddress.ip_address(address).packed for backend in slice.endpoints for address in backend.addresses]
-    ports = {(protocol_number(port.protocol or "TCP"), port.port) for port in slice.ports if port.port}
     return Slice(
         hosts4=pack([host for host in hosts if len(host) == 4], 4),
         hosts6=pack([host for host in hosts if len(host) == 16], 16),
-        suffixes=tuple(port_suffix(protocol, port) for protocol, port in sorted(ports)),
+        suffixes=tuple(sorted({_suffix(port.protocol, port.port) for port in slice.ports if port.port is not None})),
     )
+
+
+def _suffix(protocol: str, port: int) -> bytes:
+    if protocol not in KUBERNETES_PROTOCOLS or not 0 < port < 1 << 16:
+        raise ValueError(f"port {port} of {protocol or 'TCP'} is none")
+    return port_suffix(KUBERNETES_PROTOCOLS[protocol], port)
