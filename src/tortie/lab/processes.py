@@ -6,6 +6,7 @@ import os
 import select
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -37,9 +38,11 @@ class Process(msgspec.Struct, frozen=True):
 
 
 def start(
-    name: str, place: str, namespace: Path, argv: Sequence[str], log: Path, environment: Mapping[str, str]
+    name: str, place: str, namespace: Path | None, argv: Sequence[str], log: Path, environment: Mapping[str, str]
 ) -> Process:
     """Start a program in a network namespace, in a session of its own; its output is appended to `log`.
+
+    Without a namespace it stays in that of the calling thread, which needs no privilege.
 
     The child takes the namespace of the thread that starts it, which needs no code between fork and exec.
 
@@ -53,7 +56,7 @@ def start(
         (os.POSIX_SPAWN_OPEN, 1, str(log), to_log, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    with inside(namespace):
+    with inside(namespace) if namespace else nullcontext():
         pid = os.posix_spawnp(argv[0], list(argv), dict(environment), file_actions=files, setsid=True)
     return Process(name, place, pid, start_time(pid) or 0, tuple(argv), str(log))
 
@@ -81,6 +84,18 @@ def kill(process: Process) -> None:
     _kill_session(process.pid)
     if not _signal_and_wait(process, signal.SIGKILL, _KILL_PATIENCE):
         raise Unavailable(f"{process.name} (pid {process.pid}) does not end")
+
+
+def pause(process: Process) -> None:
+    """Let it stand still, as a machine does that swaps or is being moved: its connections stay open and silent."""
+    if is_alive(process):
+        os.kill(process.pid, signal.SIGSTOP)
+
+
+def resume(process: Process) -> None:
+    """Let it go on where it stood still."""
+    if is_alive(process):
+        os.kill(process.pid, signal.SIGCONT)
 
 
 def stop_all(started: Iterable[Process]) -> None:
