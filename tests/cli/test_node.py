@@ -53,4 +53,4 @@ def test_without_an_agent_the_command_says_what_to_look_at(run: Run, tmp_path: P
 
 
 def test_version_prints_it(run: Run) -> None:
-    assert run("version").output.strip()
+    assert run("--version").output.strip()

@@ -6,16 +6,19 @@ import click
 
 from tortie import __version__
 from tortie.cli.lazy import Group
-from tortie.cli.output import say
 
 COMMANDS = {
-    "apply": "tortie.cli.resources:apply",
-    "get": "tortie.cli.resources:get",
-    "delete": "tortie.cli.resources:delete",
+    "get": "tortie.cli.get:get",
+    "apply": "tortie.cli.apply:apply",
+    "create": "tortie.cli.apply:create",
+    "replace": "tortie.cli.apply:replace",
+    "delete": "tortie.cli.delete:delete",
     "ipam": "tortie.cli.ipam:commands",
     "datastore": "tortie.cli.datastore:commands",
     "node": "tortie.cli.node:commands",
+    "cluster": "tortie.cli.cluster:commands",
     "lab": "tortie.cli.lab:commands",
+    "version": "tortie.cli.version:version",
 }
 """Word to module and function; a module is loaded when its word is used."""
 
@@ -28,12 +31,6 @@ COMMANDS = {
 @click.version_option(__version__, message="%(version)s", help="Show the version, and end.")
 def tortie() -> None:
     """Routed networking and label-based security for containers, virtual machines and hosts."""
-
-
-@tortie.command()
-def version() -> None:
-    """Show the version."""
-    say(__version__)
 
 
 def main() -> None:

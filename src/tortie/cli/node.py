@@ -1,17 +1,23 @@
-"""`tortie node status`: what the agent of this host says of itself."""
+"""`tortie node`: what the agent of this host says of itself, and whether the host is fit for one."""
 
 from __future__ import annotations
 
 import datetime
+import itertools
+import socket
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
+from tortie.agent.checks import Outcome, run_checks
 from tortie.agent.client import ask
 from tortie.agent.status import AgentReport
+from tortie.base.errors import TortieError
 from tortie.cli.connection import FAILED, or_exit
+from tortie.cli.diagnostics import node_files, write_archive
 from tortie.cli.options import structured_option
 from tortie.cli.output import Format, aligned, say, structured
 
@@ -21,8 +27,7 @@ def commands() -> None:
     """This host's node."""
 
 
-@commands.command()
-@click.option(
+run_directory_option = click.option(
     "--run-directory",
     type=click.Path(path_type=Path),
     envvar="TORTIE_RUN_DIRECTORY",
@@ -30,6 +35,10 @@ def commands() -> None:
     show_default=True,
     help="Run directory of the agent.",
 )
+
+
+@commands.command()
+@run_directory_option
 @structured_option
 def status(run_directory: Path, output: Format | None) -> None:
     """Show the agent, its BGP sessions, and what of its state is programmed; status 1 when it is not ready."""
@@ -40,6 +49,59 @@ def status(run_directory: Path, output: Format | None) -> None:
         say(describe(report))
     if not report.ready:
         sys.exit(FAILED)
+
+
+@commands.command()
+@structured_option
+def checksystem(output: Format | None) -> None:
+    """Try on this host everything that an agent needs of the kernel; status 1 when something required is missing.
+
+    Nothing of the host is changed: it is tried in a network namespace that ends with the command.
+    """
+    outcomes = or_exit(run_checks)
+    if output is not None:
+        say(structured([msgspec.to_builtins(outcome) for outcome in outcomes], output))
+    else:
+        say(describe_checks(outcomes))
+    if any(outcome.problem and outcome.required for outcome in outcomes):
+        sys.exit(FAILED)
+
+
+@commands.command()
+@click.option(
+    "--log-dir",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Folder to write to; the current one when not given.",
+)
+@run_directory_option
+def diags(log_dir: Path, run_directory: Path) -> None:
+    """Gather the state of this host, its network and its agent in one archive."""
+    name = f"tortie-node-{socket.gethostname()}"
+    path = or_exit(lambda: write_archive(log_dir, name, itertools.chain(_agent_files(run_directory), node_files())))
+    say(f"Diagnostics written to {path}")
+
+
+def describe_checks(outcomes: Sequence[Outcome]) -> str:
+    """The checks for people."""
+    rows = [
+        [outcome.name, _verdict(outcome), outcome.problem or "-", outcome.remedy if outcome.problem else "-"]
+        for outcome in outcomes
+    ]
+    return aligned(["CHECK", "RESULT", "PROBLEM", "WHAT TO DO"], rows)
+
+
+def _verdict(outcome: Outcome) -> str:
+    if not outcome.problem:
+        return "ok"
+    return "missing" if outcome.required else "missing (optional)"
+
+
+def _agent_files(run_directory: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        yield "agent/status.json", msgspec.json.format(msgspec.json.encode(ask(run_directory)))
+    except TortieError as error:
+        yield "agent/status.json", f"{error}\n".encode()
 
 
 def describe(report: AgentReport) -> str:
