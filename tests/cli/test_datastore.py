@@ -63,3 +63,7 @@ def test_what_cannot_be_read_or_written_is_told(run: Run, filled: None, tmp_path
     unwritable = run("datastore", "migrate", "export", "--unlocked", "-f", str(tmp_path / "no" / "folder"))
     assert unwritable.exit_code == 3
     assert "cannot be written" in unwritable.output
+
+
+def test_no_policy_of_today_is_renamed(run: Run, filled: None) -> None:
+    assert run("datastore", "migrate-policy-names").output == "No policy has an old name.\n"

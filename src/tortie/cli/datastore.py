@@ -17,6 +17,7 @@ from tortie.cli.progress import progress_bar
 from tortie.datastore.archive import Archive, read_archive, write_archive
 from tortie.datastore.location import Location
 from tortie.datastore.migration import bring, is_locked, set_ready, take
+from tortie.datastore.policynames import rename_policies
 
 
 @click.group("datastore")
@@ -125,3 +126,22 @@ def _lines(filename: Path) -> Iterable[bytes]:
         return
     with filename.open("rb") as file:
         yield from file
+
+
+@commands.command("migrate-policy-names")
+@with_location
+def migrate_policy_names(location: Location) -> None:
+    """Rename policies that writers before Calico 3.32 stored as `default.NAME` to NAME.
+
+    Status 1 when another policy has the name already: compare the two and delete one.
+    """
+    renamings = with_datastore(location, rename_policies)
+    for renaming in renamings:
+        if renaming.taken:
+            complain(f"{renaming.old} keeps its name: {renaming.new} exists and is another policy")
+        else:
+            say(f"{renaming.old} is now {renaming.new.name}")
+    if any(renaming.taken for renaming in renamings):
+        sys.exit(FAILED)
+    if not renamings:
+        say("No policy has an old name.")
