@@ -78,6 +78,7 @@ def test_the_stored_name_stands_apart_from_other_policies() -> None:
         ([{"port": 81}, {"port": 80}, {"port": 82}, {"port": 9090}, {"port": "web"}], {"TCP": ("web", "80:82", 9090)}),
         ([{"port": 80}, {"port": "web"}], {"TCP": (80, "web")}),
         ([{"port": 80}, {"port": 80}], {"TCP": (80,)}),
+        ([{"port": "web"}, {"port": "dns"}, {"port": "web"}], {"TCP": ("web", "dns")}),
         ([{"port": 10, "endPort": 20}, {"port": 15, "endPort": 30}, {"port": 12}], {"TCP": ("10:30",)}),
         ([{"port": "8080"}], {"TCP": (8080,)}),
         ([{"port": 1}, {}, {"port": 2}], {"TCP": ()}),
@@ -106,6 +107,12 @@ def test_egress_ports_and_peers_stand_on_one_side() -> None:
     assert rule.source == EntityRule()
 
 
+def test_exceptions_that_are_the_same_stand_once() -> None:
+    block = {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16", "10.1.2.3/16", "10.2.0.0/16"]}
+    (rule,) = _policy(egress=[{"to": [{"ipBlock": block}]}]).spec.egress
+    assert rule.destination.not_nets == ("10.1.0.0/16", "10.2.0.0/16")
+
+
 def test_peers_tell_no_selector_from_an_empty_one() -> None:
     peers = [{"podSelector": {}}, {"namespaceSelector": {}}, {"namespaceSelector": {}, "podSelector": None}]
     sources = [rule.source for rule in _policy(ingress=[{"from": peers}]).spec.ingress]
@@ -116,7 +123,7 @@ def test_peers_tell_no_selector_from_an_empty_one() -> None:
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ({"ports": [{"port": 80}, {"port": 0}]}, "ports[1].port: 0 to 0 is not a range of ports"),
+        ({"ports": [{"port": 80}, {"port": 0}]}, "ports[1].port: 0 is not a port"),
         ({"ports": [{"port": 80, "endPort": 79}]}, "ports[0].port: 80 to 79 is not a range"),
         ({"ports": [{"port": 80, "endPort": 65536}]}, "ports[0].port: 80 to 65536 is not a range"),
         ({"ports": [{"port": "80:90"}]}, "ports[0].port: '80:90' is not a port"),

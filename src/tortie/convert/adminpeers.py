@@ -74,12 +74,12 @@ def namespaced_pods(selected: NamespacedPods, path: str) -> EntityRule:
 
 def networks(texts: Iterable[str], path: str) -> list[EntityRule]:
     """Prefixes, each family for itself. Raises Unconvertible."""
-    found: dict[int, list[str]] = {}
+    found: dict[int, dict[str, None]] = {}
     for index, text in enumerate(texts):
         cidr = prefix(text, f"{path}[{index}]")
         if ":" in text and "." in text:
             raise Unconvertible(f"{path}[{index}]", f"{text!r} is IPv4 within IPv6", "write it as IPv4, or in hex")
-        found.setdefault(cidr.family, []).append(str(cidr))
+        found.setdefault(cidr.family, {})[str(cidr)] = None
     if not found:
         raise Unconvertible(path, "is empty", "give a prefix such as 10.0.0.0/8")
     return [EntityRule(nets=tuple(nets)) for nets in found.values()]

@@ -139,4 +139,4 @@ def _block(block: objects.IPBlock, path: str) -> EntityRule:
     for index, exception in enumerate(exceptions):
         if exception.family != net.family:
             raise Unconvertible(f"{path}.except[{index}]", f"{exception} is no part of {net}", "use one family")
-    return EntityRule(nets=(str(net),), not_nets=tuple(map(str, exceptions)))
+    return EntityRule(nets=(str(net),), not_nets=tuple(dict.fromkeys(map(str, exceptions))))

@@ -71,7 +71,7 @@ def port_name(text: str, path: str) -> str:
 def port_range(first: int, last: int, path: str) -> PortRange:
     """First and last port. Raises Unconvertible."""
     if not 1 <= first <= last <= 65535:
-        problem = f"{first} to {last} is not a range of ports"
+        problem = f"{first} is not a port" if first == last else f"{first} to {last} is not a range of ports"
         raise Unconvertible(path, problem, "use 1 to 65535, the lower number first")
     return first, last
 
@@ -89,8 +89,11 @@ def _port(port: Port, path: str) -> Wanted | None:
 
 
 def _simplified(ports: Iterable[Wanted]) -> tuple[api.Port, ...]:
-    """Adjacent and overlapping ranges made one. A single number stays where it stands, several follow the names."""
-    ports = tuple(ports)
+    """Everything once, adjacent and overlapping ranges made one.
+
+    A single number stays where it stands, several follow the names.
+    """
+    ports = tuple(dict.fromkeys(ports))
     ranges = [port for port in ports if not isinstance(port, str)]
     if sum(last - first + 1 for first, last in ranges) <= 1:
         return tuple([port if isinstance(port, str) else _text(port) for port in ports])
