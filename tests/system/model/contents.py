@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from tortie.api.endpointslice import SERVICE_LABEL, Backend, BackendPort, EndpointSlice
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
+from tortie.api.pod import Container, ContainerPort, Pod, PodSpec
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy, NetworkPolicySpec
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, Resource, ResourceKey
@@ -125,7 +127,7 @@ _SERVICE = ServiceMatch(name="shop", namespace="red")
 _RULE_MATCHES = ("protocol", "protocol", "protocol", "not_protocol", "ip_version", *("icmp", "not_icmp") * 4)
 _SIDE_MATCHES = (
     *("selector", "not_selector", "nets", "not_nets", "ports", "not_ports") * 3,
-    *("namespace_selector", "service_accounts", "services"),
+    *("namespace_selector", "service_accounts", "services", "services"),
 )
 _MATCHES = (
     *(("rule", name) for name in _RULE_MATCHES),
@@ -157,6 +159,8 @@ def contents(dice: Dice) -> Contents:
     found += [draw(dice) for draw in (_extra_profile, _account_profile) if dice.happens(0.7)]
     found += dice.several(_set, 4)
     found += dice.several(_policy, 7, 1)
+    found += dice.several(_slice, 3)
+    found += dice.several(_pod, 2)
     return Contents((resource.key, resource) for resource in found)
 
 
@@ -180,6 +184,7 @@ def _endpoint(dice: Dice, member: Member) -> WorkloadEndpoint:
     spec = WorkloadEndpointSpec(
         node=member.host,
         orchestrator="k8s",
+        pod=member.name,
         service_account_name=account,
         ip_networks=tuple(f"{one}/{128 if ':' in one else 32}" for one in known),
         profiles=tuple(own),
@@ -224,6 +229,30 @@ def _set(dice: Dice) -> NetworkSet | GlobalNetworkSet:
         return NetworkSet(metadata=_metadata(dice.choice("abc"), dice.choice(("red", "blue")), labels), spec=spec)
     spec = NetworkSetSpec(nets=dice.some((*NETS4, *NETS6, *_EVERYTHING), 5))
     return GlobalNetworkSet(metadata=_metadata(dice.choice("abc"), "", labels), spec=spec)
+
+
+def _slice(dice: Dice) -> EndpointSlice:
+    """Backends of the service of rules, or seldom of another."""
+    addresses = dice.some([address for member in CAST for address in member.addresses], 3)
+    return EndpointSlice(
+        metadata=_metadata(dice.choice("abc"), "red", {SERVICE_LABEL: dice.choice(("shop", "shop", "shop", "other"))}),
+        endpoints=tuple(Backend(addresses=(address,)) for address in addresses),
+        ports=dice.several(_backend_port, 4),
+    )
+
+
+def _backend_port(dice: Dice) -> BackendPort:
+    return BackendPort(protocol=dice.choice(("", "TCP", "UDP", "SCTP")), port=dice.choice((*PORTS, None)))
+
+
+def _pod(dice: Dice) -> Pod:
+    """What a pod says of itself beside what is stored of its endpoint."""
+    member = dice.choice(CAST)
+    port = ContainerPort(name=dice.choice(_PORT_NAMES), protocol="UDP", container_port=dice.choice(PORTS))
+    return Pod(
+        metadata=_metadata(member.name, member.namespace, _labels(dice)),
+        spec=PodSpec(service_account_name=dice.choice(("", "robot")), containers=(Container(ports=(port,)),)),
+    )
 
 
 def _policy(dice: Dice) -> NetworkPolicy | GlobalNetworkPolicy:
