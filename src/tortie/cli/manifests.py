@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from tortie.api.defaults import with_defaults
-from tortie.api.documents import Document, is_resource, left_out, load_resource, read_documents
-from tortie.api.resource import Metadata, Resource
+from tortie.api.documents import Document, is_resource, left_out, load_resource, scan_documents
+from tortie.api.kinds import KINDS
+from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.validation import validate
 from tortie.base.errors import InvalidResource, Problem
+from tortie.cli.inputs import Input
 from tortie.cli.reservations import reservations
 from tortie.convert.kubernetes import convert, is_kubernetes
 from tortie.selector.check import selector_problem
@@ -50,63 +52,170 @@ CREATION_ORDER = (
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
+STANDARD_INPUT = "<stdin>"
+"""What problems of `-f -` call the file."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """A resource, valid and complete, and the document that describes it."""
+
+    resource: Resource
+    document: Document
+
 
 class Manifests(msgspec.Struct, frozen=True):
-    """Resources, valid and complete, in the order in which to create them; and warnings for people."""
+    """What can be read, in the order in which to create it; everything that is wrong; and warnings for people."""
 
-    resources: tuple[Resource, ...]
+    items: tuple[Manifest, ...] = ()
+    problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The resources alone."""
+        return tuple(item.resource for item in self.items)
+
+
+class Named(msgspec.Struct, frozen=True):
+    """An object that a document, or the command line, names.
+
+    Args:
+        revision: which it must be at; empty for any.
+    """
+
+    key: ResourceKey
+    revision: str = ""
+    document: Document | None = None
 
 
 def read_manifests(paths: Iterable[Path], namespace: str, recursive: bool = False) -> Manifests:
-    """Read files, folders, or standard input (`-`), so that everything is known to be right before anything is done.
-
-    Args:
-        namespace: for namespaced resources that name none.
+    """Files that must be right as a whole.
 
     Raises:
         InvalidResource: with every problem of every file.
     """
-    resources: list[Resource] = []
+    found = scan_manifests(Input(tuple(paths), namespace, recursive))
+    if found.problems:
+        raise InvalidResource(*found.problems)
+    return found
+
+
+def scan_manifests(given: Input) -> Manifests:
+    """Everything in the files, and everything that is wrong with them."""
+    documents, problems = read_documents(given)
+    items: list[Manifest] = []
     warnings: list[str] = []
-    problems: list[Problem] = []
-    for path in paths:
-        for file in _files(path, recursive):
-            try:
-                for document in read_documents(_text(file), "" if str(file) == "-" else str(file)):
-                    _add(document, namespace, resources, warnings, problems)
-            except InvalidResource as error:
-                problems.extend(error.problems)
-    if problems:
-        raise InvalidResource(*problems)
-    return Manifests(tuple(sorted(resources, key=_position)), tuple(warnings))
-
-
-def _add(
-    document: Document, namespace: str, resources: list[Resource], warnings: list[str], problems: list[Problem]
-) -> None:
-    try:
-        if is_kubernetes(document.mapping) and not is_resource(document):
-            converted = convert(document.mapping)
-            warnings.extend(converted.warnings)
-            resource = converted.resource
+    for document in documents:
+        try:
+            resource, doubts = read_resource(document, given.namespace)
+        except InvalidResource as error:
+            problems.extend(placed(problem, document) for problem in error.problems)
         else:
-            resource = load_resource(document)
-            warnings.extend(map(str, left_out(document)))
-        resource = with_defaults(_in_namespace(resource, namespace))
-        validate(resource, selector_problem)
-    except InvalidResource as error:
-        problems.extend(_placed(problem, document) for problem in error.problems)
+            items.append(Manifest(resource, document))
+            warnings.extend(doubts)
+    problems.extend(_repeated((item.resource.key, item.document) for item in items))
+    return Manifests(tuple(sorted(items, key=_position)), tuple(_in_order(problems)), tuple(warnings))
+
+
+def read_names(given: Input) -> tuple[list[Named], list[Problem]]:
+    """The objects that the files name, those that others refer to last, and what cannot be understood.
+
+    Only their names are looked at: what is to be deleted need not be valid.
+    """
+    documents, problems = read_documents(given)
+    found: list[Named] = []
+    for document in documents:
+        try:
+            found.append(_named(document, given.namespace))
+        except InvalidResource as error:
+            problems.extend(placed(problem, document) for problem in error.problems)
+    return sorted(found, key=lambda named: -_rank(named.key.kind)), _in_order(problems)
+
+
+def read_resource(document: Document, namespace: str) -> tuple[Resource, tuple[str, ...]]:
+    """The complete, valid resource that a document describes, and warnings.
+
+    Raises:
+        InvalidResource: with every problem.
+    """
+    if is_kubernetes(document.mapping) and not is_resource(document):
+        converted = convert(document.mapping, namespace)
+        resource, warnings = converted.resource, converted.warnings
     else:
-        resources.append(resource)
-        warnings.extend(reservations(resource))
+        resource, warnings = load_resource(document), tuple(map(str, left_out(document)))
+    resource = complete(_in_namespace(resource, namespace))
+    return resource, (*warnings, *reservations(resource))
 
 
-def _placed(problem: Problem, document: Document) -> Problem:
+def complete(resource: Resource) -> Resource:
+    """The resource with its defaults.
+
+    Raises:
+        InvalidResource: with everything that makes no sense.
+    """
+    resource = with_defaults(resource)
+    validate(resource, selector_problem)
+    return resource
+
+
+def placed(problem: Problem, document: Document) -> Problem:
+    """The problem with the line and column that it is about."""
     if problem.line or not document.file:
         return problem
     line, column = document.position(problem.path)
     return msgspec.structs.replace(problem, file=document.file, line=line, column=column)
+
+
+def read_documents(given: Input) -> tuple[list[Document], list[Problem]]:
+    """The objects of all files, in order, and what cannot be read of them."""
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for path in given.paths:
+        files = _files(path, given.recursive)
+        if not files and not given.skip_empty:
+            problems.append(Problem(str(path), "", "holds no .yaml, .yml or .json file", "name a file, or add -R"))
+        for file in files:
+            found, wrong = _scan(file)
+            documents += found
+            problems += wrong
+    return documents, problems
+
+
+def _scan(file: Path) -> tuple[list[Document], list[Problem]]:
+    try:
+        if str(file) == "-":
+            return scan_documents(sys.stdin.buffer.read().decode("utf-8-sig"), STANDARD_INPUT)
+        return scan_documents(file.read_text("utf-8-sig"), str(file))
+    except OSError as error:
+        return [], [Problem(str(file), "", f"cannot be read: {error.strerror}", "name a file or a folder")]
+    except UnicodeDecodeError as error:
+        return [], [Problem(str(file), "", f"is not text: {error.reason} at byte {error.start}", "store it as UTF-8")]
+
+
+def _named(document: Document, namespace: str) -> Named:
+    metadata = document.mapping.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not is_resource(document) or not isinstance(metadata, dict) or not isinstance(name, str) or not name:
+        return Named(read_resource(document, namespace)[0].key, document=document)
+    scope = str(metadata.get("namespace") or namespace) if KINDS[document.kind].namespaced else ""
+    return Named(ResourceKey(document.kind, scope, name), str(metadata.get("resourceVersion") or ""), document)
+
+
+def _repeated(found: Iterable[tuple[ResourceKey, Document]]) -> Iterator[Problem]:
+    first: dict[ResourceKey, Document] = {}
+    for key, document in found:
+        before = first.setdefault(key, document)
+        if before is not document:
+            place = f"{before.file}:{before.place.line}" if before.file else f"line {before.place.line}"
+            problem = Problem(str(key), "", f"is given twice, first at {place}", "keep one of them")
+            yield placed(problem, document)
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """By place within each file, files in the order in which they were met."""
+    found = list(problems)
+    files = {file: index for index, file in reversed(list(enumerate(problem.file for problem in found)))}
+    return sorted(found, key=lambda problem: (files[problem.file], problem.line, problem.column))
 
 
 def _in_namespace(resource: Resource, namespace: str) -> Resource:
@@ -116,8 +225,12 @@ def _in_namespace(resource: Resource, namespace: str) -> Resource:
     return msgspec.structs.replace(resource, metadata=metadata)
 
 
-def _position(resource: Resource) -> int:
-    return CREATION_ORDER.index(resource.kind) if resource.kind in CREATION_ORDER else len(CREATION_ORDER)
+def _position(item: Manifest) -> int:
+    return _rank(item.resource.kind)
+
+
+def _rank(kind: str) -> int:
+    return CREATION_ORDER.index(kind) if kind in CREATION_ORDER else len(CREATION_ORDER)
 
 
 def _files(path: Path, recursive: bool) -> list[Path]:
@@ -125,14 +238,3 @@ def _files(path: Path, recursive: bool) -> list[Path]:
         return [path]
     found = path.rglob("*") if recursive else path.glob("*")
     return sorted(file for file in found if file.suffix in SUFFIXES and file.is_file())
-
-
-def _text(file: Path) -> str:
-    if str(file) == "-":
-        return sys.stdin.read()
-    try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidResource(
-            Problem(str(file), "", f"cannot be read: {error}", "name a text file or a folder")
-        ) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from tortie.cli.inputs import Input
 from tortie.cli.output import Format
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -21,16 +23,55 @@ structured_option = click.option(
     type=click.Choice([Format.YAML, Format.JSON], case_sensitive=False),
     help="How to show it.",
 )
+written_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice([Format.YAML, Format.JSON, Format.NAME], case_sensitive=False),
+    help="Show what was written, or its name, instead of a sentence.",
+)
+name_option = click.option("-o", "--output", type=click.Choice([Format.NAME]), help="Show names instead of sentences.")
+selector_option = click.option(
+    "-l", "--selector", metavar="SELECTOR", help="Those whose labels match, such as \"app == 'web'\"."
+)
 
 
-def input_options(function: Function) -> Function:
-    """`-f`, `-n` and `-R`: which files hold the resources."""
-    filename = click.option(
+def input_options(function: Function) -> Callable[..., Any]:
+    """`-f`, `-R`, `-n` and `--skip-empty`: which files hold the resources; the command gets `given`."""
+
+    @click.option(
         "-f",
         "--filename",
         type=click.Path(path_type=Path),
         multiple=True,
         help="File, folder, or - for standard input; repeatable.",
     )
-    recursive = click.option("-R", "--recursive", is_flag=True, help="Folders within folders too.")
-    return filename(recursive(namespace_option(function)))
+    @click.option("-R", "--recursive", is_flag=True, help="Folders within folders too.")
+    @click.option("--skip-empty", is_flag=True, help="Files and folders without objects are no error.")
+    @namespace_option
+    @functools.wraps(function)
+    def command(
+        *args: Any, filename: tuple[Path, ...], recursive: bool, skip_empty: bool, namespace: str, **options: Any
+    ) -> Any:
+        return function(*args, given=Input(filename, namespace, recursive, skip_empty), **options)
+
+    return command
+
+
+def dry_run_option(function: Function) -> Function:
+    """`--dry-run`, alone or with `=client` or `=server`; the command gets `dry_run`, empty when it is meant."""
+    return click.option(
+        "--dry-run",
+        type=click.Choice(["none", "client", "server"]),
+        default="none",
+        callback=lambda context, parameter, value: "" if value == "none" else value,
+        metavar="[=client|server]",
+        help="Say what would be done: as the input alone tells (client), or as the datastore would take it (server).",
+    )(function)
+
+
+class DryRunCommand(click.Command):
+    """A command whose `--dry-run` may stand without a value, and then is that of the server."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does."""
+        return super().parse_args(ctx, ["--dry-run=server" if word == "--dry-run" else word for word in args])

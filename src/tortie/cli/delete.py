@@ -1,0 +1,169 @@
+"""`tortie delete`: by kind and name, by labels, or what files name; nodes and pools with what belongs to them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from random import Random
+
+import click
+import msgspec
+
+from tortie.api.builtin import ALLOW_PROFILE, TIERS
+from tortie.api.resource import ResourceKey
+from tortie.base.clock import SystemClock
+from tortie.base.errors import Problem
+from tortie.cli.connection import or_exit, with_datastore, with_location
+from tortie.cli.inputs import Input
+from tortie.cli.labels import label_selector
+from tortie.cli.manifests import Named, read_names
+from tortie.cli.options import DryRunCommand, dry_run_option, input_options, name_option, selector_option
+from tortie.cli.plan import Plan, forbidden, plan_deletions
+from tortie.cli.report import Showing, reporter
+from tortie.cli.selection import Selection, selection
+from tortie.cli.writing import Outcomes, Remove, Written, carry_out, foretold, nothing_done
+from tortie.datastore.contract import Datastore
+from tortie.datastore.location import Location
+from tortie.datastore.resources import ResourceStore
+from tortie.selector.check import selector_problem
+from tortie.selector.selector import Selector
+
+BUILT_IN = frozenset({ALLOW_PROFILE.key, *(tier.key for tier in TIERS)})
+"""What `--all` and labels do not mean, since it cannot be deleted."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What to delete.
+
+    Args:
+        names: these objects.
+        among: or those of the stored ones, with labels that match.
+        problems: what cannot be understood of the input, so that nothing is deleted.
+        skip_absent: absence is no error.
+    """
+
+    names: tuple[Named, ...] = ()
+    among: Selection | None = None
+    labels: Selector | None = None
+    problems: tuple[Problem, ...] = ()
+    skip_absent: bool = False
+
+
+@click.command(cls=DryRunCommand)
+@click.argument("words", nargs=-1, metavar="[KIND NAME... | KIND/NAME...]")
+@input_options
+@selector_option
+@click.option("--all", "everything", is_flag=True, help="All of the kind, in the namespace.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="With --all or -l: of every namespace.")
+@click.option("-s", "--skip-not-exists", "--ignore-not-found", is_flag=True, help="Absence is no error.")
+@dry_run_option
+@name_option
+@with_location
+def delete(
+    words: tuple[str, ...],
+    given: Input,
+    selector: str | None,
+    everything: bool,
+    all_namespaces: bool,
+    skip_not_exists: bool,
+    dry_run: str,
+    output: str | None,
+    location: Location,
+) -> None:
+    """Delete resources by kind and name, by their labels, or those that files name.
+
+    A node goes with its endpoints, addresses and own settings, a pool with its blocks.
+
+    \b
+      tortie delete networkpolicy db web -n shop
+      tortie delete -f policies.yaml
+      tortie delete networksets -l team=web -A --dry-run
+    """
+    showing = Showing("delete", output or "", dry_run)
+    if given.paths and (words or selector or everything):
+        raise click.UsageError("name what to delete by -f, or by kind and name, not by both")
+    if given.paths:
+        names, problems = read_names(given)
+        choice = Choice(tuple(names), problems=tuple(problems))
+    else:
+        choice = or_exit(lambda: _chosen(words, given.namespace, all_namespaces, selector, everything))
+    delete_chosen(showing, msgspec.structs.replace(choice, skip_absent=skip_not_exists), given, location)
+
+
+def delete_chosen(showing: Showing, choice: Choice, given: Input, location: Location) -> None:
+    """Judge a deletion against the datastore and carry it out, or say what would be done; ends with the status."""
+    voice = reporter()
+    if choice.problems:
+        voice.invalid(showing, choice.problems)
+    elif not choice.names and choice.among is None:
+        voice.empty(showing, ", ".join(map(str, given.paths)), allowed=given.skip_empty)
+    if showing.dry_run == "client" and choice.among is None:
+        outcomes = Outcomes(tuple(Written(named.key, "deleted") for named in choice.names))
+        for written in outcomes.written:
+            voice.told(showing, written)
+    else:
+        outcomes = with_datastore(location, lambda datastore: _delete(datastore, choice, showing))
+    if code := voice.finish(showing, outcomes, choice.problems):
+        sys.exit(code)
+
+
+def _chosen(
+    words: Sequence[str], namespace: str, all_namespaces: bool, selector: str | None, everything: bool
+) -> Choice:
+    if not words:
+        command = click.get_current_context().command_path
+        raise click.UsageError(f"name what to delete: {command} KIND NAME, or {command} -f FILE")
+    among = selection(words, namespace, all_namespaces)
+    if among.keys is not None and (selector or everything):
+        raise click.UsageError("--all and -l choose among all of a kind: leave the names out")
+    if among.keys is not None:
+        return Choice(tuple(Named(key) for key in among.keys))
+    if not (selector or everything):
+        raise click.UsageError(f"name which {words[0]} to delete, or choose them with -l SELECTOR or --all")
+    return Choice(among=among, labels=label_selector(selector) if selector else None)
+
+
+async def _delete(datastore: Datastore, choice: Choice, showing: Showing) -> Outcomes:
+    store = ResourceStore(datastore, SystemClock(), selector_problem)
+    names = choice.names or await _matching(store, choice)
+    voice = reporter()
+    refused, allowed = forbidden(voice.forbids, names)
+    planned = await plan_deletions(store, allowed, skip_absent=choice.skip_absent)
+    plan = Plan(planned.steps, (*refused, *planned.refusals))
+    if choice.problems or (plan.refusals and voice.careful):
+        return nothing_done(plan)
+    if showing.dry_run:
+        return foretold(plan, lambda written: voice.told(showing, written))
+    return await carry_out(store, plan, lambda written: voice.told(showing, written), _remover(datastore, store))
+
+
+async def _matching(store: ResourceStore, choice: Choice) -> list[Named]:
+    if choice.among is None:
+        return []
+    found = [one for kind in choice.among.kinds for one in await store.list(kind, choice.among.namespace)]
+    return [
+        Named(one.key)
+        for one in found
+        if one.key not in BUILT_IN and (choice.labels is None or choice.labels.matches(one.metadata.labels))
+    ]
+
+
+def _remover(datastore: Datastore, store: ResourceStore) -> Remove:
+    """Deletes one object with what belongs to it alone."""
+
+    async def remove(key: ResourceKey, revision: int | None) -> None:
+        if key.kind not in ("Node", "IPPool"):
+            await store.delete(key, revision)
+            return
+        # Address management takes longer to load than the rest of the command does.
+        from tortie.ipam.allocator import Allocator
+        from tortie.ipam.removal import remove_node, remove_pool
+
+        clock = SystemClock()
+        allocator = Allocator(datastore, clock, Random())
+        if key.kind == "Node":
+            await remove_node(datastore, store, allocator, key.name)
+        else:
+            await remove_pool(store, allocator, clock, key)
+
+    return remove

@@ -1,0 +1,151 @@
+"""Telling people how a write went: one line for each object as it happens, then what could not be done and why."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+import click
+import msgspec
+
+from tortie.api.codec import to_mapping
+from tortie.api.resource import Resource, ResourceKey
+from tortie.base.errors import Problem
+from tortie.cli.connection import FAILED, UNAVAILABLE
+from tortie.cli.output import Format, complain, say, structured
+from tortie.cli.writing import Outcomes, Written
+
+WORDS = {
+    "apply": "configured",
+    "create": "created",
+    "replace": "replaced",
+    "patch": "patched",
+    "edit": "edited",
+    "label": "labeled",
+    "annotate": "annotated",
+}
+"""Verb to what has happened to an object that it changed."""
+
+NOTES = {"": "", "client": " (dry run)", "server": " (server dry run)"}
+"""What stands behind each line, by kind of dry run."""
+
+_KEYS_SHOWN = 10
+
+
+class Showing(msgspec.Struct, frozen=True):
+    """What to show of a write.
+
+    Args:
+        verb: the word that asked for it.
+        output: `yaml`, `json`, `name`, or empty for a sentence.
+        dry_run: `client`, `server`, or empty when it is meant.
+    """
+
+    verb: str
+    output: str = ""
+    dry_run: str = ""
+
+
+class Reporter:
+    """How `tortie` speaks; other personalities of the command say the same in their users' words."""
+
+    careful = True
+    """Nothing is written unless everything can be."""
+
+    merges_json = False
+    """A JSON patch that is a map is taken as a merge patch."""
+
+    def forbids(self, key: ResourceKey) -> str:
+        """Why an object may not be written by this command; empty when it may."""
+        return ""
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """What people should know though it stops nothing."""
+        for warning in warnings:
+            complain(f"warning: {warning}")
+
+    def invalid(self, showing: Showing, problems: Sequence[Problem]) -> None:
+        """What is wrong with the input."""
+        for problem in problems:
+            complain(str(problem))
+
+    def empty(self, showing: Showing, where: str, *, allowed: bool) -> NoReturn:
+        """There is nothing to do, which ends the command."""
+        if allowed:
+            sys.exit(0)
+        complain(f"there is nothing to {showing.verb} in {where}; allow that with --skip-empty")
+        sys.exit(FAILED)
+
+    def told(self, showing: Showing, written: Written) -> None:
+        """One object, when it has been written."""
+        if showing.output == Format.NAME:
+            say(short(written.key))
+        elif not showing.output:
+            say(f"{shown(written.key)} {_happened(showing.verb, written.outcome)}{NOTES[showing.dry_run]}")
+
+    def finish(self, showing: Showing, outcomes: Outcomes, problems: Sequence[Problem] = ()) -> int:
+        """What was written if it is asked for, what was not, and why; the status to end with.
+
+        Args:
+            problems: what was wrong with the input, and has been told.
+        """
+        show_resources(showing, outcomes)
+        for refused in outcomes.refused:
+            for problem in refused.problems:
+                complain(str(problem))
+        if outcomes.refused or outcomes.left or problems:
+            complain(_summary(outcomes))
+        return status(outcomes, problems)
+
+
+def reporter() -> Reporter:
+    """The personality of the running command."""
+    context = click.get_current_context(silent=True)
+    return (context and context.find_object(Reporter)) or Reporter()
+
+
+def status(outcomes: Outcomes, problems: Sequence[Problem] = ()) -> int:
+    """The exit code that says how it went."""
+    if outcomes.unavailable:
+        return UNAVAILABLE
+    return FAILED if outcomes.refused or outcomes.left or problems else 0
+
+
+def show_resources(showing: Showing, outcomes: Outcomes) -> None:
+    """The written objects as YAML or JSON, when that is asked for."""
+    if showing.output in (Format.YAML, Format.JSON):
+        found = [one.resource for one in outcomes.written if one.resource is not None]
+        say(structured(document(found), Format(showing.output)))
+
+
+def document(found: Sequence[Resource]) -> dict[str, object]:
+    """One object as it is, several as a list object."""
+    if len(found) == 1:
+        return to_mapping(found[0])
+    return {"apiVersion": "projectcalico.org/v3", "kind": "List", "items": [to_mapping(one) for one in found]}
+
+
+def shown(key: ResourceKey) -> str:
+    """`networkpolicy shop/db`."""
+    return f"{key.kind.lower()} {key.namespace}/{key.name}" if key.namespace else f"{key.kind.lower()} {key.name}"
+
+
+def short(key: ResourceKey) -> str:
+    """`networkpolicy/db`, as other commands take it."""
+    return f"{key.kind.lower()}/{key.name}"
+
+
+def _happened(verb: str, outcome: str) -> str:
+    if outcome == "changed":
+        return WORDS[verb]
+    return "exists, skipped" if outcome == "skipped" else outcome
+
+
+def _summary(outcomes: Outcomes) -> str:
+    changed = [one for one in outcomes.written if one.outcome not in ("unchanged", "skipped")]
+    if not changed:
+        return "nothing was written"
+    missing = [str(one.key) for one in outcomes.refused] + [str(key) for key in outcomes.left]
+    names = ", ".join(missing[:_KEYS_SHOWN]) + (" …" if len(missing) > _KEYS_SHOWN else "")
+    return f"{len(outcomes.written)} of {outcomes.total} written; not written: {names}; correct that, and run it again"
