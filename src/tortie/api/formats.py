@@ -14,6 +14,7 @@ from tortie.api import canonical
 from tortie.api.canonical import PROTOCOLS
 from tortie.api.durations import nanoseconds
 from tortie.api.prefixes import is_masked, is_port_number, read_peer, read_prefix
+from tortie.api.shapes import Between, OneOf, Pattern, Shape
 
 LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 """A label of RFC 1123, without its limit of 63 characters."""
@@ -21,7 +22,8 @@ LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN = rf"{LABEL}(?:\.{LABEL})*"
 """Labels joined by dots."""
 
-_QUALIFIED = rf"(?:(?P<prefix>{SUBDOMAIN})/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?"
+_QUALIFIED = rf"(?:{SUBDOMAIN}/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?"
+_QUALIFIED_LENGTH = 253 + 1 + 63
 SERVICE_PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
 """A name of RFC 6335."""
 
@@ -29,32 +31,37 @@ _PORT_RANGE = re.compile(r"([0-9]{1,5}):([0-9]{1,5})")
 
 
 class Format(msgspec.Struct, frozen=True):
-    """A test of one value, and the sentence that says what would pass it."""
+    """A test of one value, the sentence that says what would pass it, and as much of it as can be said as data."""
 
     accepts: Callable[[Any], bool]
     expected: str
+    shapes: tuple[Shape, ...] = ()
 
 
 def one_of(*values: int | str) -> Format:
     """One of a few values, compared with their type."""
-    return Format(lambda value: value in values, "one of " + ", ".join(map(str, values)))
+    return Format(lambda value: value in values, "one of " + ", ".join(map(str, values)), (OneOf(values),))
 
 
 def between(low: int, high: int) -> Format:
     """A number from `low` to `high`, both included."""
-    return Format(lambda value: low <= value <= high, f"a number from {low} to {high}")
+    return Format(lambda value: low <= value <= high, f"a number from {low} to {high}", (Between(low, high),))
 
 
 def pattern(expression: str, expected: str, limit: int | None = None) -> Format:
     """Text that a regular expression matches as a whole, and not longer than `limit` characters."""
     matches = re.compile(expression).fullmatch
-    return Format(lambda text: (limit is None or len(text) <= limit) and matches(text) is not None, expected)
+    return Format(
+        lambda text: (limit is None or len(text) <= limit) and matches(text) is not None,
+        expected,
+        (Pattern(expression, limit),),
+    )
 
 
 def in_any_case(*values: str) -> Format:
     """One of a few texts, upper and lower case alike."""
     known = {value.lower() for value in values}
-    return Format(lambda value: value.lower() in known, "one of " + ", ".join(values))
+    return Format(lambda value: value.lower() in known, "one of " + ", ".join(values), (OneOf(values, any_case=True),))
 
 
 def _are_numeric_ports(value: int | str) -> bool:
@@ -123,8 +130,8 @@ def _is_as_number(value: int | str) -> bool:
 
 
 def _is_qualified(text: str) -> bool:
-    match = re.fullmatch(_QUALIFIED, text)
-    return match is not None and len(match["prefix"] or "") <= 253
+    prefix = text.rpartition("/")[0]
+    return len(prefix) <= 253 and re.fullmatch(_QUALIFIED, text) is not None
 
 
 def _is_dscp(value: int | str) -> bool:
@@ -139,32 +146,59 @@ DSCP_NAMES = frozenset(
 )
 """Names of differentiated services code points."""
 
+_IPV4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
+_IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"
+_ANY = r"[0-9A-Fa-f:.]+"
+_IPV4_LENGTH = r"/(?:[12]?[0-9]|3[0-2])"
+_IPV6_LENGTH = r"/(?:[1-9]?[0-9]|1[01][0-9]|12[0-8])"
+_DIGITS = r"[0-9]{1,19}"
+_PORT_RANGE_TEXT = r"[0-9]{1,5}:[0-9]{1,5}"
+_PORT_NAME = r"[a-zA-Z0-9_.-]{1,128}"
+_INTERFACE = r"[a-zA-Z0-9_.-]{1,15}"
+_DURATION = r"0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+"
+_PORT_NUMBER = Between(1, 65535)
+
 NAME = pattern(SUBDOMAIN, "lower-case letters, digits, '-' and '.', 253 characters at most", 253)
 TIER_NAME = pattern(LABEL, "lower-case letters, digits and '-', without dots, 63 characters at most", 63)
 GLOBAL_POLICY_NAME = pattern(
     rf"{LABEL}(?:\.{LABEL})?", "lower-case letters, digits, '-' and at most one '.', 253 characters at most", 253
 )
 POLICY_NAME = pattern(rf"{LABEL}(?:\.{LABEL})?|(?:knp|ossg)\.default\.{SUBDOMAIN}", GLOBAL_POLICY_NAME.expected, 253)
-LABEL_KEY = Format(_is_qualified, "63 letters, digits, '-', '_', '.' at most, after an optional domain and '/'")
+LABEL_KEY = Format(
+    _is_qualified,
+    "63 letters, digits, '-', '_', '.' at most, after an optional domain and '/'",
+    (Pattern(_QUALIFIED, _QUALIFIED_LENGTH),),
+)
 LABEL_VALUE = pattern(
     r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?",
     "63 characters at most: letters, digits, '-', '_', '.', beginning and ending with a letter or digit",
     63,
 )
-ANNOTATION_KEY = Format(lambda text: _is_qualified(text.lower()), LABEL_KEY.expected)
-PORT_NAME = pattern(r"[a-zA-Z0-9_.-]{1,128}", "1 to 128 letters, digits, '_', '.', '-'")
-INTERFACE = pattern(r"[a-zA-Z0-9_.-]{1,15}", "1 to 15 letters, digits, '_', '.', '-'")
-HOST_INTERFACE = pattern(r"\*|[a-zA-Z0-9_.-]{1,15}", f"* or {INTERFACE.expected}")
+ANNOTATION_KEY = Format(
+    lambda text: text.isascii() and _is_qualified(text.lower()),
+    LABEL_KEY.expected,
+    (Pattern(_QUALIFIED.replace("a-z0-9", "A-Za-z0-9"), _QUALIFIED_LENGTH),),
+)
+PORT_NAME = pattern(_PORT_NAME, "1 to 128 letters, digits, '_', '.', '-'")
+INTERFACE = pattern(_INTERFACE, "1 to 15 letters, digits, '_', '.', '-'")
+HOST_INTERFACE = pattern(rf"\*|{_INTERFACE}", f"* or {INTERFACE.expected}")
 INTERFACE_GLOB = pattern(r"[a-zA-Z0-9_.*-]{1,15}", "1 to 15 letters, digits, '_', '.', '-', '*'")
 INTERFACE_FILTER = pattern(
     r"[a-zA-Z0-9:._+-]{1,15}", "1 to 15 letters, digits, ':', '.', '_', '-', and '+' for any rest"
 )
 INTERFACE_PATTERN = pattern(
-    r"(?!\*$)[a-zA-Z0-9_.*-]{1,15}", "1 to 15 letters, digits, '_', '.', '-', '*', not '*' alone"
+    r"[a-zA-Z0-9_.-][a-zA-Z0-9_.*-]{0,14}|\*[a-zA-Z0-9_.*-]{1,14}",
+    "1 to 15 letters, digits, '_', '.', '-', '*', not '*' alone",
 )
 CONTAINER_ID = pattern(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?", "letters, digits and '-'")
-DURATION = Format(lambda text: nanoseconds(text) is not None, "a duration such as 30s, 1m30s or 2h")
-DURATION_OR_AUTO = Format(lambda text: text == "Auto" or DURATION.accepts(text), f"{DURATION.expected}, or Auto")
+DURATION = Format(
+    lambda text: nanoseconds(text) is not None, "a duration such as 30s, 1m30s or 2h", (Pattern(_DURATION),)
+)
+DURATION_OR_AUTO = Format(
+    lambda text: text == "Auto" or DURATION.accepts(text),
+    f"{DURATION.expected}, or Auto",
+    (Pattern(rf"Auto|{_DURATION}"),),
+)
 REGEX = Format(_is_regex, "a regular expression")
 SWITCHES = pattern(
     r"(?:[a-zA-Z0-9_-]+=(?:true|false|),)*(?:[a-zA-Z0-9_-]+=(?:true|false|))?", "a list such as A=true,B=false,C="
@@ -172,32 +206,107 @@ SWITCHES = pattern(
 ASSIGNMENTS = pattern(r"(?:[a-zA-Z0-9_-]+=[^=,]+(?:,|$))*", "a list such as A=enabled,B=5")
 MAC = pattern(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", "a MAC address such as ee:ee:ee:ee:ee:ee")
 HTTP_PATH = pattern(r"/[^?# ]*", "a path that begins with '/' and holds no '?', '#' or space", 1024)
-WIREGUARD_KEY = Format(_is_wireguard_key, "32 bytes in base64")
-AS_NUMBER = Format(_is_as_number, "a number from 0 to 4294967295, or two halves such as 1.10")
-COMMUNITY = Format(is_community, "aa:nn of 16 bits each, or aa:nn:mm of 32 bits each")
-DSCP = Format(_is_dscp, "a number from 0 to 63, or a name such as EF, AF41, CS1")
-PORT = Format(_is_port, "a number from 1 to 65535, a range low:high, or the name of a port")
-NUMERIC_PORTS = Format(_are_numeric_ports, "a number from 1 to 65535, or a range low:high")
+WIREGUARD_KEY = Format(_is_wireguard_key, "32 bytes in base64", (Pattern(r"[A-Za-z0-9+/]{43}="),))
+AS_NUMBER = Format(
+    _is_as_number,
+    "a number from 0 to 4294967295, or two halves such as 1.10",
+    (Between(0, 2**32 - 1), Pattern(rf"{_DIGITS}|[0-9]{{1,5}}\.[0-9]{{1,5}}")),
+)
+COMMUNITY = Format(
+    is_community,
+    "aa:nn of 16 bits each, or aa:nn:mm of 32 bits each",
+    (Pattern(r"[0-9]{1,10}:[0-9]{1,10}(?::[0-9]{1,10})?"),),
+)
+DSCP = Format(
+    _is_dscp,
+    "a number from 0 to 63, or a name such as EF, AF41, CS1",
+    (Between(0, 63), OneOf(tuple(sorted(DSCP_NAMES)), any_case=True)),
+)
+PORT = Format(
+    _is_port,
+    "a number from 1 to 65535, a range low:high, or the name of a port",
+    (_PORT_NUMBER, Pattern(rf"{_PORT_RANGE_TEXT}|{_PORT_NAME}")),
+)
+NUMERIC_PORTS = Format(
+    _are_numeric_ports,
+    "a number from 1 to 65535, or a range low:high",
+    (_PORT_NUMBER, Pattern(rf"{_PORT_RANGE_TEXT}|{_DIGITS}")),
+)
 SERVICE_PORT = Format(
     lambda value: is_port_number(value) if isinstance(value, int) else SERVICE_PORT_NAME.fullmatch(value) is not None,
     "a number from 1 to 65535, or the name of a port: 15 lower-case letters, digits and '-' at most",
+    (_PORT_NUMBER, Pattern(r"[a-z0-9]+(?:-[a-z0-9]+)*", 15)),
 )
-PROTOCOL = Format(_is_protocol, f"a number from 1 to 255 or one of {', '.join(PROTOCOLS)}")
+PROTOCOL = Format(
+    _is_protocol,
+    f"a number from 1 to 255 or one of {', '.join(PROTOCOLS)}",
+    (Between(1, 255), OneOf(PROTOCOLS, any_case=True), Pattern(_DIGITS)),
+)
 PROTOCOL_WITH_PORTS = Format(
-    lambda value: canonical.protocol(value) in PROTOCOLS_WITH_PORTS, "one of TCP, UDP, SCTP, 6, 17, 132"
+    lambda value: canonical.protocol(value) in PROTOCOLS_WITH_PORTS,
+    "one of TCP, UDP, SCTP, 6, 17, 132",
+    (OneOf((6, 17, 132)), OneOf(("TCP", "UDP", "SCTP"), any_case=True), Pattern(_DIGITS)),
 )
-ADDRESS = Format(_is_prefix(length=False, masked=False), "an IPv4 or IPv6 address")
-IPV4_ADDRESS = Format(_is_prefix(length=False, masked=False, families=[4]), "an IPv4 address")
-IPV6_ADDRESS = Format(_is_prefix(length=False, masked=False, families=[6]), "an IPv6 address")
-IPV4_INTERFACE = Format(_is_prefix(length=None, masked=False, families=[4]), "an IPv4 address such as 10.0.0.5/24")
-IPV6_INTERFACE = Format(_is_prefix(length=None, masked=False, families=[6]), "an IPv6 address such as fd00::5/64")
-PREFIX = Format(_is_prefix(length=None, masked=False), "a prefix such as 10.0.0.0/8, or an address")
-MASKED = Format(_is_prefix(length=None, masked=True), "a prefix without host bits, such as 10.0.0.0/8, or an address")
-RULE_NET = Format(_is_prefix(length=True, masked=True), "a prefix without host bits, such as 10.0.0.0/8 or 10.1.2.3/32")
-IPV4_NET = Format(_is_prefix(length=True, masked=True, families=[4]), "an IPv4 prefix without host bits")
-IPV6_NET = Format(_is_prefix(length=True, masked=True, families=[6]), "an IPv6 prefix without host bits")
-SINGLE_ADDRESS = Format(_is_single_address, "one address, such as 10.0.0.1/32 or fd00::1/128")
-PEER = Format(lambda text: read_peer(text) is not None, "an address, or one with a port: 10.0.0.1:179, [fd00::1]:179")
+ADDRESS = Format(_is_prefix(length=False, masked=False), "an IPv4 or IPv6 address", (Pattern(_ANY),))
+IPV4_ADDRESS = Format(
+    _is_prefix(length=False, masked=False, families=[4]),
+    "an IPv4 address",
+    (Pattern(_IPV4),),
+)
+IPV6_ADDRESS = Format(
+    _is_prefix(length=False, masked=False, families=[6]),
+    "an IPv6 address",
+    (Pattern(_IPV6),),
+)
+IPV4_INTERFACE = Format(
+    _is_prefix(length=None, masked=False, families=[4]),
+    "an IPv4 address such as 10.0.0.5/24",
+    (Pattern(rf"{_IPV4}(?:{_IPV4_LENGTH})?"),),
+)
+IPV6_INTERFACE = Format(
+    _is_prefix(length=None, masked=False, families=[6]),
+    "an IPv6 address such as fd00::5/64",
+    (Pattern(rf"{_IPV6}(?:{_IPV6_LENGTH})?"),),
+)
+_PREFIX_SHAPE = Pattern(rf"{_ANY}(?:{_IPV6_LENGTH})?")
+_NET_SHAPE = Pattern(rf"{_ANY}{_IPV6_LENGTH}")
+PREFIX = Format(
+    _is_prefix(length=None, masked=False),
+    "a prefix such as 10.0.0.0/8, or an address",
+    (_PREFIX_SHAPE,),
+)
+MASKED = Format(
+    _is_prefix(length=None, masked=True),
+    "a prefix without host bits, such as 10.0.0.0/8, or an address",
+    (_PREFIX_SHAPE,),
+)
+RULE_NET = Format(
+    _is_prefix(length=True, masked=True),
+    "a prefix without host bits, such as 10.0.0.0/8 or 10.1.2.3/32",
+    (_NET_SHAPE,),
+)
+IPV4_NET = Format(
+    _is_prefix(length=True, masked=True, families=[4]),
+    "an IPv4 prefix without host bits",
+    (Pattern(rf"{_IPV4}{_IPV4_LENGTH}"),),
+)
+IPV6_NET = Format(
+    _is_prefix(length=True, masked=True, families=[6]),
+    "an IPv6 prefix without host bits",
+    (Pattern(rf"{_IPV6}{_IPV6_LENGTH}"),),
+)
+SINGLE_ADDRESS = Format(
+    _is_single_address,
+    "one address, such as 10.0.0.1/32 or fd00::1/128",
+    (Pattern(rf"{_ANY}(?:/(?:32|128))?"),),
+)
+PEER = Format(
+    lambda text: read_peer(text) is not None,
+    "an address, or one with a port: 10.0.0.1:179, [fd00::1]:179",
+    (Pattern(rf"\[{_ANY}\]:[0-9]{{1,5}}|{_ANY}"),),
+)
 NOT_EVERYTHING = Format(
-    lambda text: RULE_NET.accepts(text) and not text.endswith("/0"), f"{RULE_NET.expected}; /0 would match nothing"
+    lambda text: RULE_NET.accepts(text) and not text.endswith("/0"),
+    f"{RULE_NET.expected}; /0 would match nothing",
+    (_NET_SHAPE,),
 )
