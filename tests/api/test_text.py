@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -153,3 +154,15 @@ def test_a_document_that_is_not_yaml_hides_no_other() -> None:
 
 def test_reading_ends_after_many_documents_that_are_not_yaml() -> None:
     assert len(scan_values("--- [\n" * 1000)[1]) <= MOST_BROKEN
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"])) | st.text('\x7f\x80\x85\x9f\u2028\u2029\ufeff\ufffe\uffff\\/"\t ')
+)
+def test_every_text_in_json_is_read_as_json_means_it(text: str) -> None:
+    for document in (
+        json.dumps({"a": text, text or "b": 1}),
+        json.dumps({"a": text, text or "b": 1}, ensure_ascii=False),
+    ):
+        (value,) = read_values(document)
+        assert value.plain == json.loads(document)

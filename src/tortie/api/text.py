@@ -31,6 +31,7 @@ _SPECIAL_FLOAT = re.compile(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)")
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _MARKER = re.compile(r"---(?=\s|$)")
+_UNLIKE_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 _LONGEST_NUMBER = 40
 _CONSTANTS: dict[str, bool | None] = {
     spelling: value
@@ -101,7 +102,7 @@ class _Stop(Exception):
 class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self._file = file
-        self._text = _without_pairs(text) if text.lstrip()[:1] in ("{", "[") else text
+        self._text = _as_yaml(text) if text.lstrip()[:1] in ("{", "[") else text
         self._limit = len(text) + ALIAS_ROOM
         self._anchors: dict[str, Value] = {}
         self.problems: list[Problem] = []
@@ -257,6 +258,11 @@ def _from_next_document(text: str, first: int) -> tuple[str, int]:
         if line >= first and _MARKER.match(text, found.end()):
             return "\n" * line + text[found.end() :], line
     return "", first
+
+
+def _as_yaml(text: str) -> str:
+    """JSON with an escape for each character that JSON may hold as it is, but YAML refuses or takes for a break."""
+    return _UNLIKE_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", _without_pairs(text))
 
 
 def _without_pairs(text: str) -> str:
