@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -31,12 +33,48 @@ def _enabled(controllers: msgspec.Struct) -> list[str]:
     return [field.encode_name for field in msgspec.structs.fields(controllers) if getattr(controllers, field.name)]
 
 
+def _migrating(end: Any) -> str:
+    """One end of a migration, by the host and workload, or by the selector, that it names."""
+    workload = end and (getattr(end, "workload", None) or end.workload_endpoint)
+    if workload:
+        return f"{workload.hostname}:{workload.workload_id}"
+    return (end and getattr(end, "selector", None)) or ""
+
+
 def _joined(values: Sequence[object]) -> str:
     return ",".join(str(value) for value in values)
 
 
+def _pairs(labels: Mapping[str, str]) -> str:
+    return _joined([f"{name}={value}" for name, value in labels.items()])
+
+
+def age(timestamp: str | None, now: float) -> str:
+    """How long ago a time such as `2026-08-23T09:00:00Z` was, in at most two units, as kubectl writes it."""
+    try:
+        begin = datetime.fromisoformat(timestamp or "").timestamp()
+    except ValueError:
+        return ""
+    seconds = max(0, int(now - begin))
+    for unit, length, finer, until in AGE_UNITS:
+        if seconds >= length:
+            whole, rest = divmod(seconds, length)
+            fraction = rest // _LENGTHS[finer] if whole < until else 0
+            return f"{whole}{unit}{fraction}{finer}" if fraction else f"{whole}{unit}"
+    return f"{seconds}s"
+
+
+AGE_UNITS = (("y", 31_536_000, "d", 8), ("d", 86_400, "h", 8), ("h", 3_600, "m", 8), ("m", 60, "s", 10))
+"""Units from the coarsest: seconds of each, and the finer unit that is shown too while there are few."""
+
+_LENGTHS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
 NAMESPACE = Column("NAMESPACE", lambda resource: resource.metadata.namespace)
 NAME = Column("NAME", lambda resource: resource.metadata.name)
+KIND_AND_NAME = Column("NAME", lambda resource: f"{resource.kind.lower()}/{resource.metadata.name}")
+LABELS = Column("LABELS", lambda resource: _pairs(resource.metadata.labels), wide=True)
+LABELS_ALWAYS = Column("LABELS", LABELS.value)
+AGE = Column("AGE", lambda resource: age(resource.metadata.creation_timestamp, time.time()), wide=True)
 
 POLICY = (
     Column("TIER", lambda policy: policy.spec.tier),
@@ -59,9 +97,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("ORDER", lambda tier: tier.spec.order),
         Column("DEFAULT ACTION", lambda tier: tier.spec.default_action),
     ),
-    "Profile": (
-        Column("LABELS", lambda profile: _joined([f"{k}={v}" for k, v in profile.spec.labels_to_apply.items()])),
-    ),
+    "Profile": (Column("LABELS", lambda profile: _pairs(profile.spec.labels_to_apply)),),
     "NetworkSet": (Column("NETS", lambda networks: _joined(networks.spec.nets)),),
     "GlobalNetworkSet": (Column("NETS", lambda networks: _joined(networks.spec.nets)),),
     "HostEndpoint": (
@@ -77,15 +113,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("INTERFACE", lambda endpoint: endpoint.spec.interface_name),
         Column("PROFILES", lambda endpoint: _joined(endpoint.spec.profiles), wide=True),
         Column("MAC", lambda endpoint: endpoint.spec.mac, wide=True),
-        Column(
-            "LABELS", lambda endpoint: _joined([f"{k}={v}" for k, v in endpoint.metadata.labels.items()]), wide=True
-        ),
+        LABELS,
     ),
     "Service": (
         Column("TYPE", lambda service: service.spec.type or "ClusterIP"),
         Column("CLUSTER IP", lambda service: service.spec.cluster_ip),
         Column("PORTS", lambda service: _joined([f"{one.port}/{one.protocol or 'TCP'}" for one in service.spec.ports])),
-        Column("SELECTOR", lambda service: _joined([f"{k}={v}" for k, v in service.spec.selector.items()]), wide=True),
+        Column("SELECTOR", lambda service: _pairs(service.spec.selector), wide=True),
     ),
     "EndpointSlice": (
         Column("SERVICE", lambda backends: backends.metadata.labels.get(SERVICE_LABEL)),
@@ -95,7 +129,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "Pod": (
         Column("NODE", lambda pod: pod.spec.node_name),
         Column("SERVICE ACCOUNT", lambda pod: pod.spec.service_account_name),
-        Column("LABELS", lambda pod: _joined([f"{k}={v}" for k, v in pod.metadata.labels.items()])),
+        LABELS_ALWAYS,
     ),
     "Node": (
         Column("IPV4", lambda node: node.spec.bgp.ipv4_address if node.spec.bgp else ""),
@@ -160,18 +194,53 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("CIDR", lambda affinity: affinity.spec.cidr),
         Column("STATE", lambda affinity: affinity.spec.state),
     ),
+    "LiveMigration": (
+        Column("FROM", lambda migration: _migrating(migration.spec.source)),
+        Column("TO", lambda migration: _migrating(migration.spec.target)),
+    ),
 }
 
 
-def table(kind: type[Resource], resources: Sequence[Resource], *, wide: bool) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows."""
-    columns = [NAMESPACE, NAME] if kind.namespaced else [NAME]
-    columns += [column for column in COLUMNS.get(kind.kind, ()) if wide or not column.wide]
-    rows = [[_text(column.value(resource)) for column in columns] for resource in resources]
-    return [column.heading for column in columns], rows
+class Table(msgspec.Struct, frozen=True):
+    """A table; the first `fixed` columns hold names, which must never be cut."""
+
+    headings: list[str]
+    rows: list[list[str]]
+    fixed: int
 
 
-def _text(value: object) -> str:
+def table(
+    kind: type[Resource], resources: Sequence[Resource], *, wide: bool, labels: bool = False, with_kind: bool = False
+) -> Table:
+    """The table of some resources of one kind.
+
+    Args:
+        wide: with the columns for `-o wide`.
+        labels: with a column of all labels.
+        with_kind: names have their kind before them, for tables of several kinds.
+    """
+    names = ([NAMESPACE] if kind.namespaced else []) + [KIND_AND_NAME if with_kind else NAME]
+    columns = names + [column for column in _all_columns(kind.kind) if wide or not column.wide]
+    if labels and not any(column.value is LABELS.value for column in columns):
+        columns.append(LABELS)
+    rows = [[cell(column.value(resource)) for column in columns] for resource in resources]
+    return Table([column.heading for column in columns], rows, len(names))
+
+
+def headings_of(kind: str | None) -> set[str]:
+    """Every heading of a kind's table, or of all kinds' tables."""
+    kinds = COLUMNS if kind is None else [kind]
+    return {column.heading for one in kinds for column in (NAMESPACE, NAME, *_all_columns(one), LABELS)}
+
+
+def named_column(resource: Resource, heading: str) -> str:
+    """The value of the column of a heading; a dash when the kind has no such column."""
+    columns = (NAMESPACE, NAME, *_all_columns(resource.kind), LABELS)
+    return next((cell(column.value(resource)) for column in columns if column.heading == heading), cell(None))
+
+
+def cell(value: object) -> str:
+    """A value as it stands in a table."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
@@ -179,3 +248,7 @@ def _text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def _all_columns(kind: str) -> tuple[Column, ...]:
+    return (*COLUMNS.get(kind, ()), AGE)

@@ -8,18 +8,21 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
 from tortie.base.errors import InvalidResource, Problem, TortieError, Unavailable
 from tortie.cli.output import complain
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import CONFIG_FILE, Location, find_location
 from tortie.datastore.open import open_datastore
-from tortie.datastore.resources import ResourceStore
-from tortie.selector.check import selector_problem
+from tortie.datastore.reading import ResourceReader
+
+if TYPE_CHECKING:
+    from tortie.datastore.resources import ResourceStore
 
 Result = TypeVar("Result")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -56,9 +59,22 @@ def with_store(
     Args:
         create: make the file if there is none.
     """
+    # Validation costs those who only read a tenth of their time, so it is loaded only here.
+    from tortie.datastore.resources import ResourceStore
+    from tortie.selector.check import selector_problem
+
     return with_datastore(
         location, lambda datastore: work(ResourceStore(datastore, SystemClock(), selector_problem)), create=create
     )
+
+
+def with_reader(location: Location, work: Callable[[ResourceReader], Awaitable[Result]]) -> Result:
+    """Run `work` on the datastore's resources, for reading; what cannot be read is told to standard error."""
+
+    def unreadable(key: ResourceKey, problem: str) -> None:
+        complain(f"warning: {key} is stored, but cannot be read: {problem}")
+
+    return with_datastore(location, lambda datastore: work(ResourceReader(datastore, unreadable)))
 
 
 def with_datastore(

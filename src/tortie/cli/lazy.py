@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted."""
+
 
 class Group(click.Group):
     """A click group with commands that stand in other modules.
@@ -33,6 +36,13 @@ class Group(click.Group):
         module, attribute = place.split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; what is interrupted ends as a shell expects it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

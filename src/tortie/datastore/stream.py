@@ -52,6 +52,7 @@ class ResourceStream:
         clock: paces retries.
         decode: from key, bytes and revision to the object; raises InvalidResource.
         backoff: makes the delays of one prefix's retries.
+        prefixes: where to look instead of everywhere that objects of the kinds are stored.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class ResourceStream:
         clock: Clock,
         decode: Decode = decode_stored,
         backoff: Callable[[], Backoff] = Backoff,
+        *,
+        prefixes: Sequence[str] | None = None,
     ) -> None:
         self._decode = decode
         self._with_default_allow = ALLOW_PROFILE.kind in kinds
@@ -69,8 +72,7 @@ class ResourceStream:
         self._rejected: dict[ResourceKey, str] = {}
         self._sources = [
             PrefixSource(datastore, prefix, clock, backoff(), self._take, self._news.set)
-            for kind in kinds
-            for prefix in stream_prefixes(kind)
+            for prefix in (_prefixes_of(kinds) if prefixes is None else prefixes)
         ]
 
     @property
@@ -133,6 +135,10 @@ class ResourceStream:
             self._rejected[key] = str(error)
             _log.warning("stored_object_unreadable", key=item.key, problem=str(error))
             return None
+
+
+def _prefixes_of(kinds: Sequence[str]) -> list[str]:
+    return [prefix for kind in kinds for prefix in stream_prefixes(kind)]
 
 
 def _raise_failure(tasks: Sequence[asyncio.Task[None]]) -> None:
