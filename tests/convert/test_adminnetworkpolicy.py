@@ -121,6 +121,18 @@ def test_ports_are_of_tcp_unless_said_otherwise() -> None:
     ]
 
 
+def test_more_ports_than_a_rule_may_have_are_several_rules() -> None:
+    ports = [{"portNumber": {"port": number}} for number in range(1, 201, 2)]
+    found = [destination.ports for destination in _destinations(NAMESPACES, ports=ports)]
+    assert [len(each) for each in found] == [50, 50]
+    assert [port for each in found for port in each] == list(range(1, 201, 2))
+
+
+def test_more_networks_than_a_rule_may_have_are_several_rules() -> None:
+    networks = [f"10.{number}.0.0/16" for number in range(256)] + ["11.0.0.0/8"]
+    assert [len(each.nets) for each in _destinations({"networks": networks})] == [256, 1]
+
+
 @pytest.mark.parametrize("rule", [{}, {"ports": []}, {"ports": None}])
 def test_a_rule_without_ports_is_for_every_packet(rule: dict[str, Any]) -> None:
     assert _destinations(NAMESPACES, **rule) == [EntityRule(selector=PODS, namespace_selector="all()")]

@@ -30,7 +30,11 @@ EXPRESSIONS = st.one_of(
     ),
 )
 SELECTORS = st.fixed_dictionaries(
-    {}, optional={"matchLabels": st.dictionaries(KEYS, VALUES, max_size=2), "matchExpressions": st.lists(EXPRESSIONS)}
+    {},
+    optional={
+        "matchLabels": st.dictionaries(KEYS, VALUES, max_size=2),
+        "matchExpressions": st.lists(EXPRESSIONS, max_size=3),
+    },
 )
 NAMES = st.sampled_from(["web", "a.b", "a-b.c.d", "0"])
 PODS_OF = st.fixed_dictionaries({"podSelector": SELECTORS, "namespaceSelector": SELECTORS})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -249,6 +250,26 @@ def test_what_is_wrong_with_a_rule_is_said(rule: dict[str, Any], said: str) -> N
     (problem,) = _problems(egress=[good, bad])
     place = "spec.egress[1]: " if said.startswith("names") else "spec.egress[1]."
     assert problem.startswith(place + said)
+
+
+def test_a_selector_that_is_too_long_is_refused_where_it_stands() -> None:
+    long = {"matchLabels": {f"label-{number}": "value" for number in range(60)}}
+    said = r"becomes a selector of \d+ characters, of at most 1024 \(select by fewer labels or values\)"
+    subject, selected, everywhere = _problems(
+        subject={"pods": {"podSelector": long}},
+        ingress=[{"action": "Deny", "from": [{"pods": {"podSelector": long}}, {"namespaces": long}]}],
+    )
+    assert re.match(rf"spec\.subject\.pods\.podSelector: {said}", subject)
+    assert re.match(rf"spec\.ingress\[0\]\.from\[0\]\.pods\.podSelector: {said}", selected)
+    assert re.match(rf"spec\.ingress\[0\]\.from\[1\]\.namespaces: {said}", everywhere)
+
+
+def test_more_rules_than_a_policy_may_have_are_refused() -> None:
+    protocols = [{name: {"destinationPort": {"number": 1}}} for name in ("tcp", "udp", "sctp")]
+    rule = {"action": "Deny", "to": [{"networks": ["0.0.0.0/0", "::/0"]}] * 25, "protocols": protocols}
+    said = "spec.egress: becomes 1050 rules, one for each peer and protocol, of at most 1024 (write several policies)"
+    assert _problems(egress=[rule] * 7) == [said]
+    assert len(_spec(egress=[rule] * 6).egress) == 900
 
 
 @pytest.mark.parametrize("peer", [{"networks": ["10.0.0.0/8"]}, {"nodes": {}}, {"domainNames": ["a.b"]}])

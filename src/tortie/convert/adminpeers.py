@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,8 +13,16 @@ from tortie.convert.labelselector import PODS, namespace_selector, pod_selector
 from tortie.convert.objects import LabelSelector
 from tortie.convert.prefixes import prefix
 
+T = TypeVar("T")
+
 WITHOUT_PORT_NAMES = ("nodes", "networks", "domain_names")
 """Peers whose ports have no names."""
+
+LONGEST_SELECTOR = 1024
+"""Characters that a selector of ours may have."""
+
+MOST_NETWORKS = 256
+"""Prefixes that one side of a rule of ours may have."""
 
 _NOT_SUPPORTED = {"nodes": ("nodes", "nodes"), "domain_names": ("domainNames", "domain names")}
 
@@ -62,8 +70,8 @@ def pods(namespaces: LabelSelector, path: str, selector: LabelSelector | None = 
         Unconvertible: a selector cannot be read.
     """
     return EntityRule(
-        selector=pod_selector(selector, its_path) if selector else PODS,
-        namespace_selector=namespace_selector(namespaces, path),
+        selector=_short(pod_selector(selector, its_path), its_path) if selector else PODS,
+        namespace_selector=_short(namespace_selector(namespaces, path), path),
     )
 
 
@@ -72,8 +80,15 @@ def namespaced_pods(selected: NamespacedPods, path: str) -> EntityRule:
     return pods(selected.namespace_selector, f"{path}.namespaceSelector", selected.pod_selector, f"{path}.podSelector")
 
 
+def _short(selector: str, path: str) -> str:
+    if len(selector) > LONGEST_SELECTOR:
+        problem = f"becomes a selector of {len(selector)} characters, of at most {LONGEST_SELECTOR}"
+        raise Unconvertible(path, problem, "select by fewer labels or values")
+    return selector
+
+
 def networks(texts: Iterable[str], path: str) -> list[EntityRule]:
-    """Prefixes, each family for itself. Raises Unconvertible."""
+    """Prefixes, each family for itself, and as many side by side as need be. Raises Unconvertible."""
     found: dict[int, dict[str, None]] = {}
     for index, text in enumerate(texts):
         cidr = prefix(text, f"{path}[{index}]")
@@ -82,7 +97,12 @@ def networks(texts: Iterable[str], path: str) -> list[EntityRule]:
         found.setdefault(cidr.family, {})[str(cidr)] = None
     if not found:
         raise Unconvertible(path, "is empty", "give a prefix such as 10.0.0.0/8")
-    return [EntityRule(nets=tuple(nets)) for nets in found.values()]
+    return [EntityRule(nets=nets) for family in found.values() for nets in in_parts(tuple(family), MOST_NETWORKS)]
+
+
+def in_parts(items: tuple[T, ...], most: int) -> list[tuple[T, ...]]:
+    """The items in as many tuples as are needed when each may have so many; none at all is one empty tuple."""
+    return [items[start : start + most] for start in range(0, len(items), most)] or [()]
 
 
 def outside(field: str, prefixes: tuple[str, ...] | None, path: str) -> list[EntityRule]:

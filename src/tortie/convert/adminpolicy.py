@@ -18,7 +18,7 @@ from tortie.api.resource import Metadata
 from tortie.api.rules import EntityRule, RuleMetadata
 from tortie.api.strict import check
 from tortie.base.errors import InvalidResource, Problem
-from tortie.convert.adminpeers import pods_of, refuse_port_names
+from tortie.convert.adminpeers import in_parts, pods_of, refuse_port_names
 from tortie.convert.converted import Converted, NotSupported, Unconvertible
 from tortie.convert.objects import named
 from tortie.convert.policynames import global_policy_name
@@ -28,6 +28,12 @@ T = TypeVar("T")
 
 HIGHEST_PRIORITY = 1000
 """Largest number that the API takes as a priority."""
+
+MOST_RULES = 1024
+"""Rules that a direction of a policy of ours may have."""
+
+MOST_PORTS = 50
+"""Ports that a rule of ours may have."""
 
 LONGEST_RULE_NAME = 100
 """Characters that the API lets the name of a rule have."""
@@ -139,12 +145,15 @@ def _read(form: Form, document: Mapping[str, Any], object: str) -> Any:
 
 
 def _rules(form: Form, rules: Iterable[Any] | None, direction: str, found: _Findings) -> tuple[api.Rule, ...]:
-    numbered = enumerate(rules or ())
-    return tuple(
-        converted
-        for index, rule in numbered
-        for converted in _rule(form, rule, direction, f"spec.{direction}[{index}]", found)
+    converted = tuple(
+        one
+        for index, rule in enumerate(rules or ())
+        for one in _rule(form, rule, direction, f"spec.{direction}[{index}]", found)
     )
+    if len(converted) > MOST_RULES:
+        problem = f"becomes {len(converted)} rules, one for each peer and protocol, of at most {MOST_RULES}"
+        found.problems.append(Problem(found.object, f"spec.{direction}", problem, "write several policies"))
+    return converted
 
 
 def _rule(form: Form, rule: Any, direction: str, path: str, found: _Findings) -> list[api.Rule]:
@@ -162,8 +171,9 @@ def _rule(form: Form, rule: Any, direction: str, path: str, found: _Findings) ->
         return [] if action == "Allow" else [api.Rule(action="Deny", metadata=metadata)]
     everything: PortsByProtocol = {None: ()}
     return [
-        _one(action, direction, protocol, entity, numbers, metadata)
+        _one(action, direction, protocol, entity, some, metadata)
         for protocol, numbers in (ports or everything).items()
+        for some in in_parts(numbers, MOST_PORTS)
         for peer in entities
         for entity in peer or ()
     ]
