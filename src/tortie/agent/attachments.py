@@ -9,6 +9,7 @@ nobody can be given while a route or a filter of the old owner stands.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -205,10 +206,10 @@ class Attachments:
                 labels_to_apply={name: ""},
             ),
         )
-        try:
-            await self._store.create(profile)
-        except AlreadyExists:
-            return
+        # Agents may be forbidden to write profiles: where an operator has made it, that is enough.
+        if await self._store.get(profile.key) is None:
+            with contextlib.suppress(AlreadyExists):
+                await self._store.create(profile)
 
     async def _write(self, endpoint: WorkloadEndpoint) -> int:
         """Create the endpoint, or take over the one that an older sandbox of the same pod left; its revision."""
