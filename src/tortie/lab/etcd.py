@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import socket
 import subprocess
 import time
@@ -184,13 +185,21 @@ class EtcdCluster:
 
 
 def on_loopback(names: Sequence[str]) -> Sequence[Member]:
-    """Members on free ports of 127.0.0.1; needs no privilege."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(2 * len(names))]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        ports = [each.getsockname()[1] for each in sockets]
-    return [
-        Member(name, "127.0.0.1", client, peer)
-        for name, client, peer in zip(names, ports[::2], ports[1::2], strict=True)
-    ]
+    """Members on addresses of the loopback network that nobody uses; needs no privilege.
+
+    Connections begin at 127.0.0.1, so that none takes a member's port while the member is away.
+    """
+    while True:
+        network = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
+        members = [Member(name, f"{network}.{number}") for number, name in enumerate(names, 1)]
+        if all(_is_free(member) for member in members):
+            return members
+
+
+def _is_free(member: Member) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((member.address, member.client_port))
+        except OSError:
+            return False
+    return True
