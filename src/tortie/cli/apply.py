@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from tortie.base.errors import Problem
-from tortie.cli.connection import with_location, with_store
+from tortie.base.clock import SystemClock
+from tortie.cli.connection import or_exit, with_location, with_store
 from tortie.cli.inputs import Input
 from tortie.cli.manifests import Manifests, scan_manifests
 from tortie.cli.options import DryRunCommand, dry_run_option, input_options, written_option
 from tortie.cli.plan import Plan, Wish, forbidden, plan_writes, wish_for
-from tortie.cli.report import Reporter, Showing, reporter
+from tortie.cli.report import WORDS, Showing, reporter
 from tortie.cli.writing import Outcomes, Written, carry_out, foretold, nothing_done
+from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.location import Location
 from tortie.datastore.resources import ResourceStore
+from tortie.selector.check import selector_problem
+
+Result = TypeVar("Result")
+Work = Callable[[ResourceStore], Awaitable[Result]]
+
+CREATING = frozenset({"apply", "create", "diff"})
+"""Verbs that may meet a datastore that does not exist yet."""
+
+NOTHING = Manifests()
 
 
 def _writing_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,11 +69,9 @@ def replace(given: Input, dry_run: str, output: str | None, location: Location) 
 def write_files(showing: Showing, given: Input, location: Location, *, skip: bool = False) -> None:
     """Read files, work out what to write, tell everything that is wrong, and write if nothing is."""
     manifests = read_or_exit(showing, given)
-    wishes = [
-        wish_for(item, may_create=showing.verb != "replace", may_change=showing.verb != "create" or skip, skip=skip)
-        for item in manifests.items
-    ]
-    fulfil(showing, wishes, location, manifests.problems, create=showing.verb != "replace")
+    may_create, may_change = showing.verb != "replace", showing.verb != "create" or skip
+    wishes = [wish_for(item, may_create=may_create, may_change=may_change, skip=skip) for item in manifests.items]
+    fulfil(showing, wishes, location, manifests)
 
 
 def read_or_exit(showing: Showing, given: Input) -> Manifests:
@@ -79,42 +88,38 @@ def read_or_exit(showing: Showing, given: Input) -> Manifests:
     return manifests
 
 
-def fulfil(
-    showing: Showing,
-    wishes: Sequence[Wish],
-    location: Location,
-    problems: Sequence[Problem] = (),
-    *,
-    create: bool = False,
-) -> None:
+def fulfil(showing: Showing, wishes: Sequence[Wish], location: Location, source: Manifests = NOTHING) -> None:
     """Judge wishes against the datastore and carry them out, or say what would be done; ends with the status.
 
     Args:
-        problems: what is wrong with the input and has been told, so that nothing is written.
-        create: make the datastore's file if there is none.
+        source: where they come from; its problems have been told, and nothing is written if there are any.
     """
-    voice = reporter()
-    if showing.dry_run == "client" or (problems and isinstance(location, Path) and not location.exists()):
-        outcomes = _unasked(showing, voice, wishes, problems)
+    if showing.dry_run == "client":
+        outcomes = _unasked(showing, wishes, source)
     else:
-        outcomes = with_store(
-            location,
-            lambda store: fulfil_in(store, showing, wishes, problems),
-            create=create and not showing.dry_run and not problems,
-        )
-    if code := voice.finish(showing, outcomes, problems):
+        outcomes = ask(location, showing, source, lambda store: fulfil_in(store, showing, wishes, source))
+    if code := reporter().finish(showing, outcomes, source.problems):
         sys.exit(code)
 
 
+def ask(location: Location, showing: Showing, source: Manifests, work: Work[Result]) -> Result:
+    """Do work on the datastore; a file that need not be there yet is made only to be written."""
+    if not isinstance(location, Path) or location.exists() or showing.verb not in CREATING:
+        return with_store(location, work)
+    if source.problems or showing.dry_run or showing.verb not in WORDS:
+        return or_exit(lambda: asyncio.run(_in_nothing(work)))
+    return with_store(location, work, create=True)
+
+
 async def fulfil_in(
-    store: ResourceStore, showing: Showing, wishes: Sequence[Wish], problems: Sequence[Problem] = ()
+    store: ResourceStore, showing: Showing, wishes: Sequence[Wish], source: Manifests = NOTHING
 ) -> Outcomes:
     """Judge wishes against an open datastore, and carry them out unless it is a dry run or something is wrong."""
     voice = reporter()
     refused, allowed = forbidden(voice.forbids, wishes)
-    planned = await plan_writes(store, allowed)
+    planned = await plan_writes(store, allowed, source.broken)
     plan = Plan(planned.steps, (*refused, *planned.refusals))
-    if problems or (plan.refusals and voice.careful):
+    if source.problems or (plan.refusals and voice.careful):
         return nothing_done(plan)
     if showing.dry_run:
         return foretold(plan, lambda written: voice.told(showing, written))
@@ -123,12 +128,22 @@ async def fulfil_in(
     return await carry_out(store, plan, lambda written: voice.told(showing, written))
 
 
-def _unasked(showing: Showing, voice: Reporter, wishes: Sequence[Wish], problems: Sequence[Problem]) -> Outcomes:
+def _unasked(showing: Showing, wishes: Sequence[Wish], source: Manifests) -> Outcomes:
     """What is known without a datastore."""
-    if problems:
+    if source.problems:
         return Outcomes(left=tuple(wish.key for wish in wishes))
+    voice = reporter()
     refused, allowed = forbidden(voice.forbids, wishes)
     written = tuple(Written(wish.key, "changed", wish.make(None)) for wish in allowed)
     for one in written:
         voice.told(showing, one)
     return Outcomes(written, tuple(refused))
+
+
+async def _in_nothing(work: Work[Result]) -> Result:
+    """Do work on a datastore that holds nothing."""
+    datastore = EmbeddedDatastore.open_memory()
+    try:
+        return await work(ResourceStore(datastore, SystemClock(), selector_problem))
+    finally:
+        await datastore.close()

@@ -64,11 +64,19 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class Manifests(msgspec.Struct, frozen=True):
-    """What can be read, in the order in which to create it; everything that is wrong; and warnings for people."""
+    """What files hold.
+
+    Args:
+        items: what can be read, in the order in which to create it.
+        problems: everything that is wrong.
+        warnings: for people.
+        broken: what else is described, wrongly.
+    """
 
     items: tuple[Manifest, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    broken: tuple[ResourceKey, ...] = ()
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -103,18 +111,27 @@ def read_manifests(paths: Iterable[Path], namespace: str, recursive: bool = Fals
 def scan_manifests(given: Input) -> Manifests:
     """Everything in the files, and everything that is wrong with them."""
     documents, problems = read_documents(given)
+    return check_manifests(documents, problems, given.namespace)
+
+
+def check_manifests(documents: Iterable[Document], problems: Iterable[Problem], namespace: str) -> Manifests:
+    """What documents describe, and everything that is wrong with them besides what is known to be."""
+    problems = list(problems)
     items: list[Manifest] = []
     warnings: list[str] = []
+    broken: list[ResourceKey] = []
     for document in documents:
         try:
-            resource, doubts = read_resource(document, given.namespace)
+            resource, doubts = read_resource(document, namespace)
         except InvalidResource as error:
             problems.extend(placed(problem, document) for problem in error.problems)
+            broken.append(_described(document))
         else:
             items.append(Manifest(resource, document))
             warnings.extend(doubts)
     problems.extend(_repeated((item.resource.key, item.document) for item in items))
-    return Manifests(tuple(sorted(items, key=_position)), tuple(_in_order(problems)), tuple(warnings))
+    ordered = tuple(sorted(items, key=_position))
+    return Manifests(ordered, tuple(_in_order(problems)), tuple(warnings), tuple(broken))
 
 
 def read_names(given: Input) -> tuple[list[Named], list[Problem]]:
@@ -190,6 +207,12 @@ def _scan(file: Path) -> tuple[list[Document], list[Problem]]:
         return [], [Problem(str(file), "", f"cannot be read: {error.strerror}", "name a file or a folder")]
     except UnicodeDecodeError as error:
         return [], [Problem(str(file), "", f"is not text: {error.reason} at byte {error.start}", "store it as UTF-8")]
+
+
+def _described(document: Document) -> ResourceKey:
+    metadata = document.mapping.get("metadata")
+    given = metadata if isinstance(metadata, dict) else {}
+    return ResourceKey(document.kind, str(given.get("namespace") or ""), str(given.get("name") or ""))
 
 
 def _named(document: Document, namespace: str) -> Named:

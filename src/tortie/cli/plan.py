@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -20,12 +20,13 @@ from tortie.base.errors import (
     TortieError,
 )
 from tortie.cli.manifests import Manifest, Named, placed
+from tortie.cli.selection import near_keys
 from tortie.datastore.references import References
 from tortie.datastore.resources import ResourceStore
 
 REMEDIES: dict[type[TortieError], tuple[str, str]] = {
     AlreadyExists: ("", "change it with apply or replace, or leave it alone with --skip-exists"),
-    NotFound: ("", "create it first, with apply or create"),
+    NotFound: ("", "see what there is with get"),
     StaleRevision: ("metadata.resourceVersion", "read it again, or leave resourceVersion out to overwrite it"),
 }
 """The field that a conflict is about, and what to do."""
@@ -103,16 +104,22 @@ def wish_for(manifest: Manifest, *, may_create: bool = True, may_change: bool = 
     )
 
 
-async def plan_writes(store: ResourceStore, wishes: Sequence[Wish]) -> Plan:
-    """How to fulfil wishes; every one that cannot be is refused with all reasons."""
+async def plan_writes(store: ResourceStore, wishes: Sequence[Wish], mentioned: Collection[ResourceKey] = ()) -> Plan:
+    """How to fulfil wishes; every one that cannot be is refused with all reasons.
+
+    Args:
+        mentioned: what the input tries to describe, too: that it is missing needs no second complaint.
+    """
     steps: list[Step] = []
     refusals: list[Refusal] = []
     for wish in wishes:
         try:
             steps.append(await step_for(store, wish))
+        except NotFound as error:
+            refusals.append(await _absence(store, wish.key, error, wish.document))
         except (Conflict, InvalidResource) as error:
             refusals.append(refusal(wish.key, error, wish.document))
-    refused = await _judge(store, steps)
+    refused = await _judge(store, steps, mentioned)
     dead = {one.key for one in refused}
     return Plan(tuple(step for step in steps if step.key not in dead), (*refusals, *refused))
 
@@ -128,7 +135,7 @@ async def plan_deletions(store: ResourceStore, names: Sequence[Named], *, skip_a
             steps.append(Step(named.key, stored, None, revision=named.revision))
         except NotFound as error:
             if not skip_absent:
-                refusals.append(refusal(named.key, error, named.document))
+                refusals.append(await _absence(store, named.key, error, named.document))
         except InvalidResource:
             steps.append(Step(named.key, None, None, revision=named.revision, unreadable=True))
         except Conflict as error:
@@ -199,9 +206,19 @@ def refusal(key: ResourceKey, error: TortieError, document: Document | None = No
     return Refusal(key, error, tuple(placed(one, document) for one in problems) if document else problems)
 
 
-async def _judge(store: ResourceStore, steps: Sequence[Step]) -> list[Refusal]:
+async def _absence(store: ResourceStore, key: ResourceKey, error: NotFound, document: Document | None) -> Refusal:
+    """A refusal that says which objects may have been meant."""
+    near = near_keys(key, await store.keys(key.kind))
+    if not near:
+        return refusal(key, error, document)
+    problem = Problem(str(key), "", "does not exist", f"did you mean {' or '.join(map(str, near))}?")
+    return Refusal(key, error, (placed(problem, document) if document else problem,))
+
+
+async def _judge(store: ResourceStore, steps: Sequence[Step], mentioned: Collection[ResourceKey]) -> list[Refusal]:
     """Which steps break a rule between resources, seen as if all of them were taken."""
-    references = _references(store, {step.key: step.after for step in steps})
+    there = {key: Resource(metadata=Metadata(name=key.name)) for key in mentioned}
+    references = _references(store, there | {step.key: step.after for step in steps})
     refused = []
     for step in steps:
         if step.after is not None and step.changes:

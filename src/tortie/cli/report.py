@@ -40,11 +40,15 @@ class Showing(msgspec.Struct, frozen=True):
         verb: the word that asked for it.
         output: `yaml`, `json`, `name`, or empty for a sentence.
         dry_run: `client`, `server`, or empty when it is meant.
+        asked: the object as the command line names it, where it names one.
+        values: labels or annotations that are set, or removed (None).
     """
 
     verb: str
     output: str = ""
     dry_run: str = ""
+    asked: str = ""
+    values: dict[str, str | None] = {}
 
 
 class Reporter:

@@ -22,11 +22,13 @@ class Written(msgspec.Struct, frozen=True):
     Args:
         outcome: `created`, `changed`, `unchanged`, `skipped` or `deleted`.
         resource: as it is stored now; None when it is gone.
+        before: as it was stored; None when it was not.
     """
 
     key: ResourceKey
     outcome: str
     resource: Resource | None = None
+    before: Resource | None = None
 
 
 class Outcomes(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ async def carry_out(store: ResourceStore, plan: Plan, told: Told, remove: Remove
 
 def foretold(plan: Plan, told: Told) -> Outcomes:
     """What carrying a plan out would give, without doing it."""
-    written = tuple(Written(step.key, _outcome(step), step.after) for step in plan.steps)
+    written = tuple(Written(step.key, _outcome(step), step.after, step.before) for step in plan.steps)
     for one in written:
         told(one)
     return Outcomes(written, plan.refusals)
@@ -106,11 +108,11 @@ async def _take(store: ResourceStore, step: Step, remove: Remove) -> Written:
 async def _write(store: ResourceStore, step: Step) -> Written:
     outcome = _outcome(step)
     if step.after is None or not step.changes:
-        return Written(step.key, outcome, step.before)
+        return Written(step.key, outcome, step.before, step.before)
     if step.unreadable:
         return Written(step.key, outcome, (await store.apply(step.after)).resource)
     write = store.create if step.before is None else store.update
-    return Written(step.key, outcome, await write(step.after))
+    return Written(step.key, outcome, await write(step.after), step.before)
 
 
 def _outcome(step: Step) -> str:

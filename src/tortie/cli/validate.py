@@ -1,0 +1,107 @@
+"""`tortie validate` and `convert`: what needs the files alone, and no datastore."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from tortie.api.codec import to_mapping
+from tortie.api.documents import Document
+from tortie.api.resource import API_VERSION
+from tortie.base.errors import Problem
+from tortie.cli.connection import FAILED
+from tortie.cli.inputs import Input
+from tortie.cli.manifests import Manifests, check_manifests, read_documents, scan_manifests
+from tortie.cli.options import input_options, structured_option
+from tortie.cli.output import Format, say, structured
+from tortie.cli.report import Showing, reporter
+from tortie.cli.writing import Outcomes, Written
+
+CUSTOM_RESOURCE_VERSION = "crd.projectcalico.org/v1"
+"""How Kubernetes spells the resources of this API that it keeps for others."""
+
+OLD_PREFIX = "default."
+"""What names of policies of the default tier began with there."""
+
+
+@click.command()
+@input_options
+@structured_option
+def validate(given: Input, output: str | None) -> None:
+    """Check files without a datastore, and tell every problem of all of them.
+
+    Whether what they refer to exists, a tier for example, only the datastore knows: `tortie apply --dry-run` asks it.
+
+    \b
+      tortie validate -f manifests/ -R
+      tortie validate -f policy.yaml -o json
+    """
+    showing = Showing("validate", output or "")
+    manifests = _read(showing, given, scan_manifests, quiet=bool(output))
+    if output:
+        say(structured([_plain(problem) for problem in manifests.problems], Format(output)))
+        sys.exit(FAILED if manifests.problems else 0)
+    written = tuple(Written(item.resource.key, "valid", item.resource) for item in manifests.items)
+    if not manifests.problems:
+        for one in written:
+            reporter().told(showing, one)
+    if code := reporter().finish(showing, Outcomes(written), manifests.problems):
+        sys.exit(code)
+
+
+@click.command()
+@input_options
+@structured_option
+def convert(given: Input, output: str | None) -> None:
+    """Show what Kubernetes objects and old spellings are in projectcalico.org/v3, as they would be stored.
+
+    \b
+      tortie convert -f kubernetes.yaml > policies.yaml
+    """
+    showing = Showing("convert")
+    manifests = _read(showing, given, _scan_old)
+    if manifests.problems:
+        sys.exit(FAILED)
+    mappings = [to_mapping(item.resource) for item in manifests.items]
+    if output == Format.JSON:
+        say(structured({"apiVersion": API_VERSION, "kind": "List", "items": mappings}, Format.JSON))
+    else:
+        say("\n---\n".join(structured(mapping, Format.YAML).rstrip("\n") for mapping in mappings))
+
+
+def _read(showing: Showing, given: Input, scan: Any, *, quiet: bool = False) -> Manifests:
+    if not given.paths:
+        raise click.UsageError(f"name what to {showing.verb}: -f FILE, -f FOLDER or -f -")
+    manifests: Manifests = scan(given)
+    voice = reporter()
+    voice.warn(manifests.warnings)
+    if manifests.problems and not quiet:
+        voice.invalid(showing, manifests.problems)
+    elif not manifests.items and not manifests.problems:
+        voice.empty(showing, ", ".join(map(str, given.paths)), allowed=given.skip_empty)
+    return manifests
+
+
+def _scan_old(given: Input) -> Manifests:
+    documents, problems = read_documents(given)
+    return check_manifests([_renewed(document) for document in documents], problems, given.namespace)
+
+
+def _renewed(document: Document) -> Document:
+    """A document in the present spelling of its version and name."""
+    if document.api_version != CUSTOM_RESOURCE_VERSION:
+        return document
+    mapping = {**document.mapping, "apiVersion": API_VERSION}
+    metadata, spec = mapping.get("metadata"), mapping.get("spec")
+    tier = spec.get("tier") if isinstance(spec, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if document.kind.endswith("NetworkPolicy") and isinstance(name, str) and tier in (None, "", "default"):
+        mapping["metadata"] = {**metadata, "name": name.removeprefix(OLD_PREFIX)} if metadata else metadata
+    return msgspec.structs.replace(document, api_version=API_VERSION, mapping=mapping)
+
+
+def _plain(problem: Problem) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(problem).items() if value}
