@@ -9,9 +9,10 @@ import pytest
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec
 from tortie.api.rules import EntityRule, Rule
 from tortie.base.errors import InvalidResource
-from tortie.convert import clusternetworkpolicy
+from tortie.convert import adminnetworkpolicy, clusternetworkpolicy
 from tortie.convert.converted import Converted
 from tortie.convert.kubernetes import convert
+from tortie.convert.policynames import global_policy_name
 
 PODS = "projectcalico.org/orchestrator == 'k8s'"
 NAMESPACES = {"namespaces": {}}
@@ -61,6 +62,13 @@ def test_the_baseline_stands_after_every_other_policy_of_its_tier() -> None:
     other = _spec(convert({"apiVersion": version, "kind": kind, "metadata": {"name": "z"}, "spec": last}))
     assert spec.tier == other.tier == "kube-baseline"
     assert (spec.order or 0) > (other.order or 0)
+
+
+def test_of_one_priority_the_older_kind_comes_first() -> None:
+    names = ["a", "z", "a.b", "z.z"]
+    older = [global_policy_name(adminnetworkpolicy.FORM.prefix, name) for name in names]
+    newer = [global_policy_name(clusternetworkpolicy.FORM.prefix, name) for name in names]
+    assert max(older) < min(newer)
 
 
 @pytest.mark.parametrize("action", ["Allow", "Deny", "Pass"])
