@@ -220,21 +220,14 @@ def etcd_for_all(
 
 
 @pytest.fixture(params=["3.4", "3.5"])
-def etcd_version(request: pytest.FixtureRequest) -> str:
-    """Each version in turn."""
-    version: str = request.param
-    return version
+def etcd(etcd_for_all: Callable[[str], EtcdServer], request: pytest.FixtureRequest) -> EtcdServer:
+    """An etcd without keys, of each version in turn."""
+    return emptied(etcd_for_all(request.param))
 
 
-@pytest.fixture
-def etcd(etcd_for_all: Callable[[str], EtcdServer], etcd_version: str) -> EtcdServer:
-    """An etcd without keys."""
-    return emptied(etcd_for_all(etcd_version))
-
-
-@pytest.fixture
+@pytest.fixture(params=["3.4", pytest.param("3.5", marks=pytest.mark.soak)])
 def make_etcd(
-    tmp_path: Path, etcd_programs: Mapping[str, Path], etcd_version: str
+    tmp_path: Path, etcd_programs: Mapping[str, Path], request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., EtcdServer]]:
     """Makes servers of a test's own, and ends them."""
     with contextlib.ExitStack() as stack:
