@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
 from tortie import __version__
@@ -26,8 +29,12 @@ COMMANDS = {
     "cluster": "tortie.cli.cluster:commands",
     "lab": "tortie.cli.lab:commands",
     "version": "tortie.cli.version:version",
+    "calicoctl": "tortie.cli.calicoctl:calicoctl",
 }
 """Word to module and function; a module is loaded when its word is used."""
+
+PERSONALITIES = frozenset({"calicoctl", "kubectl-calico"})
+"""Names of links to this program by which it is called as calicoctl."""
 
 
 @click.group(
@@ -41,5 +48,10 @@ def tortie() -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point; a program called calicoctl speaks as calicoctl does."""
+    name = Path(sys.argv[0]).name
+    if name in PERSONALITIES:
+        from tortie.cli.calicoctl import calicoctl  # loaded only for those who want it
+
+        calicoctl(prog_name=name)
     tortie(prog_name="tortie")

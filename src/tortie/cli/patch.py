@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from tortie.api.codec import to_mapping
 from tortie.api.patches import json_patch, merge_patch
@@ -103,10 +104,20 @@ def _directive(content: Any) -> str:
 def _wish(key: ResourceKey, change: Callable[[Any], Any]) -> Wish:
     def make(stored: Resource | None) -> Resource:
         assert stored is not None, "a wish that may not create is given what is stored"
-        patched = changed(stored, change(to_mapping(stored)))
+        patched = changed(stored, _named(key, change, to_mapping(stored)))
         wanted, current = patched.metadata.resource_version, stored.metadata.resource_version
         if wanted != current:
             raise StaleRevision(str(key), int(wanted) if wanted.isdecimal() else 0, int(current))
         return patched
 
     return Wish(key, make, may_create=False)
+
+
+def _named(key: ResourceKey, change: Callable[[Any], Any], plain: Any) -> Any:
+    """The changed data; problems name the object that the patch does not fit."""
+    try:
+        return change(plain)
+    except InvalidResource as error:
+        raise InvalidResource(
+            *(msgspec.structs.replace(one, object=str(key), path=f"patch{one.path}") for one in error.problems)
+        ) from error
