@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tortie.api.endpointslice import SERVICE_LABEL, Backend, BackendPort, EndpointConditions, EndpointSlice
 from tortie.api.resource import Metadata
 from tortie.api.rules import ServiceMatch
+from tortie.calculation.services import _contents
 from tortie.desired.delta import Delta
 from tortie.desired.sets import IPSet
 
@@ -159,13 +160,14 @@ def test_slices_that_came_before_the_rule_are_found(make, world) -> None:
     assert world.only_set() == {"10.0.0.1,6:80"}
 
 
+PORTS = st.sampled_from([BackendPort(port=80), BackendPort(port=53, protocol="UDP")])
 ADDRESSES = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1"]
 SLICES = st.builds(
     lambda service, addresses, name, ports: slice_of(service, *addresses, name=name, ports=ports),
     st.sampled_from(["web", "web", "db", ""]),
     st.lists(st.sampled_from(ADDRESSES), max_size=3),
     st.sampled_from(["s1", "s2", "s3"]),
-    st.lists(st.sampled_from([BackendPort(port=80), BackendPort(port=53, protocol="UDP")]), max_size=2).map(tuple),
+    st.lists(PORTS, max_size=2).map(tuple),
 )
 
 
@@ -189,3 +191,26 @@ def test_any_history_of_slices_ends_like_a_fresh_start(make, new_world, history,
         fresh.calculation.update(key, value)
     fresh.flush()
     assert world.state == fresh.state
+
+
+@given(st.lists(st.sampled_from(["1.0.0.1", "0.0.1.0", "0.1.0.0", "1.1.1.1", "::1", "100::"])), st.sets(PORTS))
+def test_a_slice_knows_exactly_its_members(addresses: list[str], ports: set[BackendPort]) -> None:
+    """Packed addresses lie side by side, and what crosses a border is none."""
+    contents = _contents(slice_of("web", *addresses, ports=tuple(ports), address_type=""))
+    asked = _contents(
+        slice_of("web", "1.0.0.1", "0.0.1.0", "0.0.0.1", "1.1.0.0", "::1", "::", "::100", address_type="")
+    )
+    for whole in (True, False):
+        members = set(contents.members(whole))
+        assert {member for member in {*asked.members(whole), *members} if contents.has(member, whole)} == members
+
+
+@given(
+    st.lists(st.text(max_size=5) | st.sampled_from(["10.0.0.1", "fe80::1%eth0", "10.0.0.0/8", "10.0.0.1/32"])),
+    st.lists(st.builds(BackendPort, port=st.integers(), protocol=st.text(max_size=4))).map(tuple),
+)
+def test_whatever_others_stored_does_no_harm(make, new_world, addresses: list[str], ports) -> None:
+    rule = make.allow(destination=make.Entity(services=ServiceMatch(name="web")))
+    world = new_world()
+    world.go(make.endpoint("client", "10.0.0.9"), make.policy("p", types=("Egress",), egress=(rule,)))
+    world.go(slice_of("web", *addresses, ports=ports, address_type=""))

@@ -12,6 +12,7 @@ from tortie.base.addresses import Cidr
 from tortie.calculation.interning import Interner
 from tortie.calculation.items import Item, NamedPort
 from tortie.calculation.labels import LabelIndex, Labels, Parents
+from tortie.calculation.owners import Owners
 from tortie.desired.packed import distinct
 from tortie.desired.sets import Members
 
@@ -60,7 +61,7 @@ class Columns:
         self._netted = BitMap()
         self._ports: list[tuple[NamedPort, ...]] = []
         self._port_lists: Interner[tuple[NamedPort, ...]] = Interner()
-        self._owners: dict[Address, int | BitMap] = {}
+        self._owners: Owners[Address] = Owners()
         self._free: list[int] = []
         self._leaving: list[int] = []
 
@@ -78,8 +79,7 @@ class Columns:
 
     def owners(self, address: Address) -> tuple[int, ...] | BitMap:
         """All items that hold exactly this address or prefix."""
-        found = self._owners.get(address, ())
-        return (found,) if isinstance(found, int) else found
+        return self._owners.of(address)
 
     def members(self, items: BitMap) -> Members:
         """All addresses and prefixes of many items, in bulk."""
@@ -92,20 +92,24 @@ class Columns:
             nets6=tuple(sorted(net for net in nets if net.family == 6)),
         )
 
-    def put(self, key: ResourceKey, item: Item) -> int:
-        """Add or replace an item; returns its id."""
+    def number(self, key: ResourceKey) -> int:
+        """The id of an item that is there or, with `put`, soon will be."""
         number = self._ids.get(key)
         if number is None:
             number = self._ids[key] = self._allocate()
+        return number
+
+    def put(self, key: ResourceKey, item: Item) -> int:
+        """Add or replace an item; returns its id."""
+        number = self.number(key)
         row = Row(item.hosts4, item.hosts6, item.nets, item.ports)
         if row != self.row(number):
             self._store(number, row)
         self._label_index.put(number, item.labels, item.parents)
         return number
 
-    def redress(self, key: ResourceKey, labels: Labels, parents: Parents, ports: tuple[NamedPort, ...]) -> None:
+    def redress(self, number: int, labels: Labels, parents: Parents, ports: tuple[NamedPort, ...]) -> None:
         """Replace everything of an item that is there but its addresses."""
-        number = self._ids[key]
         row = self.row(number)
         if ports != row.ports:
             self._store(number, msgspec.structs.replace(row, ports=ports))
@@ -142,9 +146,9 @@ class Columns:
         old = self.row(number)
         self.before.setdefault(number, old)
         for address in row.addresses():
-            self._own(address, number)
+            self._owners.add(address, number)
         for address in set(old.addresses()).difference(row.addresses()):
-            self._disown(address, number)
+            self._owners.discard(address, number)
         self._hosts4[number], self._hosts6[number] = row.hosts4, row.hosts6
         self._store_nets(number, row.nets)
         self._store_ports(number, row.ports)
@@ -162,19 +166,3 @@ class Columns:
         self._ports[number] = self._port_lists.acquire(ports) if ports else ()
         if old:
             self._port_lists.release(old)
-
-    def _own(self, address: Address, number: int) -> None:
-        found = self._owners.setdefault(address, number)
-        if isinstance(found, BitMap):
-            found.add(number)
-        elif found != number:
-            self._owners[address] = BitMap((found, number))
-
-    def _disown(self, address: Address, number: int) -> None:
-        found = self._owners[address]
-        if found == number:
-            del self._owners[address]
-        elif isinstance(found, BitMap):
-            found.discard(number)
-            if len(found) == 1:
-                self._owners[address] = found[0]

@@ -52,15 +52,19 @@ class LocalEndpoints:
         addresses = tuple(sorted({Cidr.host(net) for net in spec.ip_networks}))
         self._put(endpoint_id, _Local(item, spec, addresses, tuple(dict.fromkeys(profiles))))
 
-    def set_profiles(self, endpoint_id: EndpointId, profiles: Iterable[str]) -> None:
+    def set_profiles(self, item: int, profiles: Iterable[str]) -> None:
         """Change the profiles of an endpoint, if it is of this node."""
-        local, distinct = self._endpoints.get(endpoint_id), tuple(dict.fromkeys(profiles))
-        if local is not None and local.profiles != distinct:
+        endpoint_id = self._by_item.get(item)
+        if endpoint_id is None:
+            return
+        local, distinct = self._endpoints[endpoint_id], tuple(dict.fromkeys(profiles))
+        if local.profiles != distinct:
             self._put(endpoint_id, msgspec.structs.replace(local, profiles=distinct))
 
     def _put(self, endpoint_id: EndpointId, local: _Local) -> None:
         spec = local.spec
         self.remove(endpoint_id)
+        self._by_item[local.item] = endpoint_id
         self._endpoints[endpoint_id] = local
         self._claims.setdefault(spec.interface_name, set()).add(endpoint_id)
         self._settle(spec.interface_name)
@@ -74,6 +78,7 @@ class LocalEndpoints:
         self._claims[interface].discard(endpoint_id)
         self._settle(interface)
         del self._endpoints[endpoint_id]
+        del self._by_item[local.item]
 
     def concerned(self, changes: LabelChanges) -> LabelChanges:
         """What of the changes concerns endpoints that are programmed, or were when this was last called."""
@@ -129,7 +134,6 @@ class LocalEndpoints:
     def _seat(self, endpoint_id: EndpointId) -> None:
         local = self._endpoints[endpoint_id]
         self._holders[local.spec.interface_name] = endpoint_id
-        self._by_item[local.item] = endpoint_id
         self.subjects.add(local.item)
         self._labels.touch(local.item)
         self._profiles.acquire(local.profiles)
@@ -139,7 +143,6 @@ class LocalEndpoints:
     def _unseat(self, endpoint_id: EndpointId) -> None:
         local = self._endpoints[endpoint_id]
         del self._holders[local.spec.interface_name]
-        del self._by_item[local.item]
         self.subjects.discard(local.item)
         self._left.add(local.item)
         self._labels.touch(local.item)

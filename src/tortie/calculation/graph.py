@@ -142,20 +142,31 @@ class Calculation:
         )
 
     def _update_item(self, key: ResourceKey, resource: Resource | None) -> None:
-        item = self._pods.dress(key, resource, self._read_item(key, resource))
-        number = self._columns.remove(key) if item is None else self._columns.put(key, item)
-        if key.kind != "WorkloadEndpoint":
+        item = self._read_item(key, resource)
+        if resource is None or item is None:
+            self._remove_item(key)
+            return
+        number = self._columns.number(key)
+        item = self._pods.dress(number, resource, item)
+        self._columns.put(key, item)
+        if not isinstance(resource, WorkloadEndpoint):
             return
         endpoint_id = EndpointId(key.namespace, key.name)
-        here = isinstance(resource, WorkloadEndpoint) and resource.spec.node == self.node
-        if isinstance(resource, WorkloadEndpoint) and here and item is not None and number is not None:
+        if resource.spec.node == self.node:
             self._endpoints.put(endpoint_id, resource.spec, item.parents, number)
         else:
             self._endpoints.remove(endpoint_id)
 
+    def _remove_item(self, key: ResourceKey) -> None:
+        number = self._columns.remove(key)
+        if number is not None:
+            self._pods.forget(number)
+        if key.kind == WorkloadEndpoint.kind:
+            self._endpoints.remove(EndpointId(key.namespace, key.name))
+
     def _update_pod(self, key: ResourceKey, pod: Pod | None) -> None:
-        for endpoint, profiles in self._pods.put(key, pod):
-            self._endpoints.set_profiles(EndpointId(endpoint.namespace, endpoint.name), profiles)
+        for item, profiles in self._pods.put(key, pod):
+            self._endpoints.set_profiles(item, profiles)
 
     def _read_item(self, key: ResourceKey, resource: Resource | None) -> Item | None:
         if resource is None:

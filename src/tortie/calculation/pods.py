@@ -6,7 +6,7 @@ What is stored of an endpoint is what it was when it was made; what its pod says
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import msgspec
 
@@ -17,8 +17,12 @@ from tortie.calculation.columns import Columns
 from tortie.calculation.interning import Interner
 from tortie.calculation.items import ORCHESTRATOR, Item, NamedPort, account_labels, own_labels
 from tortie.calculation.labels import Labels, Parents
+from tortie.calculation.owners import Owners
 from tortie.calculation.protocols import KUBERNETES_PROTOCOLS
 from tortie.selector.scoping import NAMESPACE, SERVICE_ACCOUNT
+
+PodName = str
+"""Namespace and name, joined by a slash."""
 
 KUBERNETES = "k8s"
 """Orchestrator of the endpoints that have pods."""
@@ -43,77 +47,78 @@ class Share(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-class _Member(msgspec.Struct, frozen=True, gc=False):
-    """An endpoint of a pod, and what it has of its own."""
-
-    pod: ResourceKey
-    own: Share
-
-
 class Pods:
-    """Pods and endpoints may come in any order, and either without the other."""
+    """Pods and endpoints may come in any order, and either without the other.
+
+    Endpoints are ids of items, in columns: of their pods' names, and of what they have of their own.
+    """
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
-        self._given: dict[ResourceKey, Share] = {}
-        self._endpoints: dict[ResourceKey, tuple[ResourceKey, ...]] = {}
-        self._members: dict[ResourceKey, _Member] = {}
+        self._given: dict[PodName, Share] = {}
+        self._endpoints: Owners[PodName] = Owners()
+        self._pods: list[PodName] = []
+        self._own: list[Share | None] = []
         self._shares: Interner[Share] = Interner()
 
-    def dress(self, key: ResourceKey, endpoint: Resource | None, item: Item | None) -> Item | None:
+    def dress(self, number: int, endpoint: Resource, item: Item) -> Item:
         """An endpoint's item with what its pod gives; the endpoint is remembered for when the pod changes."""
-        self._part(key)
-        pod = pod_of(endpoint) if item is not None else None
-        if pod is None or item is None:
+        self.forget(number)
+        pod = pod_of(endpoint)
+        if not pod:
             return item
-        own = self._shares.acquire(Share(item.labels, item.parents, item.ports))
-        self._members[key] = _Member(pod, own)
-        self._endpoints[pod] = (*self._endpoints.get(pod, ()), key)
-        share = self._dressed(key)
+        self._make_room(number)
+        self._pods[number] = pod
+        self._own[number] = self._shares.acquire(Share(item.labels, item.parents, item.ports))
+        self._endpoints.add(pod, number)
+        share = self._dressed(number)
         return msgspec.structs.replace(item, labels=share.labels, parents=share.parents, ports=share.ports)
 
-    def put(self, key: ResourceKey, pod: Pod | None) -> Iterable[tuple[ResourceKey, Parents]]:
-        """Add, replace or, with None, remove a pod; returns its endpoints with the profiles that they now have."""
-        old = self._given.pop(key, None)
+    def forget(self, number: int) -> None:
+        """An endpoint is gone, or was never a pod's."""
+        own = self._own[number] if number < len(self._own) else None
+        if own is None:
+            return
+        self._endpoints.discard(self._pods[number], number)
+        self._shares.release(own)
+        self._pods[number], self._own[number] = "", None
+
+    def put(self, key: ResourceKey, pod: Pod | None) -> Iterator[tuple[int, Parents]]:
+        """Add, replace or, with None, remove a pod; gives its endpoints with the profiles that they now have."""
+        name = f"{key.namespace}/{key.name}"
+        old = self._given.pop(name, None)
         new = _share(pod) if pod is not None else None
         if new is not None:
-            self._given[key] = self._shares.acquire(new)
+            self._given[name] = self._shares.acquire(new)
         if old is not None:
             self._shares.release(old)
-        return [] if old == new else [(endpoint, self._redress(endpoint)) for endpoint in self._endpoints.get(key, ())]
+        for number in self._endpoints.of(name) if old != new else ():
+            share = self._dressed(number)
+            self._columns.redress(number, share.labels, share.parents, share.ports)
+            yield number, share.parents
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""
-        return not (self._given or self._endpoints or self._members or self._shares)
+        return not (self._given or self._endpoints or self._shares)
 
-    def _part(self, key: ResourceKey) -> None:
-        """Forget an endpoint, if it is a pod's."""
-        member = self._members.pop(key, None)
-        if member is None:
-            return
-        self._shares.release(member.own)
-        others = tuple(other for other in self._endpoints.pop(member.pod) if other != key)
-        if others:
-            self._endpoints[member.pod] = others
+    def _make_room(self, number: int) -> None:
+        missing = number + 1 - len(self._own)
+        self._pods += [""] * missing
+        self._own += [None] * missing
 
-    def _redress(self, key: ResourceKey) -> Parents:
-        share = self._dressed(key)
-        self._columns.redress(key, share.labels, share.parents, share.ports)
-        return share.parents
-
-    def _dressed(self, key: ResourceKey) -> Share:
-        member = self._members[key]
-        given = self._given.get(member.pod)
-        return member.own if given is None else given.over(member.own)
+    def _dressed(self, number: int) -> Share:
+        own, given = self._own[number], self._given.get(self._pods[number])
+        assert own is not None, "is a pod's"
+        return own if given is None else given.over(own)
 
 
-def pod_of(endpoint: Resource | None) -> ResourceKey | None:
-    """The pod whose endpoint this is, if it is a pod's."""
+def pod_of(endpoint: Resource) -> PodName:
+    """The pod whose endpoint this is; empty if it is nobody's."""
     if not isinstance(endpoint, WorkloadEndpoint):
-        return None
+        return ""
     if endpoint.spec.orchestrator != KUBERNETES or not endpoint.spec.pod:
-        return None
-    return ResourceKey(Pod.kind, endpoint.metadata.namespace, endpoint.spec.pod)
+        return ""
+    return f"{endpoint.metadata.namespace}/{endpoint.spec.pod}"
 
 
 def _share(pod: Pod) -> Share:

@@ -25,7 +25,7 @@ class SetIndex:
         """Whether an address set holds the address, by itself or inside a prefix."""
         members = self._sets[set_id]
         record = address.to_bytes(BITS[family] // 8, "big")
-        return holds(members.hosts[family], record) or any(
+        return _holds(members.hosts[family], record) or any(
             address >> BITS[family] - length in networks for length, networks in members.nets[family].items()
         )
 
@@ -34,7 +34,7 @@ class SetIndex:
         packed = self._sets[set_id].ports[family]
         if port is None:
             return False
-        return holds(packed, port_record(family, address, protocol, port))
+        return _holds(packed, port_record(family, address, protocol, port))
 
 
 def port_record(family: int, address: int, protocol: int, port: int) -> bytes:
@@ -72,7 +72,7 @@ def _by_length(nets: tuple[Cidr, ...]) -> dict[int, frozenset[int]]:
     }
 
 
-def holds(packed: bytes, record: bytes) -> bool:
+def _holds(packed: bytes, record: bytes) -> bool:
     """Binary search in sorted records."""
     width = len(record)
     rows = _Rows(packed, width)
