@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tortie.api.codec import decode_value, encode_value
 from tortie.api.ipam import BlockAttribute, IPAMBlock
 from tortie.base.addresses import Cidr
+from tortie.base.errors import InvalidResource
 from tortie.ipam.audit import Snapshot, audit
 from tortie.ipam.block import (
     WINDOWS_HANDLE,
@@ -140,3 +142,25 @@ def test_every_ordinal_is_free_or_held_whatever_happens(steps: list[tuple[str, i
         now += count
         snapshot = Snapshot(blocks={Cidr.parse(block.cidr): block}, claims={}, handles={})
         assert not {finding.kind for finding in audit(snapshot)} & {"broken-ordinals", "broken-attributes"}
+
+
+def test_an_address_that_is_held_and_free_at_once_is_not_given_again() -> None:
+    block = msgspec.structs.replace(assign(fresh(), (0,), WEB), unallocated=(0, 1))
+    assert next_free(block, 2, Ranges([])) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"cidr": "x"}, "is not a prefix"),
+        ({"allocations": [None] * 5}, "has no 5 addresses"),
+        ({"unallocated": [4]}, "outside of the block"),
+        ({"unallocated": [-1]}, "outside of the block"),
+        ({"allocations": [0, None, None, None]}, "a holder that attributes do not have"),
+        ({"allocations": [-1, None, None, None], "attributes": [{}]}, "a holder that attributes do not have"),
+    ],
+)
+def test_a_stored_block_that_contradicts_itself_is_no_block(fields: dict[str, object], problem: str) -> None:
+    stored = msgspec.json.decode(encode_value(fresh())) | fields
+    with pytest.raises(InvalidResource, match=problem):
+        decode_value(IPAMBlock, msgspec.json.encode(stored))

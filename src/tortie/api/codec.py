@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from tortie.api.blockaffinity import BlockAffinity
+from tortie.api.ipam import IPAMBlock, contradiction
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Metadata, Resource
 from tortie.base.errors import InvalidResource, Problem
@@ -99,9 +100,13 @@ def decode_value(type: type[T], data: bytes) -> T:
     """A value of address management from stored bytes; no bytes at all stand for an empty value.
 
     Raises:
-        InvalidResource: not JSON, or a field missing or of the wrong type.
+        InvalidResource: not JSON, a field missing or of the wrong type, or a block that contradicts itself.
     """
-    return cast(T, _decode(type, data or b"{}", type.__name__))
+    value = _decode(type, data or b"{}", type.__name__)
+    problem = contradiction(value) if isinstance(value, IPAMBlock) else ""
+    if problem:
+        raise InvalidResource(Problem(type.__name__, "", problem))
+    return cast(T, value)
 
 
 def _decode(type: type[Any], data: bytes, object: str) -> Any:
@@ -109,7 +114,7 @@ def _decode(type: type[Any], data: bytes, object: str) -> Any:
         return msgspec.json.decode(data, type=type)
     except msgspec.ValidationError:
         return _decode_with_nulls(type, data, object)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidResource(Problem(object, "", str(error))) from error
 
 
@@ -118,7 +123,7 @@ def _decode_with_nulls(type: type[Any], data: bytes, object: str) -> Any:
     try:
         plain = _without_nulls(msgspec.json.decode(data))
         return msgspec.convert(_with_plain_flag(plain) if type is BlockAffinity else plain, type)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidResource(Problem(object, "", str(error))) from error
 
 
@@ -208,6 +213,6 @@ class _KeptMetadata(msgspec.Struct, gc=False):
 def _kept_name(resource: Resource, annotation: str) -> str:
     try:
         return msgspec.json.decode(annotation, type=_KeptMetadata).name
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         path = f"metadata.annotations[{NAME_ANNOTATION}]"
         raise InvalidResource(Problem(str(resource.key), path, str(error))) from error

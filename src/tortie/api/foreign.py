@@ -13,6 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from tortie.api import codec
+from tortie.base.errors import InvalidResource, Problem
 
 _ENVELOPE = ("kind", "apiVersion")
 
@@ -34,13 +35,24 @@ def carry_over(stored: bytes, known: bytes, wanted: bytes, type: type[msgspec.St
         stored: the bytes that were read, which the type can decode.
         known: what this version would have stored in their place.
         wanted: what is to be stored.
+
+    Raises:
+        InvalidResource: the fields are not only unknown, but cannot be read as anything.
     """
     if stored == known:
         return CarriedOver(wanted)
-    before, understood, after = (msgspec.json.decode(data or b"{}") for data in (stored, known, wanted))
     carrier = _Carrier()
-    merged = carrier.merge(before, understood, after, _type_info(type), "")
+    merged = carrier.merge(_plain(stored, type), _plain(known, type), _plain(wanted, type), _type_info(type), "")
     return CarriedOver(codec.encode_plain(merged) if carrier.carries else wanted, tuple(carrier.lost))
+
+
+def _plain(data: bytes, type: type[msgspec.Struct]) -> Any:
+    try:
+        return msgspec.json.decode(data.decode(errors="replace") or "{}")
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidResource(
+            Problem(type.__name__, "", f"holds a part that cannot be read: {error}", "delete the object first")
+        ) from error
 
 
 @cache

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from tortie.base.addresses import Cidr
+
 
 class BlockAttribute(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Who holds an address: the handle, and facts for people. `released_at` marks a cooling address."""
@@ -38,6 +40,22 @@ class IPAMBlock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     )
     deleted: bool = False
     host_affinity: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="hostAffinity")
+
+
+def contradiction(block: IPAMBlock) -> str:
+    """What makes a block useless to everybody, in words; empty for one that can be worked with."""
+    try:
+        cidr = Cidr.parse(block.cidr)
+    except ValueError:
+        return f"cidr {block.cidr!r} is not a prefix"
+    size, holders = len(block.allocations), len(block.attributes or ())
+    if size > 1 << (cidr.bits - cidr.length):
+        return f"{block.cidr} has no {size} addresses"
+    if not all(0 <= ordinal < size for ordinal in block.unallocated):
+        return "unallocated names an address outside of the block"
+    if not all(index is None or 0 <= index < holders for index in block.allocations):
+        return "allocations name a holder that attributes do not have"
+    return ""
 
 
 class BlockAffinity(msgspec.Struct, frozen=True, gc=False):

@@ -12,8 +12,8 @@ from tortie.bgp.control import BirdControl, ReplyLine
 _PROTOCOL_LINE = 1002
 _DETAIL_LINE = 1006
 _NEIGHBOR = re.compile(r"^Neighbor address:\s*(\S+)")
-_NEIGHBOR_AS = re.compile(r"^Neighbor AS:\s*(\d+)")
-_ROUTES = re.compile(r"^Routes:\s*(\d+) imported, (?:\d+ filtered, )?(\d+) exported")
+_NEIGHBOR_AS = re.compile(r"^Neighbor AS:\s*([0-9]{1,10})\b")
+_ROUTES = re.compile(r"^Routes:\s*([0-9]{1,18}) imported, (?:[0-9]+ filtered, )?([0-9]{1,18}) exported")
 
 
 class SessionStatus(msgspec.Struct, frozen=True):

@@ -139,7 +139,7 @@ def _arguments(text: str) -> Mapping[str, str]:
 def _config(data: bytes) -> NetworkConfig:
     try:
         config = msgspec.json.decode(data, type=NetworkConfig)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CniError(INVALID_NETWORK_CONFIG, "the network configuration cannot be read", str(error)) from error
     if not config.name:
         raise CniError(INVALID_NETWORK_CONFIG, "the network configuration has no name", "add a `name`")

@@ -135,7 +135,7 @@ def _value(line: bytes, file: str, number: int) -> tuple[str, bytes]:
 def _decode(line: bytes, type: type[T], file: str, number: int) -> T:
     try:
         return msgspec.json.decode(line, type=type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _broken(file, number, str(error)) from error
 
 

@@ -112,7 +112,7 @@ def stored_key(key: ResourceKey) -> str:
     match key.kind:
         case "IPAMBlock":
             return block_key(key.name)
-        case "BlockAffinity":
+        case "BlockAffinity" if key.namespace:
             return affinity_key(key.namespace, key.name)
         case "IPAMHandle":
             return handle_key(key.name)

@@ -21,8 +21,13 @@ def decode_stored(key: ResourceKey, data: bytes, revision: int) -> StoredValue:
     Raises:
         InvalidResource: the bytes are not an object of the key's kind.
     """
-    type = _IPAM_TYPES.get(key.kind)
+    type = None if _is_copy(key) else _IPAM_TYPES.get(key.kind)
     return codec.decode_value(type, data) if type else decode_resource(key, data, revision)
+
+
+def _is_copy(key: ResourceKey) -> bool:
+    """Whether a key names the resource that is a copy of a claim; the claim itself names its owner."""
+    return key.kind == BlockAffinity.__name__ and not key.namespace
 
 
 def decode_resource(key: ResourceKey, data: bytes, revision: int) -> Resource:

@@ -106,9 +106,13 @@ def is_empty(block: IPAMBlock) -> bool:
 
 
 def next_free(block: IPAMBlock, count: int, reserved: Ranges) -> tuple[int, ...]:
-    """Up to `count` ordinals to assign next: the longest free first, reserved addresses skipped."""
+    """Up to `count` ordinals to assign next: the longest free first, reserved addresses skipped.
+
+    One that somebody holds all the same (another writer's fault) is not given a second time.
+    """
     start = Cidr.parse(block.cidr).address
-    free = (ordinal for ordinal in block.unallocated if start + ordinal not in reserved)
+    unheld = (ordinal for ordinal in block.unallocated if block.allocations[ordinal] is None)
+    free = (ordinal for ordinal in unheld if start + ordinal not in reserved)
     return tuple(ordinal for ordinal, _ in zip(free, range(count), strict=False))
 
 

@@ -107,7 +107,7 @@ def read_report(path: Path) -> Report:
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         remedy = "name a file that `tortie ipam check -o FILE` wrote"
         raise InvalidResource(Problem(str(path), "", f"is not a report: {error}", remedy)) from error
 

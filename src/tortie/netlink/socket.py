@@ -153,7 +153,8 @@ def raise_on_error(answer: Message, name: str) -> None:
     """Turn an error message into KernelError; an error of 0 is an acknowledgement."""
     code = unpack(_CODE, answer.payload)[0]
     if code:
-        raise KernelError(name, -code, _extended_message(answer))
+        # The lowest of all codes has no positive counterpart that fits.
+        raise KernelError(name, min(-code, 2**31 - 1), _extended_message(answer))
 
 
 def _extended_message(answer: Message) -> str:
