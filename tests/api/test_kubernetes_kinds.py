@@ -45,6 +45,7 @@ metadata:
   namespace: shop
   labels: {app: web}
   annotations: {LAST: "{\\"env\\": \\"secret\\"}", other: kept}
+  managedFields: [{manager: kubectl, fieldsV1: {"f:spec": {"k:{secret}": {}}}}]
 spec:
   nodeName: n1
   serviceAccountName: web

@@ -97,7 +97,8 @@ def scan_documents(text: str, file: str = "") -> tuple[list[Document], list[Prob
 def load_resource(document: Document) -> Resource:
     """The resource that a document describes; nothing is filled in and no value is judged yet.
 
-    A field that a kind of Kubernetes does not have is no problem, as it may be newer than this reader.
+    A field that a kind of Kubernetes does not have is no problem, as it may be newer than this reader; and what
+    Kubernetes notes down of who wrote such an object, and what, is left out.
 
     Raises:
         InvalidResource: unknown kind or version, unknown or missing fields, wrong types; lists every problem.
@@ -113,7 +114,8 @@ def load_resource(document: Document) -> Resource:
     wrong = [finding for finding in checked.findings if not _may_be_newer(finding, kind)]
     if wrong:
         raise InvalidResource(*(_placed(document, *finding) for finding in wrong))
-    return _without_copy(msgspec.convert(checked.value, kind))
+    loaded: Resource = msgspec.convert(checked.value, kind)
+    return loaded if version == API_VERSION else _without_books(loaded)
 
 
 def is_resource(document: Document) -> bool:
@@ -139,12 +141,12 @@ def _may_be_newer(finding: Finding, kind: type[Resource]) -> bool:
     return finding[1] == UNKNOWN and kind.api_version != API_VERSION
 
 
-def _without_copy(resource: Resource) -> Resource:
+def _without_books(resource: Resource) -> Resource:
+    """Without what Kubernetes notes down of who wrote what, which is larger than all that is kept of an object."""
     metadata = resource.metadata
-    if LAST_APPLIED not in metadata.annotations:
-        return resource
     annotations = {name: value for name, value in metadata.annotations.items() if name != LAST_APPLIED}
-    return msgspec.structs.replace(resource, metadata=msgspec.structs.replace(metadata, annotations=annotations))
+    kept = msgspec.structs.replace(metadata, annotations=annotations, managed_fields=())
+    return msgspec.structs.replace(resource, metadata=kept)
 
 
 def _placed(document: Document, path: str, problem: str, remedy: str) -> Problem:
