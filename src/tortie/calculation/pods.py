@@ -6,7 +6,6 @@ What is stored of an endpoint is what it was when it was made; what its pod says
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import msgspec
 
@@ -83,8 +82,8 @@ class Pods:
         self._shares.release(own)
         self._pods[number], self._own[number] = "", None
 
-    def put(self, key: ResourceKey, pod: Pod | None) -> Iterator[tuple[int, Parents]]:
-        """Add, replace or, with None, remove a pod; gives its endpoints with the profiles that they now have."""
+    def put(self, key: ResourceKey, pod: Pod | None) -> list[tuple[int, Parents]]:
+        """Add, replace or, with None, remove a pod; returns its endpoints with the profiles that they now have."""
         name = f"{key.namespace}/{key.name}"
         old = self._given.pop(name, None)
         new = _share(pod) if pod is not None else None
@@ -92,10 +91,7 @@ class Pods:
             self._given[name] = self._shares.acquire(new)
         if old is not None:
             self._shares.release(old)
-        for number in self._endpoints.of(name) if old != new else ():
-            share = self._dressed(number)
-            self._columns.redress(number, share.labels, share.parents, share.ports)
-            yield number, share.parents
+        return [] if old == new else [(number, self._redress(number)) for number in self._endpoints.of(name)]
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""
@@ -105,6 +101,11 @@ class Pods:
         missing = number + 1 - len(self._own)
         self._pods += [""] * missing
         self._own += [None] * missing
+
+    def _redress(self, number: int) -> Parents:
+        share = self._dressed(number)
+        self._columns.redress(number, share.labels, share.parents, share.ports)
+        return share.parents
 
     def _dressed(self, number: int) -> Share:
         own, given = self._own[number], self._given.get(self._pods[number])
