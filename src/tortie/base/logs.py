@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 class Logger:
     """One module's events; each is a name and fields, and goes where structlog has been told to send it.
@@ -34,4 +36,7 @@ class Logger:
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
         import structlog
 
+        if not structlog.is_configured():
+            # The results of a short command are on standard output, where some other program reads them.
+            structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
         getattr(structlog.get_logger(self._name), level)(event, **fields)

@@ -1,0 +1,242 @@
+"""`tortie apply`, `create` and `replace`: everything is judged before the first write, and every problem is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import Result
+
+from tortie.datastore.embedded import EmbeddedDatastore
+
+Run = Callable[..., Result]
+
+TIER = """
+apiVersion: projectcalico.org/v3
+kind: Tier
+metadata: {name: security}
+spec: {order: 100, defaultAction: Pass}
+"""
+
+POLICY = """
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec: {tier: security, selector: role == 'db', ingress: [{action: Deny}]}
+"""
+
+POOL = """
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: blue}
+spec: {cidr: 10.0.0.0/16, blockSize: 26}
+"""
+
+WRONG_IN_EVERY_WAY = """\
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: unknown-field}
+spec: {selectr: all()}
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: bad-values}
+spec: {selector: role = 'db', ingress: [{action: Alow}]}
+---
+not: [yaml
+---
+kind: Tier
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: no-tier}
+spec: {tier: nowhere}
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: no-tier}
+spec: {tier: default}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: one}
+spec: {cidr: 10.0.0.0/16}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: two}
+spec: {cidr: 10.0.128.0/17}
+"""
+
+
+def test_every_problem_of_every_document_is_told_at_once(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(WRONG_IN_EVERY_WAY)
+    result = run("apply", "-f", str(file))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    lines = [line.removeprefix(f"{file}:") for line in result.stderr.splitlines()]
+    assert lines == [
+        "4:8: NetworkPolicy unknown-field: spec.selectr: is not a field (did you mean selector?)",
+        "9:8: NetworkPolicy default/bad-values: spec.selector: \"role = 'db'\" is not a selector: expected an operator "
+        "after the label role, at character 6 of selector \"role = 'db'\"",
+        "9:42: NetworkPolicy default/bad-values: spec.ingress[0].action: 'Alow' is not valid "
+        "(one of Allow, Deny, Log, Pass)",
+        "12:1: document: did not find expected ',' or ']'",
+        "13:1: document: apiVersion: is required",
+        f"20:1: NetworkPolicy default/no-tier: is given twice, first at {file}:15 (keep one of them)",
+        "28:8: IPPool one: spec.cidr: 10.0.0.0/16 overlaps IPPool two (10.0.128.0/17) (take another range)",
+        "33:8: IPPool two: spec.cidr: 10.0.128.0/17 overlaps IPPool one (10.0.0.0/16) (take another range)",
+        "18:8: NetworkPolicy default/no-tier: spec.tier: there is no tier 'nowhere' (create the tier first)",
+        "nothing was written",
+    ]
+    assert not (tmp_path / "datastore.db").exists()
+
+
+def test_problems_of_several_files_are_told_at_once(run: Run, tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.json"):
+        (tmp_path / name).write_text(json.dumps({"apiVersion": "projectcalico.org/v3", "kind": "Teer"}))
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\xff")
+    output = run("validate", "-f", str(tmp_path), "-f", str(tmp_path / "missing.yaml")).stderr
+    assert f"{tmp_path / 'a.yaml'}:1:" in output
+    assert f"{tmp_path / 'b.json'}:1:" in output
+    assert "c.yaml: is not text" in output
+    assert "missing.yaml: cannot be read: No such file or directory (name a file or a folder)" in output
+
+
+def test_a_tier_that_is_described_wrongly_is_not_said_to_be_missing_too(run: Run) -> None:
+    output = run("apply", "-f", "-", text=f"{TIER.replace('Pass', 'Pss')}---{POLICY}").stderr
+    assert "spec.defaultAction" in output
+    assert "there is no tier" not in output
+
+
+def test_what_is_refused_by_the_datastore_keeps_all_else_from_being_written(run: Run) -> None:
+    run("apply", "-f", "-", text=POOL)
+    moved = POOL.replace("10.0.0.0/16", "10.1.0.0/16").replace("26", "27")
+    result = run("apply", "-f", "-", text=f"{TIER}---{moved}---{POLICY.replace('security', 'nowhere')}")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert [line.partition(": spec")[2] for line in result.stderr.splitlines()] == [
+        ".cidr: cannot change from 10.0.0.0/16 to 10.1.0.0/16 (make a new pool)",
+        ".blockSize: cannot change from 26 to 27 (make a new pool)",
+        ".tier: there is no tier 'nowhere' (create the tier first)",
+        "",
+    ]
+    assert "security" not in run("get", "tiers").output
+
+
+def test_a_pool_may_not_take_a_range_that_is_taken(run: Run) -> None:
+    run("apply", "-f", "-", text=POOL)
+    result = run("apply", "-f", "-", text=POOL.replace("blue", "red"))
+    assert "overlaps IPPool blue" in result.stderr
+
+
+def test_a_revision_in_the_input_must_be_the_current_one(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER)
+    shown = run("get", "tier", "security", "-o", "yaml").output
+    assert run("apply", "-f", "-", text=shown.replace("100", "200")).output == "tier security configured\n"
+    for verb in ("apply", "replace"):
+        result = run(verb, "-f", "-", text=shown)
+        assert result.exit_code == 1
+        assert "Tier security: metadata.resourceVersion: is at revision" in result.stderr
+        assert "read it again, or leave resourceVersion out to overwrite it" in result.stderr
+    assert run("apply", "-f", "-", text=shown.replace("resourceVersion", "generateName")).exit_code == 0
+
+
+def test_what_is_created_from_what_was_shown_elsewhere_gets_an_identity_of_its_own(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER)
+    before = yaml.safe_load(run("get", "tier", "security", "-o", "yaml").output)
+    run("delete", "tier", "security")
+    assert run("apply", "-f", "-", text=yaml.safe_dump(before)).output == "tier security created\n"
+    after = yaml.safe_load(run("get", "tier", "security", "-o", "yaml").output)
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+
+
+def test_changing_keeps_the_identity_and_replaces_the_labels(run: Run) -> None:
+    run("apply", "-f", "-", text=POLICY.replace("security", "default").replace("shop", "shop, labels: {a: b}"))
+    before = yaml.safe_load(run("get", "np", "db", "-n", "shop", "-o", "yaml").output)["metadata"]
+    run("apply", "-f", "-", text=POLICY.replace("security", "default").replace("shop", "shop, labels: {c: d}"))
+    after = yaml.safe_load(run("get", "np", "db", "-n", "shop", "-o", "yaml").output)["metadata"]
+    assert (after["uid"], after["creationTimestamp"]) == (before["uid"], before["creationTimestamp"])
+    assert after["labels"] == {"c": "d", "projectcalico.org/tier": "default"}
+
+
+def test_create_leaves_what_exists_alone(run: Run) -> None:
+    assert run("create", "-f", "-", text=TIER).output == "tier security created\n"
+    result = run("create", "-f", "-", text=f"{TIER.replace('100', '50')}---{POLICY}")
+    assert result.exit_code == 1
+    assert "Tier security: already exists (change it with apply or replace" in result.stderr
+    assert run("create", "-f", "-", "--skip-exists", text=f"{TIER.replace('100', '50')}---{POLICY}").output == (
+        "tier security exists, skipped\nnetworkpolicy shop/db created\n"
+    )
+    assert json.loads(run("get", "tier", "security", "-o", "json").output)["spec"]["order"] == 100
+
+
+def test_replace_changes_only_what_exists(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER)
+    assert run("replace", "-f", "-", text=TIER.replace("100", "50")).output == "tier security replaced\n"
+    result = run("replace", "-f", "-", text=TIER.replace("security", "secuirty"))
+    assert result.exit_code == 1
+    assert "Tier secuirty: does not exist (did you mean Tier security?)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("--dry-run=client", "configured (dry run)"), ("--dry-run", "created (server dry run)")],
+)
+def test_a_dry_run_says_what_would_be_and_writes_nothing(run: Run, tmp_path: Path, option: str, said: str) -> None:
+    result = run("apply", option, "-f", "-", text=TIER)
+    assert (result.exit_code, result.output) == (0, f"tier security {said}\n")
+    assert not (tmp_path / "datastore.db").exists()
+    run("apply", "-f", "-", text=POOL)
+    run("apply", option, "-f", "-", text=TIER)
+    assert "security" not in run("get", "tiers").output
+
+
+def test_a_dry_run_of_the_server_finds_what_the_datastore_would_refuse(run: Run) -> None:
+    result = run("apply", "--dry-run=server", "-f", "-", text=POLICY)
+    assert result.exit_code == 1
+    assert "there is no tier 'security'" in result.stderr
+    assert run("apply", "--dry-run=client", "-f", "-", text=POLICY).exit_code == 0
+
+
+def test_what_was_written_can_be_shown(run: Run) -> None:
+    written = yaml.safe_load(run("apply", "-f", "-", "-o", "yaml", text=TIER).output)
+    assert written["metadata"]["uid"]
+    assert run("apply", "-f", "-", "-o", "name", text=f"{TIER}---{POLICY}").output == (
+        "tier/security\nnetworkpolicy/db\n"
+    )
+    listed = json.loads(run("apply", "-f", "-", "-o", "json", text=f"{TIER}---{POLICY}").output)
+    assert [item["kind"] for item in listed["items"]] == ["Tier", "NetworkPolicy"]
+
+
+def test_folders_are_read_and_those_within_when_asked(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "all" / "inner"
+    folder.mkdir(parents=True)
+    (folder / "tier.yml").write_text(TIER)
+    (folder / "notes.txt").write_text("not for us")
+    result = run("apply", "-f", str(folder.parent))
+    assert "holds no .yaml, .yml or .json file (name a file, or add -R)" in result.stderr
+    assert run("apply", "-R", "-f", str(folder.parent)).output == "tier security created\n"
+
+
+def test_an_empty_input_is_an_error_unless_it_may_be(run: Run) -> None:
+    result = run("apply", "-f", "-", text="# nothing\n")
+    assert result.exit_code == 1
+    assert "allow that with --skip-empty" in result.stderr
+    assert run("apply", "-f", "-", "--skip-empty", text="# nothing\n").exit_code == 0
+
+
+async def test_stored_bytes_that_cannot_be_read_are_replaced(run: Run, tmp_path: Path) -> None:
+    await asyncio.to_thread(run, "apply", "-f", "-", text=TIER)
+    datastore = await EmbeddedDatastore.open(tmp_path / "datastore.db")
+    await datastore.put("/calico/resources/v3/projectcalico.org/tiers/security", b"{broken")
+    await datastore.close()
+    result = await asyncio.to_thread(run, "apply", "-f", "-", text=TIER)
+    assert result.stdout == "tier security configured\n"
+    assert "security" in (await asyncio.to_thread(run, "get", "tiers")).output
