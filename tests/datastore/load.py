@@ -14,6 +14,7 @@ from tortie.base.backoff import Backoff
 from tortie.base.clock import SystemClock
 from tortie.base.errors import Conflict, RevisionTooOld, StaleRevision, Unavailable
 from tortie.datastore.contract import Datastore, KeyValue
+from tortie.datastore.outage import Outage
 from tortie.datastore.source import PrefixSource, StoredChange
 
 ROOT = "/t/"
@@ -150,13 +151,19 @@ class Viewer:
         self.complaints: list[str] = []
         self._newest: dict[str, int] = {}
         backoff = Backoff(first=0.05, limit=0.2)
-        self._source = PrefixSource(store, ROOT, SystemClock(), backoff, self._take, lambda: None)
+        self._source = PrefixSource(store, ROOT, SystemClock(), backoff, self, Outage(SystemClock()))
 
     async def run(self) -> None:
         """Follow until cancelled."""
         await self._source.run()
 
-    def _take(self, change: StoredChange) -> None:
+    def settled(self) -> None:
+        """Nothing depends on it."""
+
+    async def room(self) -> None:
+        """At once."""
+
+    def take(self, change: StoredChange) -> None:
         if change.revision <= self._newest.get(change.key, 0):
             self.complaints.append(f"told of {change.key} at {change.revision} after {self._newest[change.key]}")
         self._newest[change.key] = change.revision

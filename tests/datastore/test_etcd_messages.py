@@ -154,7 +154,8 @@ def test_a_range_answer_is_read_as_google_reads_it(header: Any, stored: list[Any
     page = messages.range_page(
         GOOGLE["RangeResponse"](header=header, kvs=stored, more=more, count=9).SerializeToString()
     )
-    assert (page.revision, page.more) == (header.revision, more)
+    assert (page.revision, page.more, page.count) == (header.revision, more, 9)
+    assert messages.reply_header(page.data) == messages.Header(header.cluster_id, header.revision)
     assert messages.key_values(page) == [ours(item) for item in stored]
     assert messages.key_values(page, -1) == [ours(item) for item in stored[-1:]]
 
@@ -184,7 +185,8 @@ def test_a_watch_answer_is_read_as_google_reads_it(header: Any, changes: list[An
         created = (previous.create_revision if previous else 0) if deleted else now.created
         expected.append(Event(now.key, None if deleted else now.value, now.revision, created, was))
     reply = messages.watch_reply(answer.SerializeToString())
-    assert reply == messages.WatchReply(header.revision, False, False, compacted, "é", True, expected)
+    cluster = header.cluster_id
+    assert reply == messages.WatchReply(header.revision, False, False, compacted, "é", True, expected, cluster)
 
 
 def test_authentication_is_asked_and_answered() -> None:
@@ -196,6 +198,7 @@ def test_authentication_is_asked_and_answered() -> None:
 
 
 READERS: list[Callable[[bytes], object]] = [
+    messages.reply_header,
     messages.reply_revision,
     messages.token,
     messages.txn_reply,

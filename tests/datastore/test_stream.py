@@ -17,7 +17,7 @@ from tortie.api.networkset import GlobalNetworkSet, NetworkSetSpec
 from tortie.api.resource import Metadata, ResourceKey
 from tortie.base.errors import NotFound, Unavailable
 from tortie.datastore import stream as stream_module
-from tortie.datastore.contract import Batch, Datastore, Listing
+from tortie.datastore.contract import Batch, Datastore, KeyValue, Listing
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.keys import affinity_key, block_key, resource_key
 from tortie.datastore.stream import Change, ResourceStream, StreamBatch
@@ -56,6 +56,13 @@ class Moody:
         self._fail()
         self.lists += 1
         return await self.inner.list(prefix)
+
+    async def pages(self, prefix: str) -> AsyncIterator[Listing]:
+        yield await self.list(prefix)
+
+    async def get(self, key: str) -> KeyValue | None:
+        self._fail()
+        return await self.inner.get(key)
 
     async def watch(self, prefix: str, revision: int) -> AsyncIterator[Batch]:
         self._fail()

@@ -90,6 +90,20 @@ class RevisionTooOld(TortieError):
         super().__init__(f"revision {requested} has been compacted; the oldest kept is {oldest}")
 
 
+class HistoryBroken(RevisionTooOld):
+    """The datastore is another than before, was set back, or contradicts itself: list again, and trust nothing older.
+
+    Args:
+        requested: the revision that the reader had reached.
+        newest: the revision that the datastore says it has reached.
+        problem: what gave it away.
+    """
+
+    def __init__(self, requested: int, newest: int, problem: str) -> None:
+        super().__init__(requested, newest)
+        self.args = (f"{problem}; what was read up to revision {requested} must be read again",)
+
+
 class Unavailable(TortieError):
     """A part we depend on does not answer: wait and try again."""
 

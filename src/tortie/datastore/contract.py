@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,7 +18,7 @@ class KeyValue(msgspec.Struct, frozen=True, gc=False):
 
 
 class Listing(msgspec.Struct, frozen=True, gc=False):
-    """All keys of a prefix, sorted, as of one revision."""
+    """All keys of a prefix, or one page of them, sorted, as of one revision."""
 
     items: Sequence[KeyValue]
     revision: int
@@ -42,13 +42,23 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
 
 class Datastore(Protocol):
-    """One open datastore. All calls raise `Unavailable` when it does not answer."""
+    """One open datastore. All calls raise `Unavailable` when it does not answer.
+
+    A write that raises it may have been carried out all the same, or be carried out later: read again.
+    Writes raise `TooLarge` for what no datastore would take.
+    """
 
     async def get(self, key: str) -> KeyValue | None:
         """The current value, or None."""
 
     async def list(self, prefix: str) -> Listing:
         """All keys that begin with `prefix`, at one revision."""
+
+    def pages(self, prefix: str) -> AsyncGenerator[Listing, None]:
+        """The same in one page or more, each read as the one before is taken; no page is told before it is whole.
+
+        Raises RevisionTooOld when history was compacted in between: begin again.
+        """
 
     async def create(self, key: str, value: bytes) -> int:
         """Write a key that must not exist; returns its revision. Raises AlreadyExists."""
@@ -62,10 +72,11 @@ class Datastore(Protocol):
     async def delete(self, key: str, revision: int | None = None) -> int:
         """Remove a key, if it is at `revision` when given. Raises NotFound, StaleRevision."""
 
-    def watch(self, prefix: str, revision: int) -> AsyncIterator[Batch]:
+    def watch(self, prefix: str, revision: int) -> AsyncGenerator[Batch, None]:
         """Every change of the prefix after `revision`, in order, without gaps, until cancelled.
 
-        Raises RevisionTooOld when history no longer reaches back that far: list again.
+        Raises RevisionTooOld when history no longer reaches back that far, and HistoryBroken when it is
+        another than the reader followed: list again.
         """
 
     async def compact(self, revision: int) -> None:

@@ -15,7 +15,9 @@ from tortie.base.clock import Clock
 from tortie.base.errors import InvalidResource
 from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore
+from tortie.datastore.intake import Intake
 from tortie.datastore.keys import parse_key, stream_prefixes
+from tortie.datastore.outage import Outage
 from tortie.datastore.source import PrefixSource, StoredChange
 from tortie.datastore.values import StoredValue, decode_stored
 
@@ -67,11 +69,11 @@ class ResourceStream:
     ) -> None:
         self._decode = decode
         self._with_default_allow = ALLOW_PROFILE.kind in kinds
-        self._pending: dict[str, StoredChange] = {}
-        self._news = asyncio.Event()
+        self._intake = Intake()
         self._rejected: dict[ResourceKey, str] = {}
+        outage = Outage(clock)
         self._sources = [
-            PrefixSource(datastore, prefix, clock, backoff(), self._take, self._news.set)
+            PrefixSource(datastore, prefix, clock, backoff(), self._intake, outage)
             for prefix in (_prefixes_of(kinds) if prefixes is None else prefixes)
         ]
 
@@ -84,7 +86,7 @@ class ResourceStream:
         """Everything that is stored, then every change, until cancelled or closed. May be called once."""
         tasks = [asyncio.create_task(source.run()) for source in self._sources]
         for task in tasks:
-            task.add_done_callback(lambda _: self._news.set())
+            task.add_done_callback(lambda _: self._intake.news.set())
         try:
             if self._with_default_allow:
                 yield StreamBatch((Change(ALLOW_PROFILE.key, ALLOW_PROFILE),), in_sync=False)
@@ -98,12 +100,11 @@ class ResourceStream:
     async def _batches(self, tasks: Sequence[asyncio.Task[None]]) -> AsyncIterator[StreamBatch]:
         was_in_sync = False
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._intake.news.wait()
+            self._intake.news.clear()
             _raise_failure(tasks)
             in_sync = all(source.is_listed for source in self._sources)
-            pending, self._pending = self._pending, {}
-            newest = sorted(pending.values(), key=lambda change: change.revision)
+            newest = self._intake.taken()
             for begin in range(0, len(newest), BATCH_CHANGES):
                 changes = self._decoded(newest[begin : begin + BATCH_CHANGES])
                 is_last = begin + BATCH_CHANGES >= len(newest)
@@ -112,10 +113,6 @@ class ResourceStream:
             if in_sync and not was_in_sync and not newest:
                 yield StreamBatch((), in_sync=True)
             was_in_sync = in_sync
-
-    def _take(self, change: StoredChange) -> None:
-        self._pending[change.key] = change
-        self._news.set()
 
     def _decoded(self, stored: Sequence[StoredChange]) -> Sequence[Change]:
         changes = []

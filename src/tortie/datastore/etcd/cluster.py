@@ -19,6 +19,7 @@ _log = Logger(__name__)
 _NEEDS_LEADER = ("hasleader", "true")
 _NO_LEADER = "etcdserver: no leader"
 _COMPACTED = "required revision has been compacted"
+_TOO_LARGE = ("request is too large", "received message larger than max")
 _TOKEN_PROBLEMS = ("invalid auth token", "revision of auth store is old")
 
 
@@ -27,6 +28,10 @@ class Compacted(RevisionTooOld):
 
     def __init__(self, revision: int) -> None:
         super().__init__(revision, revision + 1)
+
+
+class TooLargeForServer(Unavailable):
+    """The server takes less than its settings here say."""
 
 
 class Cluster:
@@ -43,6 +48,7 @@ class Cluster:
         self._current = 0
         self._token: str | None = None
         self._authenticating = asyncio.Lock()
+        self._number = 0
         self.is_closed = False
 
     async def call(self, path: str, request: bytes, repeatable: bool = False, revision: int = 0) -> bytes:
@@ -54,23 +60,38 @@ class Cluster:
 
         Raises:
             Compacted: history does not reach back to `revision`.
+            TooLargeForServer: as it says.
             Unavailable: no server answered in time, or the request was refused.
         """
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                return await self._call(path, request, repeatable)
+            answer = await self._call(path, request, repeatable)
         except TimeoutError as error:
             raise Unavailable(f"etcd: no answer in {self._settings.timeout:g} s") from error
         except grpc.aio.AioRpcError as error:
-            if _COMPACTED in (error.details() or ""):
+            details = error.details() or ""
+            if _COMPACTED in details:
                 raise Compacted(revision) from error
+            if any(problem in details for problem in _TOO_LARGE):
+                raise TooLargeForServer(self._describe(error)) from error
             raise Unavailable(self._describe(error)) from error
+        self.recognize(messages.reply_header(answer).cluster)
+        return answer
+
+    def recognize(self, number: int) -> None:
+        """Take note of the cluster that answers. Another than before is somebody's mistake, or a restored backup."""
+        if self._number and number != self._number:
+            _log.error("etcd_cluster_replaced", was=f"{self._number:x}", now=f"{number:x}", servers=self._addresses())
+        self._number = number
 
     async def stream(self, path: str) -> ServerStream:
         """Begin a stream at a server that can be reached. Raises Unavailable."""
         channel = await self._connected()
         try:
-            return channel.stream(path, await self._metadata(channel))
+            async with asyncio.timeout(self._settings.timeout):
+                return channel.stream(path, await self._metadata(channel))
+        except TimeoutError as error:
+            self.fail_over(channel.address)
+            raise Unavailable(f"{channel.address}: no token in {self._settings.timeout:g} s") from error
         except grpc.aio.AioRpcError as error:
             self.fail_over(channel.address)
             raise Unavailable(self._describe(error)) from error
@@ -91,15 +112,21 @@ class Cluster:
             await channel.close()
 
     async def _call(self, path: str, request: bytes, repeatable: bool) -> bytes:
-        """Try each server once, and once more after renewing the token."""
+        """Try each server once, and once more after renewing the token. Raises AioRpcError, TimeoutError."""
         renewed = False
         attempts = len(self._channels)
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout
         while True:
-            channel = await self._connected()
+            async with asyncio.timeout_at(deadline):
+                channel = await self._connected()
             attempts -= 1
             try:
-                metadata = await self._metadata(channel)
-                return await channel.call(path, request, metadata)
+                return await self._ask(channel, path, request, deadline, repeatable and attempts > 0)
+            except TimeoutError:
+                # A server that stands still must not be asked again by those who come next.
+                self.fail_over(channel.address)
+                if not repeatable or asyncio.get_running_loop().time() >= deadline:
+                    raise
             except grpc.aio.AioRpcError as error:
                 if _is_token_problem(error) and not renewed:
                     renewed = True
@@ -112,6 +139,12 @@ class Cluster:
                         raise
                 else:
                     raise
+
+    async def _ask(self, channel: ServerChannel, path: str, request: bytes, deadline: float, spare_time: bool) -> bytes:
+        """Ask one server, within half of the time that is left if another may be asked after it."""
+        now = asyncio.get_running_loop().time()
+        async with asyncio.timeout_at((now + deadline) / 2 if spare_time else deadline):
+            return await channel.call(path, request, await self._metadata(channel))
 
     async def _connected(self) -> ServerChannel:
         """The current server, or the next that can be reached."""
@@ -143,8 +176,10 @@ class Cluster:
         return messages.token(answer)
 
     def _describe(self, error: grpc.aio.AioRpcError) -> str:
-        servers = ", ".join(channel.address for channel in self._channels)
-        return f"etcd at {servers}: {error.details() or error.code().name}"
+        return f"etcd at {self._addresses()}: {error.details() or error.code().name}"
+
+    def _addresses(self) -> str:
+        return ", ".join(channel.address for channel in self._channels)
 
 
 def _is_token_problem(error: grpc.aio.AioRpcError) -> bool:

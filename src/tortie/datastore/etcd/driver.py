@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from tortie.base.clock import Clock, SystemClock
-from tortie.base.errors import AlreadyExists, NotFound, StaleRevision, Unavailable
+from tortie.base.errors import AlreadyExists, NotFound, RevisionTooOld, StaleRevision, Unavailable
 from tortie.datastore.contract import Batch, KeyValue, Listing
 from tortie.datastore.etcd import messages
-from tortie.datastore.etcd.cluster import Cluster, Compacted
+from tortie.datastore.etcd.cluster import Cluster, Compacted, TooLargeForServer
 from tortie.datastore.etcd.messages import MOD_REVISION, VERSION, RangePage, TxnReply, encode_key
+from tortie.datastore.etcd.paging import Paging
 from tortie.datastore.etcd.settings import EtcdSettings
-from tortie.datastore.etcd.watching import Watch
+from tortie.datastore.etcd.watching import Followed, Watch
+from tortie.datastore.limits import TooLarge, refuse_oversized, request_size
 
 _LIST_ATTEMPTS = 3
-_DECODE_SLICE = 1_000
 
 
 class EtcdDatastore:
-    """A `Datastore` in an etcd cluster; belongs to one event loop. Made by `open`.
-
-    A write that raises Unavailable may have been carried out all the same: read again.
-    """
+    """A `Datastore` in an etcd cluster; belongs to one event loop. Made by `open`."""
 
     def __init__(self, settings: EtcdSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._cluster = Cluster(settings)
+        self._listed_in: dict[str, int] = {}
 
     @classmethod
     async def open(cls, settings: EtcdSettings, clock: Clock | None = None) -> EtcdDatastore:
@@ -47,14 +46,33 @@ class EtcdDatastore:
     async def list(self, prefix: str) -> Listing:
         for _ in range(_LIST_ATTEMPTS):
             # History may be compacted between two pages.
-            with contextlib.suppress(Compacted):
+            with contextlib.suppress(RevisionTooOld):
                 return await self._list(prefix)
-        raise Unavailable(f"etcd: history was compacted {_LIST_ATTEMPTS} times while {prefix} was being listed")
+        raise Unavailable(f"etcd: history was lost {_LIST_ATTEMPTS} times while {prefix} was being listed")
+
+    async def pages(self, prefix: str) -> AsyncGenerator[Listing, None]:
+        """One page is on its way while the one before is decoded and taken; no third is asked for."""
+        begin, end = messages.prefix_range(encode_key(prefix))
+        listing = Paging(prefix, await self._page(begin, end, 0))
+        self._listed_in[prefix] = listing.cluster
+        following: asyncio.Future[RangePage] | None = None
+        try:
+            while True:
+                following = (
+                    asyncio.ensure_future(self._page(listing.next, end, listing.revision)) if listing.more else None
+                )
+                yield Listing(await listing.decoded(), listing.revision)
+                if following is None:
+                    return
+                listing.turn(await following)
+        finally:
+            if following is not None:
+                following.cancel()
 
     async def create(self, key: str, value: bytes) -> int:
         name = encode_key(key)
         condition = messages.compare_equal(name, VERSION, 0)
-        reply = await self._transact(messages.put_transaction(name, value, condition))
+        reply = await self._transact(messages.put_transaction(name, value, condition), key, value)
         if not reply.succeeded:
             raise AlreadyExists(key)
         return reply.revision
@@ -62,25 +80,26 @@ class EtcdDatastore:
     async def update(self, key: str, value: bytes, revision: int) -> int:
         name = encode_key(key)
         condition = messages.compare_equal(name, MOD_REVISION, revision)
-        reply = await self._transact(messages.put_transaction(name, value, condition))
+        reply = await self._transact(messages.put_transaction(name, value, condition), key, value)
         return _written(key, revision, reply)
 
     async def put(self, key: str, value: bytes) -> int:
-        answer = await self._cluster.call(messages.PUT, messages.put_request(encode_key(key), value))
+        answer = await self._write(messages.PUT, messages.put_request(encode_key(key), value), key, value)
         return messages.reply_revision(answer)
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         name = encode_key(key)
         condition = b"" if revision is None else messages.compare_equal(name, MOD_REVISION, revision)
-        reply = await self._transact(messages.delete_transaction(name, condition))
+        reply = await self._transact(messages.delete_transaction(name, condition), key)
         if reply.succeeded and not reply.deleted:
             raise NotFound(key)
         return _written(key, revision or 0, reply)
 
-    async def watch(self, prefix: str, revision: int) -> AsyncIterator[Batch]:
+    async def watch(self, prefix: str, revision: int) -> AsyncGenerator[Batch, None]:
         if self._cluster.is_closed:
             raise Unavailable("etcd: closed")
-        watch = Watch(self._cluster, prefix, revision, self._clock, self._settings.timeout)
+        followed = Followed(prefix, revision, self._listed_in.get(prefix, 0))
+        watch = Watch(self._cluster, followed, self._clock, self._settings.timeout)
         async with contextlib.aclosing(watch.batches()) as batches:
             async for batch in batches:
                 yield batch
@@ -93,38 +112,28 @@ class EtcdDatastore:
     async def close(self) -> None:
         await self._cluster.close()
 
-    async def _transact(self, request: bytes) -> TxnReply:
-        return messages.txn_reply(await self._cluster.call(messages.TXN, request))
+    async def _transact(self, request: bytes, key: str, value: bytes = b"") -> TxnReply:
+        return messages.txn_reply(await self._write(messages.TXN, request, key, value))
+
+    async def _write(self, path: str, request: bytes, key: str, value: bytes) -> bytes:
+        refuse_oversized(key, value, self._settings.max_request_bytes)
+        try:
+            return await self._cluster.call(path, request)
+        except TooLargeForServer as error:
+            raise TooLarge(key, request_size(key, value), 0) from error
 
     async def _list(self, prefix: str) -> Listing:
-        """All pages at the revision of the first; one is decoded while the next is under way."""
-        begin, end = messages.prefix_range(encode_key(prefix))
-        page = await self._page(begin, end, 0)
-        revision = page.revision
         items: list[KeyValue] = []
-        while page.more and page.places:
-            last = messages.key_values(page, -1)[0]
-            following = asyncio.ensure_future(self._page(encode_key(last.key) + b"\0", end, revision))
-            try:
-                await _decode_into(items, page)
-                page = await following
-            finally:
-                following.cancel()
-        await _decode_into(items, page)
-        return Listing(items, revision)
+        async with contextlib.aclosing(self.pages(prefix)) as pages:
+            async for page in pages:
+                items += page.items
+        return Listing(items, page.revision)
 
     async def _page(self, begin: bytes, end: bytes, revision: int) -> RangePage:
         request = messages.range_request(begin, end, self._settings.page_keys, revision)
         return messages.range_page(
             await self._cluster.call(messages.RANGE, request, repeatable=True, revision=revision)
         )
-
-
-async def _decode_into(items: list[KeyValue], page: RangePage) -> None:
-    """Decode a page in slices, so that the loop can do other things in between."""
-    for first in range(0, len(page.places), _DECODE_SLICE):
-        items += messages.key_values(page, first, first + _DECODE_SLICE)
-        await asyncio.sleep(0)
 
 
 def _written(key: str, expected: int, reply: TxnReply) -> int:

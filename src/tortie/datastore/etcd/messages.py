@@ -29,13 +29,21 @@ _DELETION = 1
 _EVERYTHING = b"\0"
 
 
+class Header(msgspec.Struct, frozen=True, gc=False):
+    """What every answer begins with: the number of the cluster, and the revision that it has reached."""
+
+    cluster: int
+    revision: int
+
+
 class RangePage(msgspec.Struct, frozen=True, gc=False):
-    """A range answered: where each key and value stands in the bytes, whether more follow, and the revision."""
+    """A range answered: where each key and value stands in the bytes, whether more follow, and how many in all."""
 
     data: bytes
     places: Sequence[Field]
     more: bool
     revision: int
+    count: int = 0
 
 
 class TxnReply(msgspec.Struct, frozen=True, gc=False):
@@ -57,6 +65,7 @@ class WatchReply(msgspec.Struct, frozen=True, gc=False):
     reason: str
     fragment: bool
     events: Sequence[Event]
+    cluster: int = 0
 
 
 def encode_key(key: str) -> bytes:
@@ -123,7 +132,7 @@ def watch_request(prefix: bytes, start: int) -> bytes:
 def range_page(data: bytes) -> RangePage:
     """The answer to a range, keys and values still in their bytes."""
     places: list[Field] = []
-    more, revision = False, 0
+    more, revision, count = False, 0, 0
     for field in fields(data, 0, len(data)):
         number, begin, end = field
         if number == 2 and end >= 0:
@@ -132,7 +141,9 @@ def range_page(data: bytes) -> RangePage:
             revision = _header_revision(data, begin, end)
         elif number == 3:
             more = bool(begin)
-    return RangePage(data, places, more, revision)
+        elif number == 4:
+            count = begin
+    return RangePage(data, places, more, revision, count)
 
 
 def key_value(data: bytes, begin: int, end: int) -> KeyValue:
@@ -140,9 +151,9 @@ def key_value(data: bytes, begin: int, end: int) -> KeyValue:
     key = value = b""
     created = revision = 0
     for number, start, stop in fields(data, begin, end):
-        if number == 1:
+        if number == 1 and stop >= 0:
             key = data[start:stop]
-        elif number == 5:
+        elif number == 5 and stop >= 0:
             value = data[start:stop]
         elif number == 2:
             created = start
@@ -157,12 +168,17 @@ def key_values(page: RangePage, first: int = 0, last: int | None = None) -> list
     return [key_value(data, begin, end) for _, begin, end in page.places[first:last]]
 
 
+def reply_header(data: bytes) -> Header:
+    """The header that every answer begins with; the rest is not looked at. Raises MalformedMessage."""
+    place = wire.first_field(data)
+    if place is None or place[0] != 1 or place[2] < 0:
+        raise wire.MalformedMessage("an answer has no header")
+    return _header(data, place[1], place[2])
+
+
 def reply_revision(data: bytes) -> int:
-    """The revision in the header that every answer has."""
-    for number, begin, end in fields(data, 0, len(data)):
-        if number == 1 and end >= 0:
-            return _header_revision(data, begin, end)
-    return 0
+    """The revision in the header. Raises MalformedMessage."""
+    return reply_header(data).revision
 
 
 def token(data: bytes) -> str:
@@ -190,7 +206,7 @@ def txn_reply(data: bytes) -> TxnReply:
 def watch_reply(data: bytes) -> WatchReply:
     """One answer on a watch stream."""
     numbers = dict.fromkeys((3, 4, 5, 7), 0)
-    revision, reason = 0, ""
+    header, reason = _NO_HEADER, ""
     events = []
     for number, begin, end in fields(data, 0, len(data)):
         if number in numbers:
@@ -198,13 +214,14 @@ def watch_reply(data: bytes) -> WatchReply:
         elif end < 0:
             continue
         elif number == 1:
-            revision = _header_revision(data, begin, end)
+            header = _header(data, begin, end)
         elif number == 6:
             reason = data[begin:end].decode("utf-8", "replace")
         elif number == 11:
             events.append(_event(data, begin, end))
     created, canceled, fragment = bool(numbers[3]), bool(numbers[4]), bool(numbers[7])
-    return WatchReply(revision, created, canceled, signed(numbers[5]), reason, fragment, events)
+    compacted = signed(numbers[5])
+    return WatchReply(header.revision, created, canceled, compacted, reason, fragment, events, header.cluster)
 
 
 def _transaction(condition: bytes, operation: bytes, key: bytes) -> bytes:
@@ -213,7 +230,12 @@ def _transaction(condition: bytes, operation: bytes, key: bytes) -> bytes:
 
 
 def _header_revision(data: bytes, begin: int, end: int) -> int:
-    return next((signed(value) for number, value, _ in fields(data, begin, end) if number == 3), 0)
+    return _header(data, begin, end).revision
+
+
+def _header(data: bytes, begin: int, end: int) -> Header:
+    numbers = {number: value for number, value, stop in fields(data, begin, end) if stop < 0}
+    return Header(numbers.get(1, 0), signed(numbers.get(3, 0)))
 
 
 def _operation_reply(data: bytes, begin: int, end: int) -> tuple[int, KeyValue | None]:
@@ -244,3 +266,4 @@ def _event(data: bytes, begin: int, end: int) -> Event:
 
 
 _NOTHING = KeyValue("", b"", 0, 0)
+_NO_HEADER = Header(0, 0)

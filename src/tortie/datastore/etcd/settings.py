@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tortie.base.errors import InvalidResource, Problem
+from tortie.datastore.limits import MAX_REQUEST_BYTES
 
 PAGE_KEYS = 5_000
 """Keys in one page of a listing: 5,000 workload endpoints are about 4 MB."""
@@ -31,6 +32,7 @@ class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
         keepalive: seconds of silence after which a connection is tested (etcd allows no fewer than 5).
         keepalive_timeout: seconds to answer that test.
         page_keys: keys in one page of a listing.
+        max_request_bytes: largest write, as set by the servers' option of that name.
     """
 
     endpoints: Sequence[str]
@@ -44,6 +46,7 @@ class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
     keepalive: float = 10.0
     keepalive_timeout: float = 5.0
     page_keys: int = PAGE_KEYS
+    max_request_bytes: int = MAX_REQUEST_BYTES
 
     def __repr__(self) -> str:
         """Endpoints and user only: what is printed or logged holds no secret."""
@@ -108,7 +111,7 @@ def _pair_problems(settings: EtcdSettings) -> list[Problem]:
 def _timeout_problems(settings: EtcdSettings) -> list[Problem]:
     return [
         _problem(name, "must be more than zero")
-        for name in ("timeout", "dial_timeout", "keepalive", "keepalive_timeout", "page_keys")
+        for name in ("timeout", "dial_timeout", "keepalive", "keepalive_timeout", "page_keys", "max_request_bytes")
         if getattr(settings, name) <= 0
     ]
 

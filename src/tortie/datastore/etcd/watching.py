@@ -10,17 +10,28 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
+import msgspec
+
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
-from tortie.base.errors import RevisionTooOld, Unavailable
+from tortie.base.errors import HistoryBroken, RevisionTooOld, Unavailable
 from tortie.base.logs import Logger
 from tortie.datastore.contract import Batch, Event
 from tortie.datastore.etcd import messages
 from tortie.datastore.etcd.channel import ServerStream
 from tortie.datastore.etcd.cluster import Cluster
 from tortie.datastore.etcd.messages import WatchReply
+from tortie.datastore.etcd.wire import MalformedMessage
 
 _log = Logger(__name__)
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """What a watch follows: a prefix, after a revision of the cluster of this number; 0 is whichever answers first."""
+
+    prefix: str
+    revision: int
+    cluster: int
 
 
 class Watch:
@@ -30,10 +41,11 @@ class Watch:
         patience: seconds without any server before the watch gives up with Unavailable.
     """
 
-    def __init__(self, cluster: Cluster, prefix: str, revision: int, clock: Clock, patience: float) -> None:
+    def __init__(self, cluster: Cluster, followed: Followed, clock: Clock, patience: float) -> None:
         self._cluster = cluster
-        self._prefix = prefix
-        self._revision = revision
+        self._prefix = followed.prefix
+        self._revision = followed.revision
+        self._number = followed.cluster
         self._clock = clock
         self._patience = patience
         self._backoff = Backoff(first=0.05, limit=1.0)
@@ -44,7 +56,8 @@ class Watch:
         """Every change after the revision, in order, until the cluster is closed.
 
         Raises:
-            RevisionTooOld: history no longer reaches back to where the watch begins, or is not yet there.
+            RevisionTooOld: history no longer reaches back to where the watch begins.
+            HistoryBroken: it is another than the one followed, or what comes of it makes no sense.
             Unavailable: no server took the watch for too long.
         """
         while not self._cluster.is_closed:
@@ -74,6 +87,9 @@ class Watch:
                 batch = self._batch(self._checked(await stream.read()))
                 if batch is not None:
                     yield batch
+        except MalformedMessage as error:
+            self._cluster.fail_over(stream.server)
+            raise self._broken(self._revision, f"{stream.server}: {error}") from error
         except Unavailable:
             self._cluster.fail_over(stream.server)
             raise
@@ -85,7 +101,7 @@ class Watch:
         # something after it has been compacted; what it tells twice is left out.
         request = messages.watch_request(messages.encode_key(self._prefix), max(self._revision, 1))
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._patience / 2):
                 await stream.write(request)
                 created = self._checked(await stream.read())
         except TimeoutError as error:
@@ -101,10 +117,11 @@ class Watch:
         answer = await self._cluster.call(messages.RANGE, messages.range_request(b"\0"), repeatable=True)
         newest = messages.reply_revision(answer)
         if newest < self._revision:
-            raise RevisionTooOld(self._revision, newest)
+            raise self._broken(newest, f"etcd went back to revision {newest}")
 
     def _checked(self, data: bytes) -> WatchReply:
         reply = messages.watch_reply(data)
+        self._recognize(reply)
         if reply.compacted:
             raise RevisionTooOld(self._revision, reply.compacted)
         if reply.canceled:
@@ -115,6 +132,7 @@ class Watch:
 
     def _batch(self, reply: WatchReply) -> Batch | None:
         """The news in an answer; what belongs to a revision that may go on in the next answer is held back."""
+        self._check_order(reply)
         events = self._held + [event for event in reply.events if event.revision > self._revision]
         self._held = []
         if reply.fragment and events:
@@ -129,3 +147,21 @@ class Watch:
             return None
         self._revision = revision
         return Batch(events, revision)
+
+    def _recognize(self, reply: WatchReply) -> None:
+        if not self._number:
+            self._number = reply.cluster
+        if reply.cluster != self._number:
+            self._cluster.recognize(reply.cluster)
+            raise self._broken(reply.revision, f"etcd cluster {reply.cluster:x} answers instead of {self._number:x}")
+
+    def _check_order(self, reply: WatchReply) -> None:
+        """What is older than what was told before is an error, not old news: the watch did not ask for it."""
+        newest = self._held[-1].revision if self._held else self._revision
+        for event in reply.events:
+            if event.revision < newest or not event.key.startswith(self._prefix):
+                raise self._broken(reply.revision, f"etcd told {event.key} at {event.revision} after revision {newest}")
+            newest = event.revision
+
+    def _broken(self, newest: int, problem: str) -> HistoryBroken:
+        return HistoryBroken(self._revision, newest, problem)

@@ -92,6 +92,22 @@ def fields(data: bytes, begin: int, end: int) -> list[Field]:
     return found
 
 
+def first_field(data: bytes) -> Field | None:
+    """The first field of a message, or None of an empty one; what follows is not looked at. Raises MalformedMessage."""
+    if not data:
+        return None
+    try:
+        tag, position = _long_varint(data, 0)
+        value, position = _long_varint(data, position)
+    except IndexError:
+        raise MalformedMessage("a message ends in the middle of a field") from None
+    if tag & 7 == VARINT:
+        return tag >> 3, value, -1
+    if tag & 7 != LENGTH or position + value > len(data):
+        raise MalformedMessage("a message ends in the middle of a field")
+    return tag >> 3, position, position + value
+
+
 def _long_varint(data: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while shift < _VARINT_BITS:
