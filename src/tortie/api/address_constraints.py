@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
 from tortie.api.constraint import Constraint, Finding, Search
+from tortie.api.expressions import holds, is_true, names, not_both
 from tortie.api.ippool import IPPoolSpec
 from tortie.api.networkset import NetworkSet
 from tortie.api.node import NodeBGP, NodeSpec
@@ -50,6 +51,10 @@ def _serves_load_balancers(pool: IPPoolSpec) -> bool:
     return "LoadBalancer" in pool.allowed_uses
 
 
+_CARRIED = {mode: f"({holds(mode)} && self.{mode} != 'Never')" for mode in ("vxlanMode", "ipipMode")}
+_FOR_LOAD_BALANCERS = names("allowedUses", "LoadBalancer")
+
+
 def _workload_search(spec: WorkloadEndpointSpec) -> Iterator[Finding]:
     own = {interface.ip for interface in map(read_prefix, spec.ip_networks) if interface is not None}
     for index, nat in enumerate(spec.ip_nats):
@@ -72,32 +77,38 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             "vxlanMode",
             lambda pool: _encapsulates(pool.vxlan_mode) and _encapsulates(pool.ipip_mode),
             "cannot be enabled together with ipipMode",
+            cel=not_both(_CARRIED["vxlanMode"], _CARRIED["ipipMode"]),
         ),
         Constraint(
             "allowedUses",
             lambda pool: _serves_load_balancers(pool) and len(pool.allowed_uses) > 1,
             "cannot combine LoadBalancer with other uses",
+            cel=not_both(_FOR_LOAD_BALANCERS, "size(self.allowedUses) > 1"),
         ),
         Constraint(
             "allowedUses",
             lambda pool: _serves_load_balancers(pool) and any(map(_encapsulates, (pool.vxlan_mode, pool.ipip_mode))),
             "cannot be LoadBalancer in a pool with encapsulation",
+            cel=not_both(_FOR_LOAD_BALANCERS, f"({_CARRIED['vxlanMode']} || {_CARRIED['ipipMode']})"),
         ),
         Constraint(
             "disableBGPExport",
             lambda pool: _serves_load_balancers(pool) and pool.disable_bgp_export,
             "cannot be set for a LoadBalancer pool",
+            cel=not_both(_FOR_LOAD_BALANCERS, is_true("disableBGPExport")),
         ),
         Constraint(
             "nodeSelector",
             lambda pool: _serves_load_balancers(pool) and pool.node_selector not in ("", "all()"),
             "of a LoadBalancer pool must be all()",
+            cel=not_both(_FOR_LOAD_BALANCERS, f"({holds('nodeSelector')} && self.nodeSelector != 'all()')"),
         ),
         Constraint(
             "namespaceSelector",
             lambda pool: pool.namespace_selector and "Tunnel" in pool.allowed_uses,
             "cannot be set for a pool that serves tunnels",
             "set allowedUses to Workload",
+            cel=not_both(holds("namespaceSelector"), names("allowedUses", "Tunnel")),
         ),
     ),
     NodeSpec: (Constraint("bgp", lambda node: node.bgp == NodeBGP(), "is empty", "give an address, or leave it out"),),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeerSpec
 from tortie.api.bgpfilter import FilterOperation, FilterRule, FilterRuleV4, FilterRuleV6, PrefixLengths
 from tortie.api.constraint import Constraint, Finding, Search
+from tortie.api.expressions import holds, is_true, not_both
 from tortie.api.formats import is_community
 from tortie.api.prefixes import read_peer, read_prefix
 
@@ -26,6 +27,7 @@ def _mesh_field(path: str, value: Callable[[BGPConfigurationSpec], object]) -> C
         lambda spec: value(spec) is not None and spec.node_to_node_mesh_enabled is False,
         "needs the mesh between nodes",
         "leave it out, or set nodeToNodeMeshEnabled to true",
+        f"!has(self.{path}) || !has(self.nodeToNodeMeshEnabled) || self.nodeToNodeMeshEnabled",
     )
 
 
@@ -35,6 +37,7 @@ def _global_field(path: str, value: Callable[[BGPConfigurationSpec], object]) ->
         lambda config: config.metadata.name.startswith("node.") and value(config.spec) is not None,
         "cannot be set for one node",
         "set it in the BGPConfiguration named default",
+        f"!self.metadata.name.startsWith('node.') || !has(self.spec) || !has(self.spec.{path})",
     )
 
 
@@ -84,6 +87,7 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             lambda spec: spec.communities and not spec.prefix_advertisements,
             "are defined but not used",
             "name them in prefixAdvertisements",
+            f"!{holds('communities')} || {holds('prefixAdvertisements')}",
         ),
     ),
     FilterRuleV4: (*_FILTER_RULE, Constraint("prefixLength", _beyond(32), "is beyond IPv4", "from 0 to 32")),
@@ -101,9 +105,17 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
         ),
     ),
     BGPPeerSpec: (
-        Constraint("nodeSelector", lambda peer: peer.node and peer.node_selector, "cannot be given together with node"),
         Constraint(
-            "peerSelector", lambda peer: peer.peer_ip and peer.peer_selector, "cannot be given together with peerIP"
+            "nodeSelector",
+            lambda peer: peer.node and peer.node_selector,
+            "cannot be given together with node",
+            cel=not_both(holds("node"), holds("nodeSelector")),
+        ),
+        Constraint(
+            "peerSelector",
+            lambda peer: peer.peer_ip and peer.peer_selector,
+            "cannot be given together with peerIP",
+            cel=not_both(holds("peerIP"), holds("peerSelector")),
         ),
         Constraint(
             "asNumber",
@@ -115,18 +127,26 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             "localWorkloadSelector",
             lambda peer: peer.local_workload_selector and (peer.peer_ip or peer.peer_selector),
             "cannot be given together with peerIP or peerSelector",
+            cel=not_both(holds("localWorkloadSelector"), f"({holds('peerIP')} || {holds('peerSelector')})"),
         ),
         Constraint(
             "asNumber",
             lambda peer: peer.local_workload_selector and not peer.as_number,
             "is required with localWorkloadSelector",
+            cel=f"!{holds('localWorkloadSelector')} || has(self.asNumber)",
         ),
-        Constraint("reachableBy", lambda peer: peer.reachable_by and not peer.peer_ip, "needs peerIP"),
+        Constraint(
+            "reachableBy",
+            lambda peer: peer.reachable_by and not peer.peer_ip,
+            "needs peerIP",
+            cel=f"!{holds('reachableBy')} || {holds('peerIP')}",
+        ),
         Constraint("reachableBy", _other_family, "must be of the same family as peerIP"),
         Constraint(
             "nextHopMode",
             lambda peer: peer.keep_original_next_hop and peer.next_hop_mode,
             "cannot be given together with keepOriginalNextHop",
+            cel=not_both(is_true("keepOriginalNextHop"), holds("nextHopMode")),
         ),
     ),
 }

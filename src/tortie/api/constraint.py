@@ -15,9 +15,14 @@ Search = Callable[[Any], Iterator[Finding]]
 
 
 class Constraint(msgspec.Struct, frozen=True):
-    """What must never be true of an object: `broken` gives anything true when it is."""
+    """What must never be true of an object: `broken` gives anything true when it is.
+
+    `cel` says, for those who cannot call it, when the constraint is kept: an expression about `self`,
+    with defaults filled in, where that is simple; it never refuses what `broken` lets pass.
+    """
 
     path: str
     broken: Callable[[Any], object]
     problem: str
     remedy: str = ""
+    cel: str = ""

@@ -8,6 +8,7 @@ from typing import Any
 from tortie.api.builtin import TIERS
 from tortie.api.canonical import protocol
 from tortie.api.constraint import Constraint, Finding, Search
+from tortie.api.expressions import holds, is_true, names, not_both, says
 from tortie.api.formats import PROTOCOLS_WITH_PORTS
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy
 from tortie.api.prefixes import versions
@@ -77,6 +78,9 @@ def _beside_services(side: EntityRule) -> bool:
     return side.services is not None and (any(others) or side.service_accounts is not None)
 
 
+_OTHERS = " || ".join(map(holds, ("selector", "notSelector", "namespaceSelector", "nets", "notNets")))
+
+
 def _tier_search(tier: Tier) -> Iterator[Finding]:
     for builtin in TIERS:
         if builtin.metadata.name != tier.metadata.name:
@@ -89,21 +93,50 @@ def _tier_search(tier: Tier) -> Iterator[Finding]:
 
 
 GLOBAL_POLICY = (
-    Constraint("preDNAT", lambda spec: spec.pre_dnat and spec.do_not_track, "cannot be set together with doNotTrack"),
+    Constraint(
+        "preDNAT",
+        lambda spec: spec.pre_dnat and spec.do_not_track,
+        "cannot be set together with doNotTrack",
+        cel=not_both(is_true("preDNAT"), is_true("doNotTrack")),
+    ),
     Constraint(
         "applyOnForward",
         lambda spec: (spec.pre_dnat or spec.do_not_track) and not spec.apply_on_forward,
         "must be true for preDNAT and doNotTrack",
+        cel=f"!({is_true('preDNAT')} || {is_true('doNotTrack')}) || {is_true('applyOnForward')}",
     ),
-    Constraint("egress", lambda spec: spec.pre_dnat and spec.egress, "cannot be used with preDNAT"),
-    Constraint("types", lambda spec: spec.pre_dnat and "Egress" in spec.types, "cannot hold Egress with preDNAT"),
+    Constraint(
+        "egress",
+        lambda spec: spec.pre_dnat and spec.egress,
+        "cannot be used with preDNAT",
+        cel=not_both(is_true("preDNAT"), holds("egress")),
+    ),
+    Constraint(
+        "types",
+        lambda spec: spec.pre_dnat and "Egress" in spec.types,
+        "cannot hold Egress with preDNAT",
+        cel=not_both(is_true("preDNAT"), names("types", "Egress")),
+    ),
 )
 """What holds for the fields of enforced and staged policies of the whole cluster."""
 
 CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
-    ICMP: (Constraint("code", lambda icmp: icmp.code is not None and icmp.type is None, "needs a type", "set type"),),
+    ICMP: (
+        Constraint(
+            "code",
+            lambda icmp: icmp.code is not None and icmp.type is None,
+            "needs a type",
+            "set type",
+            "!has(self.code) || has(self.type)",
+        ),
+    ),
     HTTPPath: (
-        Constraint("", lambda path: bool(path.exact) == bool(path.prefix), "needs exactly one of exact and prefix"),
+        Constraint(
+            "",
+            lambda path: bool(path.exact) == bool(path.prefix),
+            "needs exactly one of exact and prefix",
+            cel=f"{holds('exact')} != {holds('prefix')}",
+        ),
     ),
     Rule: (
         Constraint(
@@ -118,7 +151,12 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
         ),
         Constraint("ipVersion", lambda rule: rule.ip_version == 6 and _named(rule, "ICMP"), "must be 4 for ICMP"),
         Constraint("ipVersion", lambda rule: rule.ip_version == 4 and _named(rule, "ICMPv6"), "must be 6 for ICMPv6"),
-        Constraint("http", lambda rule: rule.http is not None and rule.action != "Allow", "is for action Allow only"),
+        Constraint(
+            "http",
+            lambda rule: rule.http is not None and rule.action != "Allow",
+            "is for action Allow only",
+            cel=f"!has(self.http) || {says('action', 'Allow')}",
+        ),
         Constraint(
             "http",
             lambda rule: (
@@ -133,6 +171,8 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             ),
             "brings its own ports",
             "leave out ports and notPorts",
+            "!has(self.destination) || !has(self.destination.services) || "
+            f"!({holds('destination.ports')} || {holds('destination.notPorts')})",
         ),
     ),
     EntityRule: (
@@ -141,6 +181,7 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             _beside_services,
             "cannot stand beside selectors, prefixes or service accounts",
             "write two rules",
+            f"!has(self.services) || !({_OTHERS} || has(self.serviceAccounts))",
         ),
     ),
     GlobalNetworkPolicySpec: GLOBAL_POLICY,

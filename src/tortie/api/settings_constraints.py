@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.constraint import Constraint, Finding, Search
+from tortie.api.expressions import is_true
 from tortie.api.felixconfiguration import (
     FelixConfiguration,
     FelixConfigurationSpec,
@@ -18,7 +19,7 @@ from tortie.api.livemigration import MigrationSource, MigrationTarget
 MOST_ROUTE_TABLES = 65_535
 """Route tables that all ranges of a FelixConfiguration may hold together."""
 
-_RANGE = (Constraint("max", lambda tables: tables.max < tables.min, "is smaller than min"),)
+_RANGE = (Constraint("max", lambda tables: tables.max < tables.min, "is smaller than min", cel="self.max >= self.min"),)
 
 
 def _is_for_fixed_nodes(felix: FelixConfiguration) -> bool:
@@ -37,6 +38,7 @@ _ONLY_DEFAULT = (
         lambda resource: resource.metadata.name not in ("", "default"),
         "must be default",
         "there is one of this kind",
+        "self.metadata.name == 'default'",
     ),
 )
 
@@ -48,12 +50,14 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             "autoAllocateBlocks",
             lambda spec: not spec.auto_allocate_blocks and not spec.strict_affinity,
             "cannot be false without strictAffinity",
+            cel=f"{is_true('autoAllocateBlocks')} || {is_true('strictAffinity')}",
         ),
         Constraint(
             "maxBlocksPerHost",
             lambda spec: spec.max_blocks_per_host > 0 and not spec.strict_affinity,
             "needs strictAffinity",
             "set strictAffinity to true, or leave it out",
+            f"!has(self.maxBlocksPerHost) || self.maxBlocksPerHost <= 0 || {is_true('strictAffinity')}",
         ),
     ),
     MigrationSource: (
@@ -76,6 +80,8 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             lambda felix: felix.spec.node_selector is not None and _is_for_fixed_nodes(felix),
             "cannot be set here: the name says which nodes are meant",
             "leave it out, or choose another name",
+            "!has(self.spec) || !has(self.spec.nodeSelector) || "
+            "!(self.metadata.name == 'default' || self.metadata.name.startsWith('node.'))",
         ),
     ),
     FelixConfigurationSpec: (
@@ -84,6 +90,7 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             lambda spec: spec.route_table_range is not None and spec.route_table_ranges is not None,
             "cannot be given together with routeTableRanges",
             "leave it out: it is the older form",
+            "!has(self.routeTableRange) || !has(self.routeTableRanges)",
         ),
     ),
     RouteTableRange: _RANGE,

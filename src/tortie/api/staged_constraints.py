@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tortie.api.constraint import Constraint, Finding, Search
+from tortie.api.expressions import holds
 from tortie.api.hostendpoint import HostEndpointSpec
 from tortie.api.policy_constraints import GLOBAL_POLICY, policy_search
 from tortie.api.prefixes import read_prefix
@@ -69,6 +70,7 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             lambda spec: not spec.interface_name and not spec.expected_ips,
             "is required without expectedIPs",
             "name the interface, or * for all of the host",
+            f"{holds('interfaceName')} || {holds('expectedIPs')}",
         ),
     ),
     StagedGlobalNetworkPolicySpec: GLOBAL_POLICY,

@@ -1,0 +1,1 @@
+"""The API in other people's languages: JSON Schema, OpenAPI, CustomResourceDefinitions and pages for people."""
