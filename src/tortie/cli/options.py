@@ -26,10 +26,12 @@ structured_option = click.option(
 written_option = click.option(
     "-o",
     "--output",
-    type=click.Choice([Format.YAML, Format.JSON, Format.NAME], case_sensitive=False),
+    type=click.Choice([Format.YAML.value, Format.JSON.value, Format.NAME.value]),
     help="Show what was written, or its name, instead of a sentence.",
 )
-name_option = click.option("-o", "--output", type=click.Choice([Format.NAME]), help="Show names instead of sentences.")
+name_option = click.option(
+    "-o", "--output", type=click.Choice([Format.NAME.value]), help="Show names instead of sentences."
+)
 selector_option = click.option(
     "-l", "--selector", metavar="SELECTOR", help="Those whose labels match, such as \"app == 'web'\"."
 )

@@ -1,0 +1,119 @@
+"""`tortie delete`: by name, by labels, by file; all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from click.testing import Result
+
+Run = Callable[..., Result]
+
+TIER = """
+apiVersion: projectcalico.org/v3
+kind: Tier
+metadata: {name: security, labels: {team: net}}
+spec: {order: 100, defaultAction: Pass}
+"""
+
+
+def policy(name: str, labels: str = "{}") -> str:
+    return f"""---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {{name: {name}, namespace: shop, labels: {labels}}}
+spec: {{tier: security, selector: role == 'db'}}
+"""
+
+
+def test_a_tier_goes_with_its_policies_when_both_are_named(run: Run) -> None:
+    text = TIER + policy("db") + policy("web")
+    run("apply", "-f", "-", text=text)
+    result = run("delete", "tier", "security")
+    assert result.exit_code == 1
+    assert "still holds 2 policies: NetworkPolicy shop/db, NetworkPolicy shop/web (delete or move them" in result.stderr
+    assert run("delete", "-f", "-", text=text).output.splitlines() == [
+        "networkpolicy shop/db deleted",
+        "networkpolicy shop/web deleted",
+        "tier security deleted",
+    ]
+
+
+def test_nothing_is_deleted_when_something_cannot_be(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER + policy("db"))
+    result = run("delete", "np", "db", "dbb", "-n", "shop")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "NetworkPolicy shop/dbb: does not exist (did you mean NetworkPolicy shop/db?)",
+        "nothing was written",
+    ]
+    assert run("get", "np", "db", "-n", "shop").exit_code == 0
+    for option in ("-s", "--skip-not-exists", "--ignore-not-found"):
+        assert run("delete", "np", "dbb", "-n", "shop", option).exit_code == 0
+    assert run("delete", "np/db", "tier/security", "-n", "shop").exit_code == 0
+
+
+def test_objects_are_chosen_by_their_labels_in_either_language(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER + policy("a", "{app: x}") + policy("b", "{app: y}") + policy("c"))
+    assert run("delete", "np", "-l", "app == 'x'", "-A", "--dry-run").output == (
+        "networkpolicy shop/a deleted (server dry run)\n"
+    )
+    assert run("delete", "np", "-l", "app", "-n", "shop", "-o", "name").output == "networkpolicy/a\nnetworkpolicy/b\n"
+    assert run("delete", "np", "--all", "-n", "shop").output == "networkpolicy shop/c deleted\n"
+
+
+def test_all_tiers_are_all_but_those_built_in(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER)
+    assert run("delete", "tiers", "--all").output == "tier security deleted\n"
+    assert "is built in and cannot be deleted" in run("delete", "tier", "default").stderr
+
+
+def test_a_kind_alone_deletes_nothing(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER)
+    result = run("delete", "tiers")
+    assert result.exit_code == 2
+    assert "name which tiers to delete, or choose them with -l SELECTOR or --all" in result.stderr
+    assert run("delete", "tier", "security", "--all").exit_code == 2
+    assert run("delete", "tier", "security", "-f", "-", text=TIER).exit_code == 2
+
+
+def test_what_is_deleted_by_file_need_not_be_valid(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER)
+    assert run("delete", "-f", "-", text=TIER.replace("order: 100", "odrer: ten")).exit_code == 0
+
+
+def test_a_file_that_names_a_revision_deletes_that_one_only(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER)
+    shown = run("get", "tier", "security", "-o", "yaml").output
+    run("apply", "-f", "-", text=TIER.replace("100", "200"))
+    result = run("delete", "-f", "-", text=shown)
+    assert result.exit_code == 1
+    assert "metadata.resourceVersion: is at revision" in result.stderr
+    assert run("delete", "-f", "-", text=run("get", "tier", "security", "-o", "yaml").output).exit_code == 0
+
+
+def test_a_node_goes_with_its_own_settings(run: Run) -> None:
+    node = """
+apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: n1}
+spec: {bgp: {ipv4Address: 10.0.0.1/24}}
+---
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: node.n1}
+spec: {logSeverityScreen: Info}
+"""
+    assert run("apply", "-f", "-", text=node).exit_code == 0
+    assert run("delete", "node", "n1").output == "node n1 deleted\n"
+    assert run("get", "felixconfig", "node.n1").exit_code == 1
+
+
+def test_a_pool_is_disabled_before_it_is_deleted(run: Run) -> None:
+    pool = "{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: p}, spec: {cidr: 10.0.0.0/16}}"
+    run("apply", "-f", "-", text=pool)
+    assert run("delete", "pool", "p").output == "ippool p deleted\n"
+    assert run("get", "pool", "p").exit_code == 1
+
+
+def test_a_dry_run_of_the_client_asks_no_datastore(run: Run) -> None:
+    assert run("delete", "np", "x", "--dry-run=client").output == "networkpolicy default/x deleted (dry run)\n"
