@@ -70,6 +70,10 @@ class EtcdServer:
             self._process.wait()
             self._process = None
 
+    def forget(self) -> None:
+        """Lose all data."""
+        shutil.rmtree(self._folder / "data")
+
     def _command(self) -> list[str]:
         peer = f"http://127.0.0.1:{self._peer_port}"
         tls = self._tls and [
