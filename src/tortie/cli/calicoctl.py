@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import sys
 from collections.abc import Iterator, Sequence
@@ -108,16 +109,28 @@ class Personality(Group):
         command = super().get_command(ctx, cmd_name)
         return None if command is None else spelt(command)
 
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        """As click does; a call that is wrong ends as every failure does."""
+        with _one_code():
+            return super().make_context(*args, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does; every failure ends with the same code."""
+        """As click does, in calicoctl's words."""
         ctx.obj = CalicoctlReporter()
-        try:
+        with _one_code():
             return super().invoke(ctx)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(FAILURE)
-        except SystemExit as error:
-            sys.exit(FAILURE if error.code else 0)
+
+
+@contextlib.contextmanager
+def _one_code() -> Iterator[None]:
+    """Every failure ends with the same code."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.show()
+        sys.exit(FAILURE)
+    except SystemExit as error:
+        sys.exit(FAILURE if error.code else 0)
 
 
 def global_options() -> Iterator[click.Option]:
