@@ -71,10 +71,12 @@ def with_store(
 def with_reader(location: Location, work: Callable[[ResourceReader], Awaitable[Result]]) -> Result:
     """Run `work` on the datastore's resources, for reading; what cannot be read is told to standard error."""
 
-    def unreadable(key: ResourceKey, problem: str) -> None:
-        complain(f"warning: {key} is stored, but cannot be read: {problem}")
+    return with_datastore(location, lambda datastore: work(ResourceReader(datastore, warn_unreadable)))
 
-    return with_datastore(location, lambda datastore: work(ResourceReader(datastore, unreadable)))
+
+def warn_unreadable(key: ResourceKey, problem: str) -> None:
+    """Say to standard error that something stored is left out."""
+    complain(f"warning: {key} is stored, but cannot be read: {problem}")
 
 
 def with_datastore(

@@ -13,6 +13,7 @@ from tortie.api.builtin import ALLOW_PROFILE, TIERS
 from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
 from tortie.base.errors import Problem
+from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, with_datastore, with_location
 from tortie.cli.inputs import Input
 from tortie.cli.labels import label_selector
@@ -50,7 +51,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 @click.command(cls=DryRunCommand)
-@click.argument("words", nargs=-1, metavar="[KIND NAME... | KIND/NAME...]")
+@click.argument("words", nargs=-1, metavar="[KIND NAME... | KIND/NAME...]", shell_complete=complete_words)
 @input_options
 @selector_option
 @click.option("--all", "everything", is_flag=True, help="All of the kind, in the namespace.")

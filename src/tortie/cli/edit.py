@@ -15,6 +15,7 @@ import click
 from tortie.api.resource import ResourceKey
 from tortie.base.errors import Problem
 from tortie.cli.apply import fulfil_in
+from tortie.cli.completing import complete_words
 from tortie.cli.connection import FAILED, or_exit, with_location, with_store
 from tortie.cli.inputs import Input
 from tortie.cli.manifests import Manifests, placed, scan_manifests
@@ -36,7 +37,7 @@ HELP = (
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="KIND NAME... | KIND/NAME...")
+@click.argument("words", nargs=-1, required=True, metavar="KIND NAME... | KIND/NAME...", shell_complete=complete_words)
 @namespace_option
 @with_location
 def edit(words: tuple[str, ...], namespace: str, location: Location) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from tortie.api.kinds import KINDS
@@ -29,7 +28,6 @@ def follow(
         keep: which resources count; one that no longer does is shown as deleted.
         initial: show what is there at first.
     """
-    log_to_standard_error()
 
     async def work(datastore: Datastore) -> None:
         await datastore.get(prefixes_of(wanted)[0])  # who asks for the first time is told at once that nobody answers
@@ -55,13 +53,6 @@ def prefixes_of(wanted: Selection) -> list[str]:
     if wanted.keys is not None:
         return [resource_key(key) for key in wanted.keys]
     return [resource_prefix(kind, wanted.namespace if KINDS[kind].namespaced else None) for kind in wanted.kinds]
-
-
-def log_to_standard_error() -> None:
-    """Let what a long command has to say of lost connections not stand among its results."""
-    import structlog
-
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def _changes(

@@ -12,6 +12,7 @@ import msgspec
 from tortie.api.codec import to_mapping
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Resource
+from tortie.cli.completing import complete_words
 from tortie.cli.connection import FAILED, or_exit, with_location, with_reader
 from tortie.cli.formats import PrinterMaker, output_option
 from tortie.cli.inputs import Input
@@ -39,7 +40,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command()
-@click.argument("words", metavar="KIND[,KIND...] [NAME...] | KIND/NAME...", nargs=-1)
+@click.argument("words", metavar="KIND[,KIND...] [NAME...] | KIND/NAME...", nargs=-1, shell_complete=complete_words)
 @output_option
 @input_options
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of every namespace.")
@@ -70,7 +71,7 @@ def get(words: tuple[str, ...], location: Location, **options: Any) -> None:
     chosen = Options(**options)
     wanted = or_exit(lambda: _selection(words, chosen))
     printer = printer_of(chosen, wanted)
-    keep = or_exit(lambda: _filter(chosen.selector))
+    keep = or_exit(lambda: label_filter(chosen.selector))
     if chosen.watch or chosen.watch_only:
         # Following changes is not needed by those who look once.
         from tortie.cli.following import follow
@@ -89,9 +90,14 @@ def show(resources: Sequence[Resource], wanted: Selection, printer: Printer) -> 
     if text and (resources or not isinstance(printer, TablePrinter)):
         say(text)
     if not resources and wanted.keys is None:
-        kinds = ", ".join(KINDS[kind].plural for kind in wanted.kinds)
-        scoped = wanted.namespace and any(KINDS[kind].namespaced for kind in wanted.kinds)
-        complain(f"no {kinds} found" + (f" in namespace {wanted.namespace}" if scoped else ""))
+        complain(empty(wanted))
+
+
+def empty(wanted: Selection) -> str:
+    """That there is nothing, and where it was looked for."""
+    kinds = ", ".join(KINDS[kind].plural for kind in wanted.kinds)
+    scoped = wanted.namespace and any(KINDS[kind].namespaced for kind in wanted.kinds)
+    return f"no {kinds} found" + (f" in namespace {wanted.namespace}" if scoped else "")
 
 
 def report(found: Found, *, ignore_missing: bool) -> None:
@@ -122,7 +128,8 @@ def _selection(words: Sequence[str], options: Options) -> Selection:
     return selection(words, options.given.namespace, options.all_namespaces)
 
 
-def _filter(text: str | None) -> Callable[[Resource], bool]:
+def label_filter(text: str | None) -> Callable[[Resource], bool]:
+    """Whether a resource has the labels that `-l` asks for."""
     if not text:
         return lambda _: True
     # The selector language is not needed by those who want everything.

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 
 from tortie.cli.gotemplate_functions import FUNCTIONS, field, is_true, items_of, shown
-from tortie.cli.jsonpath_syntax import InvalidTemplate
+from tortie.cli.jsonpath_syntax import DEEPEST, InvalidTemplate
 
 _ACTION = re.compile(
     r"(?:[ \t\r\n]+(?=\{\{- ))?\{\{(- )?((?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|(?!\}\})[^\"`])*?)( -)?\}\}", re.DOTALL
 )
 _TRIMMED = re.compile(r"\s*")
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<text>"(?:\\.|[^"\\])*"|`[^`]*`)|(?P<number>-?\d+(?:\.\d+)?)|(?P<mark>:=|[=|(),])
+    r"""\s*(?:(?P<text>"(?:\\.|[^"\\])*"|`[^`]*`)|(?P<number>-?[0-9]{1,18}(?:\.[0-9]+)?)|(?P<mark>:=|[=|(),])
         |(?P<variable>\$\w*)|(?P<field>\.\w+(?:-\w+)*|\.)|(?P<word>\w+))""",
     re.VERBOSE,
 )
@@ -99,8 +99,7 @@ class _Template:
         expression = _Expression(self._text, found.start(2), found.end(2))
         word = expression.keyword()
         if word in _BLOCKS:
-            names = expression.declared()
-            self._open.append(_Block(word, found.start(), expression.whole(), names))
+            self._begin(_Block(word, found.start(), names=expression.declared(), value=expression.whole()))
         elif word == "else":
             self._else(expression, found.start())
         elif word == "end":
@@ -119,8 +118,12 @@ class _Template:
             raise InvalidTemplate(self._text, position, "there is no block that this could be the other half of")
         block.otherwise = []
         if (word := expression.keyword()) in _BLOCKS:
-            names = expression.declared()
-            self._open.append(_Block(word, position, expression.whole(), names, chained=True))
+            self._begin(_Block(word, position, names=expression.declared(), value=expression.whole(), chained=True))
+
+    def _begin(self, block: _Block) -> None:
+        if len(self._open) > DEEPEST:
+            raise InvalidTemplate(self._text, block.position, "this block is nested too deeply")
+        self._open.append(block)
 
     def _end(self, position: int) -> None:
         chained = True
@@ -144,6 +147,7 @@ class _Expression:
         self._end = end
         self._tokens = self._split(begin)
         self._at = 0
+        self._depth = 0
 
     def keyword(self) -> str:
         """The word that begins a block, or else or end; otherwise nothing is taken."""
@@ -210,13 +214,17 @@ class _Expression:
             raise self._error("a value is expected", token)
         self._at += 1
         if token.text == "(":
+            self._depth += 1
+            if self._depth > DEEPEST:
+                raise self._error("this is nested too deeply", token)
             value = self._pipeline()
             if not self._takes(")"):
                 raise self._error(") is expected", self._peek())
+            self._depth -= 1
         elif token.kind == "text":
             value = _literal(_unquoted(token.text))
         elif token.kind == "number":
-            value = _literal(msgspec.json.decode(token.text))
+            value = _literal(float(token.text) if "." in token.text else int(token.text))
         elif token.text in _CONSTANTS:
             value = _literal(_CONSTANTS[token.text])
         elif token.kind == "variable":

@@ -103,9 +103,13 @@ Step = Key | Everything | Item | Slice | Descend | Union | Filter
 Part = Text | Path | Range
 
 _NAME = re.compile(r"(?:\\.|[^\s\\.\[\]{}()'\",=!<>@$*?:|&])+")
-_INTEGER = re.compile(r"[-+]?\d+")
-_SLICE = re.compile(r"\s*([-+]?\d+)?\s*:\s*([-+]?\d+)?\s*(?::\s*([-+]?\d+)?\s*)?(?=[\],])")
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+DEEPEST = 30
+"""Ranges in ranges, or conditions in conditions."""
+
+_TOO_DEEP = "is nested too deeply"
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_SLICE = re.compile(r"\s*([-+]?[0-9]{1,18})?\s*:\s*([-+]?[0-9]{1,18})?\s*(?::\s*([-+]?[0-9]{1,18})?\s*)?(?=[\],])")
+_NUMBER = re.compile(r"[-+]?[0-9]{1,18}(?:\.[0-9]+)?")
 _BOOLEAN = re.compile(r"(true|false)\b")
 _OPERATOR = re.compile(r"==|!=|<=|>=|<|>")
 _QUOTED = re.compile(r"'((?:\\.|[^'\\])*)'|\"((?:\\.|[^\"\\])*)\"", re.DOTALL)
@@ -138,6 +142,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._depth = 0
 
     def template(self) -> tuple[Part, ...]:
         open_ranges: list[tuple[int, Path]] = []
@@ -156,6 +161,8 @@ class _Parser:
                 bodies[-1].append(finished)
             elif word == "range":
                 self._blanks()
+                if len(open_ranges) == DEEPEST:
+                    raise self._error(_TOO_DEEP, begin)
                 open_ranges.append((begin, self._path()))
                 bodies.append([])
             else:
@@ -261,6 +268,9 @@ class _Parser:
 
     def _filter(self) -> Filter:
         self._expect("(")
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise self._error(_TOO_DEEP)
         self._blanks()
         left = self._operand()
         self._blanks()
@@ -273,6 +283,7 @@ class _Parser:
         self._expect(")", "; conditions cannot be joined by && or ||" if self._peek() in "&|" else "")
         self._blanks()
         self._expect("]")
+        self._depth -= 1
         return Filter(left, operator, right)
 
     def _operand(self) -> Path | Literal:

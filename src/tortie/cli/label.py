@@ -12,6 +12,7 @@ import msgspec
 from tortie.api.resource import Resource, ResourceKey
 from tortie.base.errors import InvalidResource, Problem
 from tortie.cli.apply import fulfil_in
+from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, with_location, with_store
 from tortie.cli.labels import label_selector
 from tortie.cli.manifests import complete
@@ -72,7 +73,9 @@ class Change(msgspec.Struct, frozen=True):
 
 def _marking_options(function: Callable[..., Any]) -> Callable[..., Any]:
     decorators = (
-        click.argument("words", nargs=-1, required=True, metavar="KIND NAME... KEY=VALUE... KEY-..."),
+        click.argument(
+            "words", nargs=-1, required=True, metavar="KIND NAME... KEY=VALUE... KEY-...", shell_complete=complete_words
+        ),
         click.option("--overwrite", is_flag=True, help="Change values that are there already."),
         click.option("--remove", is_flag=True, help="Remove the keys, which stand without a value."),
         selector_option,

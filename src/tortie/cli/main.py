@@ -12,6 +12,9 @@ from tortie.cli.lazy import Group
 
 COMMANDS = {
     "get": "tortie.cli.get:get",
+    "describe": "tortie.cli.describe:describe",
+    "explain": "tortie.cli.explaining:explain",
+    "wait": "tortie.cli.wait:wait",
     "apply": "tortie.cli.apply:apply",
     "create": "tortie.cli.apply:create",
     "replace": "tortie.cli.apply:replace",
@@ -28,6 +31,7 @@ COMMANDS = {
     "node": "tortie.cli.node:commands",
     "cluster": "tortie.cli.cluster:commands",
     "lab": "tortie.cli.lab:commands",
+    "completion": "tortie.cli.completion:completion",
     "version": "tortie.cli.version:version",
     "calicoctl": "tortie.cli.calicoctl:calicoctl",
 }

@@ -9,13 +9,19 @@ from typing import Any, TypeVar
 
 import click
 
+from tortie.cli.completing import complete_namespaces
 from tortie.cli.inputs import Input
 from tortie.cli.output import Format
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 namespace_option = click.option(
-    "-n", "--namespace", default="default", show_default=True, help="Namespace of what names none."
+    "-n",
+    "--namespace",
+    default="default",
+    show_default=True,
+    shell_complete=complete_namespaces,
+    help="Namespace of what names none.",
 )
 structured_option = click.option(
     "-o",

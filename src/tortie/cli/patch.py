@@ -16,6 +16,7 @@ from tortie.api.text import read_values
 from tortie.base.errors import InvalidResource, Problem, StaleRevision
 from tortie.cli.apply import fulfil
 from tortie.cli.changing import changed
+from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, with_location
 from tortie.cli.options import DryRunCommand, dry_run_option, namespace_option, written_option
 from tortie.cli.plan import Wish
@@ -28,7 +29,7 @@ TYPES = ("merge", "json", "strategic")
 
 
 @click.command(cls=DryRunCommand)
-@click.argument("words", nargs=-1, required=True, metavar="KIND NAME... | KIND/NAME...")
+@click.argument("words", nargs=-1, required=True, metavar="KIND NAME... | KIND/NAME...", shell_complete=complete_words)
 @click.option("-p", "--patch", "text", help="The patch, in JSON or YAML.")
 @click.option("--patch-file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A file with it.")
 @click.option(

@@ -15,6 +15,7 @@ from tortie.base.errors import InvalidResource, Problem
 from tortie.cli.columns import Table, cell, headings_of, named_column, table
 from tortie.cli.output import Format, heading, padded, squeezed, structured, terminal_width, widths_of
 
+_EVENT_WIDTH = len("MODIFIED")
 _OF_THIS_CLUSTER = ("uid", "resourceVersion", "creationTimestamp", "selfLink", "generation", "managedFields")
 
 
@@ -89,7 +90,7 @@ class TablePrinter:
         for _, group in groupby(changes, lambda change: change.resource.kind):
             same = list(group)
             columns = self._table([change.resource for change in same])
-            rows = [[change.event, *row] for change, row in zip(same, columns.rows, strict=True)]
+            rows = [[change.event.ljust(_EVENT_WIDTH), *row] for change, row in zip(same, columns.rows, strict=True)]
             lines += self._lines(Table(["EVENT", *columns.headings], rows, columns.fixed + 1), fresh=False)
         return "\n".join(lines)
 

@@ -1,0 +1,146 @@
+"""`tortie wait`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+import click
+import msgspec
+
+from tortie.api.codec import to_mapping
+from tortie.api.durations import SECOND, nanoseconds
+from tortie.api.resource import Resource, ResourceKey
+from tortie.cli.completing import complete_words
+from tortie.cli.connection import FAILED, or_exit, with_datastore, with_location
+from tortie.cli.following import prefixes_of, stream_of
+from tortie.cli.jsonpath import find, shown
+from tortie.cli.jsonpath_syntax import InvalidTemplate, parse_path
+from tortie.cli.options import namespace_option
+from tortie.cli.output import complain, say
+from tortie.cli.selection import Selection, selection
+from tortie.datastore.contract import Datastore
+from tortie.datastore.location import Location
+
+Holds = Callable[[Resource | None], bool]
+"""Whether what is waited for is the case, given an object, or None when there is none."""
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """What is waited for, in words, and whether it holds."""
+
+    words: str
+    holds: Holds
+
+
+def _condition(context: click.Context, parameter: click.Parameter, text: str) -> Condition:
+    """What `--for` says."""
+    if text == "delete":
+        return Condition("deleted", lambda resource: resource is None)
+    if text == "create":
+        return Condition("created", lambda resource: resource is not None)
+    word, _, rest = text.partition("=")
+    if word != "jsonpath" or not rest:
+        raise click.BadParameter(f"{text!r} is none of delete, create, jsonpath='{{.spec.order}}'=100")
+    # What a field is compared with comes after the braces, which may hold signs of equality themselves.
+    end = rest.rfind("}=") + 1 if rest.startswith("{") else rest.find("=")
+    path_text, wanted = (rest[:end], rest[end + 1 :]) if end > 0 else (rest, None)
+    try:
+        path = parse_path(path_text)
+    except InvalidTemplate as error:
+        raise click.BadParameter(str(error)) from error
+
+    def holds(resource: Resource | None) -> bool:
+        values = [] if resource is None else [shown(value) for value in find(path, to_mapping(resource))]
+        return bool(values) if wanted is None else wanted.strip("'\"") in values
+
+    return Condition(f"{path_text} is {wanted}" if wanted is not None else f"{path_text} is there", holds)
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, text: str) -> float | None:
+    """How long to wait; None for ever."""
+    if text.startswith("-"):
+        return None
+    duration = nanoseconds(text if not text.isdigit() else f"{text}s")
+    if duration is None:
+        raise click.BadParameter(f"{text!r} is not a duration, such as 30s or 1m30s")
+    return duration / SECOND
+
+
+@click.command()
+@click.argument("words", metavar="KIND NAME... | KIND/NAME...", nargs=-1, required=True, shell_complete=complete_words)
+@click.option(
+    "--for",
+    "condition",
+    metavar="CONDITION",
+    required=True,
+    callback=_condition,
+    help="delete, create, or jsonpath=PATH[=VALUE]: a field that is there, or has a value.",
+)
+@click.option(
+    "--timeout",
+    metavar="DURATION",
+    default="30s",
+    show_default=True,
+    callback=_seconds,
+    help="How long; 0 looks once, a negative one waits for ever.",
+)
+@namespace_option
+@with_location
+def wait(
+    words: tuple[str, ...], condition: Condition, timeout: float | None, namespace: str, location: Location
+) -> None:
+    """Wait until resources are as they should be; status 1 when the time is up before.
+
+    \b
+    Examples:
+      tortie wait np/allow-web -n shop --for=create
+      tortie wait node h3 --for=delete --timeout=2m
+      tortie wait ippool/pool1 --for=jsonpath='{.spec.disabled}'=true
+    """
+    wanted = or_exit(lambda: selection(words, namespace))
+    if wanted.keys is None:
+        raise click.UsageError("name what to wait for, as in: tortie wait tier/security --for=create")
+    left = with_datastore(location, lambda datastore: _wait(datastore, wanted, condition, timeout))
+    for key in left:
+        complain(f"{key}: not {condition.words} within the time")
+    if left:
+        sys.exit(FAILED)
+
+
+async def _wait(
+    datastore: Datastore, wanted: Selection, condition: Condition, timeout: float | None
+) -> list[ResourceKey]:
+    """Wait for all objects; returns those for which it was in vain."""
+    await datastore.get(prefixes_of(wanted)[0])  # who asks for the first time is told at once that nobody answers
+    waiting = dict.fromkeys(wanted.keys or ())
+    following = asyncio.create_task(_follow(datastore, wanted, condition, waiting, once=timeout == 0))
+    await asyncio.wait([following], timeout=timeout or None)
+    if following.done():
+        following.result()
+    else:
+        following.cancel()
+        await asyncio.wait([following])
+    return list(waiting)
+
+
+async def _follow(
+    datastore: Datastore, wanted: Selection, condition: Condition, waiting: dict[ResourceKey, None], *, once: bool
+) -> None:
+    """Take each object that is as it should be out of `waiting`, until none is left."""
+    stream = stream_of(datastore, wanted)
+    present: dict[ResourceKey, Resource] = {}
+    async for batch in stream.batches():
+        for change in batch.changes:
+            present.pop(change.key, None)
+            if isinstance(change.value, Resource):
+                present[change.key] = change.value
+        if not batch.in_sync:
+            continue
+        for key in list(waiting):
+            if key not in stream.rejected and condition.holds(present.get(key)):
+                del waiting[key]
+                say(f"{key}: {condition.words}")
+        if once or not waiting:
+            return
