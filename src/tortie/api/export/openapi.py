@@ -11,17 +11,13 @@ from tortie.api.resource import Resource
 _KINDS = "x-kubernetes-group-version-kind"
 
 
-def document(version: str) -> Schema:
-    """The document; it has schemas only, as what serves the API decides on paths.
-
-    Args:
-        version: of the API's description.
-    """
+def document() -> Schema:
+    """The document; it has schemas only, as what serves the API decides on paths."""
     structs: dict[str, Struct] = {part.__name__: part for kind in KINDS.values() for part in structs_below(kind)}
     schemas = {name: _schema(struct) for name, struct in sorted(structs.items())}
     return {
         "openapi": "3.0.3",
-        "info": {"title": "projectcalico.org/v3", "version": version, "license": {"name": "Apache-2.0"}},
+        "info": {"title": "projectcalico.org/v3", "version": "v3", "license": {"name": "Apache-2.0"}},
         "paths": {},
         "components": {"schemas": schemas},
     }

@@ -41,6 +41,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         closed: whether unknown fields are refused.
         kubernetes: whether this is a structural schema of Kubernetes, with its own words for what the others lack.
         defaults: whether to say what is filled in.
+        expressions: whether an object stands where its expressions can be evaluated: an API server counts the
+            cost of the worst case, and refuses what stands in a list without an end.
     """
 
     parts: str = ""
@@ -48,11 +50,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool = False
     kubernetes: bool = False
     defaults: bool = True
+    expressions: bool = False
 
 
 JSON_SCHEMA = Dialect(parts="#/$defs/", nulls=True, closed=True)
 OPENAPI = Dialect(parts="#/components/schemas/")
-STRUCTURAL = Dialect(kubernetes=True)
+STRUCTURAL = Dialect(kubernetes=True, expressions=True)
 
 
 def object_schema(struct: Struct, dialect: Dialect) -> Schema:
@@ -64,7 +67,7 @@ def object_schema(struct: Struct, dialect: Dialect) -> Schema:
         schema["required"] = required
     if dialect.closed:
         schema["additionalProperties"] = False
-    if dialect.kubernetes:
+    if dialect.expressions:
         schema |= _expressions(struct)
     return schema
 
@@ -76,9 +79,11 @@ def field_schema(field: FieldDescription, dialect: Dialect) -> Schema:
         schema = {"allOf": [schema]}  # OpenAPI 3.0 reads nothing beside a reference
     if dialect.nulls and not field.required:
         schema = _or_null(schema)
+    elif field.stored_null and not dialect.nulls:
+        schema["nullable"] = True
     described = {"description": field.meaning + (f" Without it: {field.when_absent}." if field.when_absent else "")}
     if dialect.defaults and field.default is not None:
-        described["default"] = field.default
+        described["default"] = _plain(field.default)
     return described | schema
 
 
@@ -106,16 +111,28 @@ def text_schema(format: Format) -> Schema:
 
 
 def _listing(value: Listing, dialect: Dialect) -> Schema:
+    most = _most(value)
+    if most is None:
+        dialect = msgspec.structs.replace(dialect, expressions=False)
     schema: Schema = {"type": "array", "items": value_schema(value.item, dialect)}
     if value.least:
         schema["minItems"] = value.least
-    if value.most is not None:
-        schema["maxItems"] = value.most
+    if most is not None:
+        schema["maxItems"] = most
     if value.unique and dialect.kubernetes:
         schema["x-kubernetes-list-type"] = "set"
     elif value.unique:
         schema["uniqueItems"] = True
     return schema
+
+
+def _most(value: Listing) -> int | None:
+    """How many items a list may have: as many as there are values, when none may come twice."""
+    if value.most is None and value.unique and isinstance(value.item, Scalar) and value.item.format:
+        match value.item.format.shapes:
+            case (OneOf(values),):
+                return len(values)
+    return value.most
 
 
 def _scalar(value: Scalar, dialect: Dialect) -> Schema:
@@ -183,6 +200,11 @@ def _expression(shape: Shape) -> str:
 
 def _in_any_case(text: str) -> str:
     return "".join(f"[{one.upper()}{one.lower()}]" if one.isalpha() else re.escape(one) for one in text)
+
+
+def _plain(value: Any) -> Any:
+    """A number without a fraction as such."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _or_null(schema: Schema) -> Schema:

@@ -6,6 +6,7 @@ filled in (`tortie.api.defaults`), types those of the structs: nothing is said t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -89,6 +90,7 @@ class FieldDescription(msgspec.Struct, frozen=True):
         default: what is filled in when it is not given; None for nothing.
         when_absent: what stands for it where nothing is filled in, in words; empty for nothing.
         meaning: one sentence.
+        stored_null: whether null is stored when nobody gave anything.
     """
 
     name: str
@@ -98,6 +100,7 @@ class FieldDescription(msgspec.Struct, frozen=True):
     default: Any
     when_absent: str
     meaning: str
+    stored_null: bool = False
 
 
 @cache
@@ -118,6 +121,24 @@ def inner_struct(value: Value) -> Struct | None:
         case Mapping(inner):
             return inner_struct(inner)
     return None
+
+
+def field_at(struct: Struct, path: Sequence[str]) -> FieldDescription:
+    """The field that names lead to, each found in the part before it; lists and maps are looked through.
+
+    Raises:
+        KeyError: with the first name that is not a field.
+    """
+    name, *rest = path
+    field = next((field for field in describe(struct) if field.name == name), None)
+    if field is None:
+        raise KeyError(name)
+    if not rest:
+        return field
+    inner = inner_struct(field.value)
+    if inner is None:
+        raise KeyError(rest[0])
+    return field_at(inner, rest)
 
 
 def structs_below(struct: Struct) -> list[Struct]:
@@ -163,6 +184,7 @@ def _field(struct: Struct, info: inspect.Field) -> FieldDescription:
         default=given if given is not None else (empty if _says_something(empty) else None),
         when_absent=when_absent(struct, info.name),
         meaning=meaning(struct, info.name),
+        stored_null=info.default_factory is not msgspec.NODEFAULT and empty is None,
     )
 
 

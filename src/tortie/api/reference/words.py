@@ -7,6 +7,7 @@ import msgspec
 from tortie.api.constraints import CONSTRAINTS
 from tortie.api.defaults import FELIX_DEFAULTS
 from tortie.api.felixconfiguration import FelixConfigurationSpec
+from tortie.api.reference.meaning import Meanings, WhenAbsent
 from tortie.api.reference.meanings import (
     addresses,
     bgp,
@@ -24,10 +25,12 @@ from tortie.api.resource import Resource
 
 _TABLES = (addresses, bgp, controllers, endpoints, felix, kubernetes, kubernetespolicy, nodes, policy)
 
-MEANINGS = metadata.MEANINGS | {struct: words for table in _TABLES for struct, words in table.MEANINGS.items()}
+MEANINGS: Meanings = metadata.MEANINGS | {
+    struct: words for table in _TABLES for struct, words in table.MEANINGS.items()
+}
 """What each field means, by struct and attribute."""
 
-WHEN_ABSENT = {struct: words for table in _TABLES for struct, words in table.WHEN_ABSENT.items()}
+WHEN_ABSENT: WhenAbsent = {struct: words for table in _TABLES for struct, words in table.WHEN_ABSENT.items()}
 """What stands for an absent field, by struct and attribute."""
 
 

@@ -10,14 +10,14 @@ from tortie.api.reference.meaning import Meanings, WhenAbsent
 
 MEANINGS: Meanings = {
     IPPoolSpec: {
-        "cidr": "The prefix that addresses are taken from; it cannot be changed.",
+        "cidr": "The prefix that addresses are taken from; it must not change.",
         "vxlan_mode": "When traffic between nodes is carried in VXLAN: never, always, or only across subnets.",
         "ipip_mode": "When traffic between nodes is carried in IP-in-IP: never, always, or only across subnets.",
         "nat_outgoing": "Whether traffic that leaves the pools takes the node's address as its source.",
         "disabled": "Whether no more addresses are taken from the pool; those in use stay.",
         "disable_bgp_export": "Whether the pool's blocks are kept from BGP peers.",
         "block_size": "Prefix length of the blocks that nodes take from the pool: IPv4 20 to 32, IPv6 116 to 128; "
-        "it cannot be changed.",
+        "it must not change.",
         "node_selector": "Labels of the nodes that may take blocks.",
         "namespace_selector": "Labels of the namespaces whose pods may use the pool; empty selects all.",
         "allowed_uses": "What addresses are for; LoadBalancer stands alone.",
