@@ -240,3 +240,28 @@ async def test_stored_bytes_that_cannot_be_read_are_replaced(run: Run, tmp_path:
     result = await asyncio.to_thread(run, "apply", "-f", "-", text=TIER)
     assert result.stdout == "tier security configured\n"
     assert "security" in (await asyncio.to_thread(run, "get", "tiers")).output
+
+
+async def test_what_a_newer_writer_stored_is_not_lost_by_any_verb(run: Run, tmp_path: Path) -> None:
+    text = POLICY.replace("security", "default")
+    await asyncio.to_thread(run, "apply", "-f", "-", text=text)
+    datastore = await EmbeddedDatastore.open(tmp_path / "datastore.db")
+    key = "/calico/resources/v3/projectcalico.org/networkpolicies/shop/db"
+    stored = await datastore.get(key)
+    assert stored is not None
+    newer = stored.value.replace(b'"action":"Deny"', b'"action":"Deny","newer":true')
+    await datastore.put(key, newer)
+    changed = text.replace("Deny", "Allow")
+    for words in (("apply", "-f", "-"), ("replace", "-f", "-"), ("patch", "np/db", "-n", "shop", "-p", PATCH)):
+        result = await asyncio.to_thread(run, *words, text=f"{changed}---{TIER}")
+        assert result.exit_code == 1, words
+        assert "NetworkPolicy shop/db: spec.ingress[0].newer: was stored by a newer version" in result.stderr
+    assert await asyncio.to_thread(run, "label", "np/db", "-n", "shop", "a=b")
+    after = await datastore.get(key)
+    await datastore.close()
+    assert after is not None
+    assert b'"newer":true' in after.value
+    assert "security" not in (await asyncio.to_thread(run, "get", "tiers")).output
+
+
+PATCH = '{"spec": {"ingress": [{"action": "Allow"}]}}'

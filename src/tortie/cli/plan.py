@@ -223,6 +223,7 @@ async def _judge(store: ResourceStore, steps: Sequence[Step], mentioned: Collect
     for step in steps:
         if step.after is not None and step.changes:
             problems = await references.write_problems(step.after, step.before)
+            problems += await store.losses(step.after) if step.before is not None else []
             if problems:
                 document = step.wish.document if step.wish else None
                 refused.append(refusal(step.key, InvalidResource(*problems), document))

@@ -111,8 +111,9 @@ async def _write(store: ResourceStore, step: Step) -> Written:
         return Written(step.key, outcome, step.before, step.before)
     if step.unreadable:
         return Written(step.key, outcome, (await store.apply(step.after)).resource)
-    write = store.create if step.before is None else store.update
-    return Written(step.key, outcome, await write(step.after), step.before)
+    if step.before is None:
+        return Written(step.key, outcome, await store.create(step.after))
+    return Written(step.key, outcome, await store.update(step.after, keep_unknown=True), step.before)
 
 
 def _outcome(step: Step) -> str:

@@ -14,7 +14,7 @@ from tortie.api import codec
 from tortie.api.builtin import TIERS
 from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.defaults import with_defaults
-from tortie.api.foreign import carry_over
+from tortie.api.foreign import CarriedOver, carry_over
 from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.validation import validate
 from tortie.api.workloadendpoint import WorkloadEndpoint
@@ -84,8 +84,11 @@ class ResourceStore(ResourceReader):
         await self._references.check_write(resource, None)
         return await self._create(resource)
 
-    async def update(self, resource: Resource) -> Resource:
+    async def update(self, resource: Resource, *, keep_unknown: bool = False) -> Resource:
         """Replace the resource that `metadata.resource_version` says was read; writes nothing when it is equal.
+
+        Args:
+            keep_unknown: refuse to lose what a newer writer stored and is not known here.
 
         Raises:
             InvalidResource: the resource or one of its references is wrong, or it has no revision.
@@ -99,7 +102,15 @@ class ResourceStore(ResourceReader):
             raise NotFound(str(resource.key))
         if stored.revision != expected:
             raise StaleRevision(str(resource.key), expected, stored.revision)
-        return (await self._replace(resource, stored, keep_status=False)).resource
+        return (await self._replace(resource, stored, keep_status=False, refuse=keep_unknown)).resource
+
+    async def losses(self, resource: Resource) -> list[Problem]:
+        """What a newer writer stored, is not known here, and would be lost by writing this resource in its place."""
+        stored = await self._datastore.get(resource_key(resource.key))
+        old = None if stored is None else self._readable(stored)
+        if stored is None or old is None or old.partial:
+            return []
+        return _lost(old, _carried(stored, old, codec.encode(resource)))
 
     async def apply(self, resource: Resource) -> Applied:
         """Make the stored resource like this one, whatever revision it is at; an empty status leaves the stored one.
@@ -164,7 +175,7 @@ class ResourceStore(ResourceReader):
     async def _apply_once(self, resource: Resource) -> Applied:
         stored = await self._datastore.get(resource_key(resource.key))
         if stored is not None:
-            return await self._replace(resource, stored, keep_status=True)
+            return await self._replace(resource, stored, keep_status=True, refuse=True)
         await self._references.check_write(resource, None)
         return Applied(await self._create(resource), "created")
 
@@ -179,7 +190,7 @@ class ResourceStore(ResourceReader):
             revision = await self._datastore.create(resource_key(resource.key), codec.encode(resource))
         return _with_metadata(resource, resource_version=str(revision))
 
-    async def _replace(self, resource: Resource, stored: KeyValue, keep_status: bool) -> Applied:
+    async def _replace(self, resource: Resource, stored: KeyValue, *, keep_status: bool, refuse: bool) -> Applied:
         old = self._readable(stored)
         if old is not None:
             resource = _with_identity_of(resource, old)
@@ -189,21 +200,30 @@ class ResourceStore(ResourceReader):
         if old is not None:
             if codec.encode(old) == data:
                 return Applied(old, "unchanged")
-            data = self._with_unknown_fields(stored, old, data, refuse=keep_status)
+            data = _with_unknown_fields(stored, old, data, refuse=refuse)
         with _named(resource.key):
             revision = await self._datastore.update(resource_key(resource.key), data, stored.revision)
         return Applied(_with_metadata(resource, resource_version=str(revision)), "configured")
 
-    def _with_unknown_fields(self, stored: KeyValue, old: Resource, data: bytes, refuse: bool) -> bytes:
-        """What a newer writer stored beyond the fields known here stays, or is not lost without a word."""
-        if old.partial:
-            return data
-        carried = carry_over(stored.value, codec.encode(with_defaults(old)), data, type(old))
-        if carried.lost and refuse:
-            raise InvalidResource(*(Problem(str(old.key), path, _UNKNOWN, _UNKNOWN_REMEDY) for path in carried.lost))
-        if carried.lost:
-            _log.warning("unknown_fields_lost", resource=str(old.key), paths=carried.lost)
-        return carried.data
+
+def _with_unknown_fields(stored: KeyValue, old: Resource, data: bytes, *, refuse: bool) -> bytes:
+    """What a newer writer stored beyond the fields known here stays, or is not lost without a word."""
+    if old.partial:
+        return data
+    carried = _carried(stored, old, data)
+    if carried.lost and refuse:
+        raise InvalidResource(*_lost(old, carried))
+    if carried.lost:
+        _log.warning("unknown_fields_lost", resource=str(old.key), paths=carried.lost)
+    return carried.data
+
+
+def _carried(stored: KeyValue, old: Resource, data: bytes) -> CarriedOver:
+    return carry_over(stored.value, codec.encode(with_defaults(old)), data, type(old))
+
+
+def _lost(old: Resource, carried: CarriedOver) -> list[Problem]:
+    return [Problem(str(old.key), path, _UNKNOWN, _UNKNOWN_REMEDY) for path in carried.lost]
 
 
 def _expected_revision(resource: Resource) -> int:
