@@ -79,6 +79,7 @@ def test_what_is_always_stored_and_what_never(kind: str, spec: dict[str, object]
         (0.5, "0.5"),
         (-1.0, "-1"),
         (0.0, "0"),
+        (-0.0, "0"),
         (1e6, "1000000"),
         (1e20, "100000000000000000000"),
         (1e21, "1e+21"),

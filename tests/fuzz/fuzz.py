@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from mutation import Mutator
-from targets import TARGETS, Target
+from target import Target
+from targets import TARGETS
 
 FOUND = Path(__file__).parent / "found"
 LONGEST_SECONDS = 10.0

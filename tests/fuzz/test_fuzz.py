@@ -13,8 +13,9 @@ from hypothesis import settings
 
 HERE = Path(__file__).parent
 READERS = (
-    *("manifest", "resource", "key", "block", "affinity", "handle", "ipam settings", "selector", "etcd"),
-    *("calicoctl.cfg", "agent settings", "cni", "bird", "netlink", "kubernetes", "duration"),
+    *("resource", "key", "block", "affinity", "handle", "ipam settings", "archive", "etcd", "cni", "bird", "netlink"),
+    *("manifest", "selector", "calicoctl.cfg", "agent settings", "kubernetes", "duration"),
+    *("jsonpath", "go template", "label selector"),
 )
 MILLION = 1_000_000
 
@@ -24,7 +25,7 @@ def fuzz() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(HERE)
         yield importlib.import_module("fuzz")
-    for name in ("fuzz", "mutation", "targets"):
+    for name in ("fuzz", "mutation", "target", "targets", "stored_targets", "typed_targets", "wire_targets"):
         del sys.modules[name]
 
 

@@ -173,10 +173,10 @@ def _respell(data: bytes) -> bytes:
 
 
 def number(value: float) -> str:
-    """The shortest decimal that reads back the same: no `.0`, and an exponent only below 1e-6 or from 1e21."""
-    digits = repr(value)
+    """The shortest decimal that reads back the same: no `.0`, no `-0`, an exponent only below 1e-6 or from 1e21."""
     if value == 0:
-        return "-0" if digits.startswith("-") else "0"
+        return "0"
+    digits = repr(value)
     if 1e-6 <= abs(value) < 1e21:
         plain = format(Decimal(digits), "f")
         return plain.rstrip("0").rstrip(".") if "." in plain else plain

@@ -17,9 +17,8 @@ import msgspec
 from tortie.cli.gotemplate_functions import FUNCTIONS, field, is_true, items_of, shown
 from tortie.cli.jsonpath_syntax import DEEPEST, InvalidTemplate
 
-_ACTION = re.compile(
-    r"(?:[ \t\r\n]+(?=\{\{- ))?\{\{(- )?((?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|(?!\}\})[^\"`])*?)( -)?\}\}", re.DOTALL
-)
+_ACTION = re.compile(r"\{\{(- )?((?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|(?!\}\})[^\"`])*?)( -)?\}\}", re.DOTALL)
+_BLANKS = " \t\r\n"
 _TRIMMED = re.compile(r"\s*")
 _TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:\\.|[^"\\])*"|`[^`]*`)|(?P<number>-?[0-9]{1,18}(?:\.[0-9]+)?)|(?P<mark>:=|[=|(),])
@@ -76,13 +75,15 @@ class _Template:
     def read(self) -> list[Write]:
         at = 0
         while at < len(self._text):
-            found = _ACTION.search(self._text, at)
-            if found is None:
-                if (stray := self._text.find("{{", at)) >= 0:
-                    raise InvalidTemplate(self._text, stray, "these braces are never closed")
+            begin = self._text.find("{{", at)
+            if begin < 0:
                 self._add(_constant(self._text[at:]))
                 break
-            self._add(_constant(self._text[at : found.start()]))
+            found = _ACTION.match(self._text, begin)
+            if found is None:
+                raise InvalidTemplate(self._text, begin, "these braces are never closed")
+            before = self._text[at:begin]
+            self._add(_constant(before.rstrip(_BLANKS) if found[1] else before))
             self._action(found)
             at = found.end()
             if found[3] and (blanks := _TRIMMED.match(self._text, at)):
