@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
 
-from tortie.base.errors import AlreadyExists, NotFound, RevisionTooOld, StaleRevision, Unavailable
+from tortie.base.errors import AlreadyExists, HistoryBroken, NotFound, RevisionTooOld, StaleRevision, Unavailable
 from tortie.datastore.contract import Batch, Datastore, Event
 from tortie.datastore.feed import BACKLOG
+from tortie.datastore.limits import MAX_REQUEST_BYTES, TooLarge, request_size
 
 DEADLINE = 30.0
 
@@ -92,6 +94,73 @@ async def test_a_list_is_sorted_and_holds_the_prefix_alone(datastore: Datastore)
     assert [item.key for item in listing.items] == ["/p/a", "/p/a/x", "/p/b", "/p/é"]
     assert listing.revision == 7
     assert len((await datastore.list("")).items) == 7
+
+
+async def test_pages_hold_what_a_list_holds_and_there_is_one_of_nothing(datastore: Datastore) -> None:
+    for number in range(5):
+        await datastore.put(f"/p/{number}", b"%d" % number)
+    pages = [page async for page in datastore.pages("/p/")]
+    assert [item for page in pages for item in page.items] == (await datastore.list("/p/")).items
+    assert {page.revision for page in pages} == {5}
+    assert [(list(page.items), page.revision) async for page in datastore.pages("/q/")] == [([], 5)]
+
+
+async def test_every_writer_is_told_what_is_too_large_and_how_large_it_may_be(datastore: Datastore) -> None:
+    key = "/calico/resources/v3/projectcalico.org/globalnetworksets/big"
+    most = bytes(MAX_REQUEST_BYTES - request_size(key, b""))
+    await datastore.create(key, most)
+    await datastore.update(key, most, 1)
+    await datastore.put(key, most)
+    more = most + b"x"
+    for write in (datastore.create(key, more), datastore.update(key, more, 3), datastore.put(key, more)):
+        with pytest.raises(TooLarge, match=r"^GlobalNetworkSet big: takes 1,572,865 bytes, and .* takes 1,572,864"):
+            await write
+    stored = await datastore.get(key)
+    assert stored is not None
+    assert (len(stored.value), stored.revision) == (len(most), 3)
+
+
+async def test_a_compaction_under_a_watcher_that_lags_leaves_no_gap(datastore: Datastore) -> None:
+    async with aclosing(datastore.watch("/p/", 0)) as watch:
+        await datastore.put("/p/0", b"")
+        assert len(await take(watch, 1)) == 1
+        for number in range(2, 502):
+            await datastore.put(f"/p/{number % 3}", b"")
+        await datastore.compact(400)
+        try:
+            events = await take(watch, 500)
+        except RevisionTooOld as error:
+            assert error.requested == 1
+            return
+    assert [event.revision for event in events] == list(range(2, 502))
+
+
+async def test_each_of_many_watches_sees_its_own_prefix_alone(datastore: Datastore) -> None:
+    """Prefixes that lie within each other too, as an agent and its commands may watch them."""
+    prefixes = ["/", *(f"/{number:02}/" for number in range(40)), *(f"/{number:02}/x" for number in range(40))]
+    keys = [key for number in range(40) for key in (f"/{number:02}/x", f"/{number:02}/y")]
+
+    async def follow(prefix: str) -> list[str]:
+        wanted = [key for key in keys if key.startswith(prefix)]
+        async with aclosing(datastore.watch(prefix, 0)) as watch:
+            return [event.key for event in await take(watch, len(wanted))]
+
+    following = [asyncio.create_task(follow(prefix)) for prefix in prefixes]
+    for key in keys:
+        await datastore.put(key, b"")
+    for prefix, seen in zip(prefixes, await asyncio.gather(*following), strict=True):
+        assert seen == [key for key in keys if key.startswith(prefix)]
+
+
+async def test_steps_of_the_wall_clock_disturb_nobody(datastore: Datastore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a year ahead nor a year back makes anybody give up, expire, or wait."""
+    real, year = time.time, 366 * 86400.0
+    async with aclosing(datastore.watch("/p/", 0)) as watch, asyncio.timeout(DEADLINE):
+        for number, step in enumerate((0.0, year, -year, 0.0, 2 * year), 1):
+            monkeypatch.setattr(time, "time", lambda step=step: real() + step)
+            assert await datastore.put("/p/a", b"") == number
+            assert [event.revision for event in await take(watch, 1)] == [number]
+            assert (await datastore.list("/p/")).revision == number
 
 
 async def test_a_watch_tells_each_change_with_what_was_there_before(datastore: Datastore) -> None:
@@ -181,7 +250,7 @@ async def test_a_watch_from_before_a_compaction_is_too_old(datastore: Datastore)
 
 async def test_a_watch_from_the_future_must_list_again(datastore: Datastore) -> None:
     await datastore.put("/p/a", b"")
-    with pytest.raises(RevisionTooOld):
+    with pytest.raises(HistoryBroken):
         await anext(datastore.watch("/p/", 2))
 
 

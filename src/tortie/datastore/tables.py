@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from tortie.base.errors import AlreadyExists, Conflict, NotFound, RevisionTooOld, StaleRevision
+from tortie.base.errors import AlreadyExists, Conflict, HistoryBroken, NotFound, RevisionTooOld, StaleRevision
 from tortie.datastore.contract import Event, KeyValue, Listing
 
 APPLICATION_ID = 0x54525449
@@ -110,12 +110,15 @@ def read_history(connection: sqlite3.Connection, after: int, prefix: str, limit:
     """At most `limit` events of a prefix after a revision.
 
     Raises:
-        RevisionTooOld: they have been forgotten, or the revision is one that this datastore never reached.
+        RevisionTooOld: they have been forgotten.
+        HistoryBroken: the revision is one that this datastore never reached.
     """
     with transaction(connection):
         revision, compacted = _counter(connection)
-        if after < compacted or after > revision:
+        if after < compacted:
             raise RevisionTooOld(after, compacted)
+        if after > revision:
+            raise HistoryBroken(after, revision, f"the datastore went back to revision {revision}")
         rows = connection.execute(
             "SELECT key, value, revision, created, previous FROM history"
             " WHERE revision > ? AND key >= ? AND key < ? ORDER BY revision LIMIT ?",

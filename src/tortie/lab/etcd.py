@@ -26,6 +26,7 @@ CLIENT_PORT, PEER_PORT = 2379, 2380
 _START_SECONDS = 30.0
 _STATUS_SECONDS = 1.0
 _POLL_SECONDS = 0.03
+_LAST_LINES = 12
 _HEARTBEAT_MILLISECONDS, _ELECTION_MILLISECONDS = 50, 500
 _TABLE = "inet tt_cut_off"
 
@@ -138,8 +139,10 @@ class EtcdCluster:
         deadline = time.monotonic() + _START_SECONDS
         for member in self.members.values():
             while not self._view(member):
-                if not self.is_alive(member.name) or time.monotonic() > deadline:
-                    raise Unavailable(f"etcd {member.name} is not ready; see {self._log(member)}")
+                if not self.is_alive(member.name):
+                    raise Unavailable(f"etcd {member.name} has ended: {self._last_words(member)}")
+                if time.monotonic() > deadline:
+                    raise Unavailable(f"etcd {member.name} is not ready: {self._last_words(member)}")
                 time.sleep(_POLL_SECONDS)
 
     def _start(self, member: Member) -> None:
@@ -165,6 +168,10 @@ class EtcdCluster:
 
     def _log(self, member: Member) -> Path:
         return self._directory / member.name / "log"
+
+    def _last_words(self, member: Member) -> str:
+        lines = self._log(member).read_text(errors="replace").splitlines()
+        return " / ".join(lines[-_LAST_LINES:])
 
     def _view(self, member: Member) -> tuple[str, str] | None:
         """A member's own number and that of its leader; None when it does not answer or knows none."""
