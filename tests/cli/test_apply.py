@@ -135,6 +135,24 @@ def test_a_pool_may_not_take_a_range_that_is_taken(run: Run) -> None:
     assert "overlaps IPPool blue" in result.stderr
 
 
+def test_a_peer_needs_its_filters_stored_or_in_the_same_input(run: Run) -> None:
+    peer = """
+apiVersion: projectcalico.org/v3
+kind: BGPPeer
+metadata: {name: edge}
+spec: {peerIP: 192.0.2.1, asNumber: 64512, filters: [in, out]}
+"""
+    filters = "".join(
+        f"---\n{{apiVersion: projectcalico.org/v3, kind: BGPFilter, metadata: {{name: {name}}}, spec: {{}}}}\n"
+        for name in ("in", "out")
+    )
+    result = run("apply", "-f", "-", text=peer)
+    assert result.exit_code == 1
+    assert "spec.filters[0]: there is no BGPFilter 'in'" in result.stderr
+    assert "spec.filters[1]: there is no BGPFilter 'out' (create the filter first)" in result.stderr
+    assert run("apply", "-f", "-", text=peer + filters).exit_code == 0
+
+
 def test_a_revision_in_the_input_must_be_the_current_one(run: Run) -> None:
     run("apply", "-f", "-", text=TIER)
     shown = run("get", "tier", "security", "-o", "yaml").output

@@ -1,9 +1,10 @@
-"""Rules that involve more than one resource: tiers and their policies, pools beside pools, names made of fields."""
+"""Rules that involve more than one resource: policies and tiers, peers and filters, pools beside pools, made names."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from tortie.api.bgp import BGPPeer
 from tortie.api.builtin import ALLOW_PROFILE, TIERS
 from tortie.api.ippool import IPPool
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
@@ -47,6 +48,8 @@ class References:
                 found += await self._missing_tier(resource.key, _tier(resource))
             case IPPool():
                 found += _moved_pool(resource, old) + await self._overlaps(resource)
+            case BGPPeer():
+                found += await self._missing_filters(resource)
             case WorkloadEndpoint():
                 found += _other_name(resource)
         return found
@@ -63,6 +66,13 @@ class References:
         if tier in _BUILT_IN or await self._get(ResourceKey("Tier", "", tier)) is not None:
             return []
         return [_problem(policy, "spec.tier", f"there is no tier {tier!r}", "create the tier first")]
+
+    async def _missing_filters(self, peer: BGPPeer) -> list[Problem]:
+        return [
+            _problem(peer.key, f"spec.filters[{index}]", f"there is no BGPFilter {name!r}", "create the filter first")
+            for index, name in enumerate(peer.spec.filters)
+            if await self._get(ResourceKey("BGPFilter", "", name)) is None
+        ]
 
     async def _used_tier(self, key: ResourceKey) -> list[Problem]:
         if key.name in _BUILT_IN:
