@@ -117,6 +117,7 @@ class Watcher:
         self.start = self.revision = revision
         self.told: list[tuple[int, str, bytes | None]] = []
         self.gaps: list[tuple[int, int]] = []
+        self.losses = 0
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -126,6 +127,7 @@ class Watcher:
             except RevisionTooOld:
                 await self._list()
             except Unavailable:
+                self.losses += 1
                 await asyncio.sleep(0.05)
 
     async def _follow(self) -> None:

@@ -23,6 +23,7 @@ from tortie.datastore.contract import Batch, Event
 from tortie.datastore.etcd.driver import EtcdDatastore
 from tortie.datastore.etcd.settings import EtcdSettings
 from tortie.datastore.keys import resource_key
+from tortie.datastore.limits import TooLarge
 from tortie.datastore.stream import ResourceStream
 from tortie.ipam.allocator import Allocator
 from tortie.ipam.requests import AssignRequest
@@ -448,3 +449,51 @@ async def test_addresses_are_given_once_by_allocators_that_share_an_etcd(etcd: A
     each = await asyncio.gather(*(assign(number) for number in range(4)))
     given = [address for addresses in each for address in addresses]
     assert len(set(given)) == len(given) == 20
+
+
+# Servers that stand still
+
+
+async def test_a_server_that_stands_still_is_left_by_reads_in_time_and_by_everybody_after(etcd: Any) -> None:
+    first, second = await Relay.begin(etcd.url), await Relay.begin(etcd.url)
+    store = await opened(first.url, second.url, timeout=2.0)
+    await store.put("/p/a", b"1")
+    first.is_deaf = True
+    stored = await store.get("/p/a")
+    assert stored is not None
+    assert stored.value == b"1"
+    assert (first.connections, second.connections) == (1, 1)
+    # Nobody waits for the first again.
+    await store.update("/p/a", b"2", stored.revision)
+    await store.close()
+    await first.cut()
+    await second.cut()
+
+
+async def test_a_write_to_a_server_that_stands_still_is_not_repeated_and_the_next_goes_elsewhere(etcd: Any) -> None:
+    first, second = await Relay.begin(etcd.url), await Relay.begin(etcd.url)
+    store = await opened(first.url, second.url, timeout=0.4)
+    revision = await store.put("/p/a", b"1")
+    first.is_deaf = True
+    with pytest.raises(Unavailable, match=r"no answer in 0\.4 s"):
+        await store.update("/p/a", b"2", revision)
+    stored = await store.get("/p/a")
+    assert stored is not None
+    assert (stored.value, stored.revision) == (b"2", revision + 1)
+    assert second.connections == 1
+    await store.close()
+    await first.cut()
+    await second.cut()
+
+
+async def test_what_only_the_server_finds_too_large_is_no_outage(make_etcd: Callable[..., Any]) -> None:
+    etcd = make_etcd(options=["--max-request-bytes=10000"])
+    store = await opened(etcd.url)
+    for size in (20_000, MEGABYTE):
+        with pytest.raises(TooLarge, match=r"^/p/a: takes [0-9,]+ bytes, and that is more than this etcd takes"):
+            await store.put("/p/a", bytes(size))
+    await store.close()
+    etcd = make_etcd(options=["--max-request-bytes=4000000"])
+    store = await opened(etcd.url, max_request_bytes=4_000_000)
+    await store.put("/p/a", bytes(3 * MEGABYTE))
+    await store.close()
