@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tortie.api.kinds import KINDS, find_kind
+from tortie.api.kinds import HABITS, KINDS, find_kind
 from tortie.base.errors import InvalidResource
 
 
@@ -46,3 +46,17 @@ def test_an_unknown_name_brings_near_ones(name: str, remedy: str) -> None:
     with pytest.raises(InvalidResource, match="is not a kind") as caught:
         find_kind(name)
     assert remedy in caught.value.problems[0].remedy
+
+
+def test_what_calicoctls_users_say_never_means_another_kind() -> None:
+    assert [find_kind(name).kind for name in ("policy", "pols", "gnps", "bp", "NO", "pro")] == [
+        "NetworkPolicy",
+        "NetworkPolicy",
+        "GlobalNetworkPolicy",
+        "BGPPeer",
+        "Node",
+        "Profile",
+    ]
+    for name, kind in HABITS.items():
+        assert find_kind(name) is kind
+        assert name not in {spelling.lower() for other in KINDS.values() for spelling in (other.plural, *other.aliases)}

@@ -65,6 +65,24 @@ KINDS: dict[str, type[Resource]] = {
 """Kind name to resource type, for every kind that a datastore holds; Kubernetes' own have its `api_version`."""
 
 
+HABITS = {
+    "policy": NetworkPolicy,
+    "policies": NetworkPolicy,
+    "pol": NetworkPolicy,
+    "pols": NetworkPolicy,
+    "gnps": GlobalNetworkPolicy,
+    "bgpp": BGPPeer,
+    "bgpps": BGPPeer,
+    "bp": BGPPeer,
+    "bps": BGPPeer,
+    "no": Node,
+    "nos": Node,
+    "pro": Profile,
+    "pros": Profile,
+}
+"""What calicoctl's users also call a kind; not among the short names that an API server would be told."""
+
+
 def find_kind(name: str) -> type[Resource]:
     """The kind that a person calls by its name, plural or short name, in any case.
 
@@ -72,7 +90,7 @@ def find_kind(name: str) -> type[Resource]:
         InvalidResource: no kind is called that; the remedy lists near names.
     """
     spellings = {spelling.lower(): kind for kind in KINDS.values() for spelling in _spellings(kind)}
-    found = spellings.get(name.lower())
+    found = spellings.get(name.lower()) or HABITS.get(name.lower())
     if found is None:
         near = get_close_matches(name.lower(), spellings, n=3, cutoff=0.6)
         kinds = sorted({spellings[spelling].kind for spelling in near}) or sorted(KINDS)
