@@ -21,6 +21,7 @@ from tortie.api.bgpfilter import (
     PrependASPath,
     SetPriority,
 )
+from tortie.api.caliconodestatus import CalicoNodeStatusStatus
 from tortie.api.felix_fields import FELIX_FIELDS
 from tortie.api.field import (
     ANNOTATIONS,
@@ -44,7 +45,7 @@ from tortie.api.networkset import NetworkSetSpec
 from tortie.api.node import NodeAddress, NodeBGP, NodeInterface, NodeSpec, NodeStatus, NodeWireguard
 from tortie.api.policy import GlobalNetworkPolicySpec, NetworkPolicySpec
 from tortie.api.profile import ProfileSpec
-from tortie.api.resource import Metadata
+from tortie.api.resource import Condition, ManagedFields, Metadata
 from tortie.api.rules import (
     ICMP,
     EntityRule,
@@ -65,6 +66,7 @@ from tortie.api.stagedkubernetespolicy import (
 )
 from tortie.api.stagedpolicy import StagedGlobalNetworkPolicySpec, StagedNetworkPolicySpec
 from tortie.api.tier import TierSpec
+from tortie.api.timestamps import TIMESTAMP
 from tortie.api.workloadendpoint import IPNAT, EndpointPort, QoSControls, WorkloadEndpointSpec
 
 POLICY_FIELDS = {
@@ -92,7 +94,15 @@ FILTER_RULE_FIELDS = {
 }
 
 FIELDS: dict[type[msgspec.Struct], dict[str, Field]] = {
-    Metadata: {"labels": LABELS, "annotations": ANNOTATIONS},
+    Metadata: {
+        "creation_timestamp": one(TIMESTAMP),
+        "deletion_timestamp": one(TIMESTAMP),
+        "labels": LABELS,
+        "annotations": ANNOTATIONS,
+    },
+    ManagedFields: {"time": one(TIMESTAMP)},
+    Condition: {"last_transition_time": one(TIMESTAMP)},
+    CalicoNodeStatusStatus: {"last_updated": one(TIMESTAMP)},
     NetworkPolicySpec: POLICY_FIELDS,
     GlobalNetworkPolicySpec: GLOBAL_POLICY_FIELDS,
     StagedNetworkPolicySpec: STAGED | POLICY_FIELDS,
