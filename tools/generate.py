@@ -1,4 +1,4 @@
-"""Write what is generated from the API's tables: definitions for Kubernetes, schemas, and reference pages.
+"""Write what is generated from tables: definitions for Kubernetes, schemas, and reference pages of API and command.
 
 python tools/generate.py           write what has changed, remove what is no longer generated
 python tools/generate.py --check   only tell what is not current, and fail when something is not
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tortie.api.export.files import FOLDERS, generated
 from tortie.api.kinds import KINDS
+from tortie.cli import reference
 from tortie.cli.reservations import FIELDS, STORED_ONLY
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +21,7 @@ EXAMPLES = ROOT / "docs/reference/examples"
 def wanted() -> dict[Path, str]:
     """Every generated file."""
     examples = {kind: (EXAMPLES / f"{kind.lower()}.yaml").read_text() for kind in KINDS}
-    files = generated(examples, {kind: _notes(kind) for kind in KINDS})
+    files = generated(examples, {kind: _notes(kind) for kind in KINDS}) | reference.pages()
     return {ROOT / path: text for path, text in files.items()}
 
 
@@ -31,7 +32,7 @@ def _notes(kind: str) -> list[str]:
 
 def differences(files: dict[Path, str]) -> list[Path]:
     """Files that are not as they would be generated, or would not be generated."""
-    present = {path for folder in FOLDERS for path in (ROOT / folder).glob("*") if path.is_file()}
+    present = {path for folder in (*FOLDERS, reference.FOLDER) for path in (ROOT / folder).glob("*") if path.is_file()}
     stale = present - set(files)
     changed = {path for path, text in files.items() if path not in present or path.read_text() != text}
     return sorted(stale | changed)

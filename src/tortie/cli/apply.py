@@ -55,14 +55,23 @@ def apply(given: Input, dry_run: str, output: str | None, location: Location) ->
 @_writing_options
 @click.option("--skip-exists", is_flag=True, help="What exists already is left alone, and no error.")
 def create(given: Input, dry_run: str, output: str | None, location: Location, skip_exists: bool) -> None:
-    """Create resources that do not exist yet."""
+    """Create resources that do not exist yet.
+
+    \b
+      tortie create -f policy.yaml
+      tortie create -f policies/ -R --skip-exists
+    """
     write_files(Showing("create", output or "", dry_run), given, location, skip=skip_exists)
 
 
 @click.command(cls=DryRunCommand)
 @_writing_options
 def replace(given: Input, dry_run: str, output: str | None, location: Location) -> None:
-    """Change resources that exist to what files say."""
+    """Change resources that exist to what files say.
+
+    \b
+      tortie replace -f policy.yaml
+    """
     write_files(Showing("replace", output or "", dry_run), given, location)
 
 

@@ -43,6 +43,9 @@ def diags(log_dir: Path, location: Location) -> None:
     """Gather every resource, all address records and their check, in one archive.
 
     `tortie node diags` does the same for one host.
+
+    \b
+      tortie cluster diags
     """
     files = with_datastore(location, gather)
     path = or_exit(lambda: write_archive(log_dir, "tortie-cluster", iter(files)))

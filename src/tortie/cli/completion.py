@@ -23,7 +23,6 @@ def completion(context: click.Context, shell: str) -> None:
     """Print the script that makes a shell complete commands, options, kinds, names, namespaces and files.
 
     \b
-    Examples:
       source <(tortie completion bash)
       tortie completion zsh > "${fpath[1]}/_tortie"
       tortie completion fish > ~/.config/fish/completions/tortie.fish

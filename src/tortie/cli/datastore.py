@@ -40,7 +40,11 @@ def migrate() -> None:
 @migrate.command()
 @with_location
 def lock(location: Location) -> None:
-    """Tell agents and address management to wait; traffic and policy stay as they are."""
+    """Tell agents and address management to wait; traffic and policy stay as they are.
+
+    \b
+      tortie datastore migrate lock
+    """
     changed = with_store(location, lambda store: set_ready(store, False))
     say("Datastore locked." if changed else "Datastore was locked already.")
 
@@ -48,7 +52,11 @@ def lock(location: Location) -> None:
 @migrate.command()
 @with_location
 def unlock(location: Location) -> None:
-    """Let agents and address management go on."""
+    """Let agents and address management go on.
+
+    \b
+      tortie datastore migrate unlock
+    """
     changed = with_store(location, lambda store: set_ready(store, True))
     say("Datastore unlocked." if changed else "Datastore was not locked.")
 
@@ -64,7 +72,11 @@ def unlock(location: Location) -> None:
 @click.option("--unlocked", is_flag=True, help="Do not ask for a lock: a backup, which later changes are not in.")
 @with_location
 def export(filename: Path, unlocked: bool, location: Location) -> None:
-    """Write every key of the datastore, byte for byte, with a checksum, to a file."""
+    """Write every key of the datastore, byte for byte, with a checksum, to a file.
+
+    \b
+      tortie datastore migrate export > cluster.backup
+    """
     if not unlocked and not with_store(location, is_locked):
         complain(
             "the datastore is not locked, so changes made from now on would be lost: "
@@ -91,6 +103,9 @@ def import_(filename: Path, location: Location) -> None:
 
     Interrupted, it goes on where it ended when it is run again. The datastore stays locked until
     `tortie datastore migrate unlock`.
+
+    \b
+      tortie datastore migrate import -f cluster.backup
     """
     archive = or_exit(lambda: _read(filename))
     with progress_bar("Importing") as progress:
@@ -134,6 +149,9 @@ def migrate_policy_names(location: Location) -> None:
     """Rename policies that writers before Calico 3.32 stored as `default.NAME` to NAME.
 
     Status 1 when another policy has the name already: compare the two and delete one.
+
+    \b
+      tortie datastore migrate-policy-names
     """
     renamings = with_datastore(location, rename_policies)
     for renaming in renamings:

@@ -34,7 +34,6 @@ def describe(
     A tier is told with its policies in order, a pool with how full it is, a node with its blocks of addresses.
 
     \b
-    Examples:
       tortie describe tier default
       tortie describe np/allow-web -n shop
       tortie describe ippools

@@ -17,7 +17,6 @@ def explain(what: str, recursive: bool) -> None:
     """Tell what a kind or a field of it is: its type, what it may hold, its default.
 
     \b
-    Examples:
       tortie explain networkpolicy
       tortie explain ippool.spec.blockSize
       tortie explain globalnetworkpolicy.spec.ingress --recursive

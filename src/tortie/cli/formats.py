@@ -108,6 +108,22 @@ EXAMPLES = {
 }
 
 
+MEANINGS = {
+    "ps": "the table, as without `-o`",
+    "wide": "the table with all columns, nothing cut",
+    "yaml": "the object, or a list of objects, as `tortie apply` takes it again",
+    "json": "the same in JSON",
+    "name": "`kind/name`, a line each",
+    "jsonpath=TEMPLATE": "what a template of kubectl's JSONPath gives: `{range .items[*]}{.metadata.name}{end}`",
+    "jsonpath-file=FILE": "the same, the template in a file",
+    "custom-columns=COLUMNS": "a table of `HEADING:PATH,…`; a heading alone is that column of the kind's own table",
+    "custom-columns-file=FILE": "the same from a file: headings in one line, paths below them",
+    "go-template=TEMPLATE": "what a Go template gives: fields, range, if, with, variables, printf, join and the like",
+    "go-template-file=FILE": "the same, the template in a file",
+}
+"""Every value of `-o`, and what it shows."""
+
+
 def _unknown(word: str) -> str:
     near = get_close_matches(word.lower(), [known.rstrip("=") for known in WORDS], n=1)
     hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(PLAIN)}, {', '.join(WITH_ARGUMENT)}"

@@ -60,7 +60,6 @@ def get(words: tuple[str, ...], location: Location, **options: Any) -> None:
     names. With -o, a template gets one object when one is named, otherwise a list with `items`.
 
     \b
-    Examples:
       tortie get nodes
       tortie get networkpolicies,tiers -A -o wide
       tortie get np allow-web -n shop -o yaml

@@ -88,6 +88,10 @@ def check(output: Path | None, show_all_ips: bool, show_problem_ips: bool, locat
     """Compare the records of address management with each other and with what uses addresses.
 
     What only one of two readings shows was being changed, and is not reported. Status 1 when there are problems.
+
+    \b
+      tortie ipam check
+      tortie ipam check -o report.json
     """
     report, books = _with_access(location, _report)
     if show_all_ips:
@@ -133,7 +137,11 @@ def release(address: str | None, from_report: tuple[Path, ...], force: bool, loc
 @click.option("--name", help="Name of the pool to split.")
 @with_location
 def split(count: int, cidr: str | None, name: str | None, location: Location) -> None:
-    """Split a pool into COUNT equal ones, while the datastore is locked; addresses in use stay as they are."""
+    """Split a pool into COUNT equal ones, while the datastore is locked; addresses in use stay as they are.
+
+    \b
+      tortie ipam split 4 --name pool1
+    """
     if bool(cidr) == bool(name):
         complain("say which pool to split: --name NAME, or --cidr PREFIX")
         sys.exit(USAGE)

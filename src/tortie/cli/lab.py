@@ -41,7 +41,11 @@ name_option = click.option("--name", default="lab", show_default=True, help="Nam
     "--workloads", type=click.IntRange(0, 50), default=2, show_default=True, help="How many workloads on each host."
 )
 def up(name: str, hosts: int, workloads: int) -> None:
-    """Raise hosts with agents and BIRD, and workloads on them."""
+    """Raise hosts with agents and BIRD, and workloads on them.
+
+    \b
+      tortie lab up --hosts 3 --workloads 2
+    """
     lab = or_exit(lambda: assemble(simple(name, hosts, workloads)))
     or_exit(lab.up)
     or_exit(lambda: wait_established(lab))
@@ -53,7 +57,11 @@ def up(name: str, hosts: int, workloads: int) -> None:
 @name_option
 @structured_option
 def status(name: str, output: Format | None) -> None:
-    """Show hosts, agents and workloads."""
+    """Show hosts, agents and workloads.
+
+    \b
+      tortie lab status
+    """
     lab = or_exit(lambda: find(name))
     if output is not None:
         say(structured(msgspec.to_builtins(lab.status()), output))
@@ -66,7 +74,12 @@ def status(name: str, output: Format | None) -> None:
 @click.argument("command", nargs=-1, required=True)
 @name_option
 def execute(where: str, command: tuple[str, ...], name: str) -> None:
-    """Run a program at a host or workload, with this terminal; its exit status is ours."""
+    """Run a program at a host or workload, with this terminal; its exit status is ours.
+
+    \b
+      tortie lab exec w1 ip route
+      tortie lab exec h2 -- birdc show protocols
+    """
     lab = or_exit(lambda: find(name))
     arguments = command[1:] if command[0] == "--" else command
     or_exit(lambda: enter(lab.namespace(where)))
@@ -81,7 +94,11 @@ def execute(where: str, command: tuple[str, ...], name: str) -> None:
 @click.argument("host")
 @name_option
 def kill(host: str, name: str) -> None:
-    """Crash the agent of a host (kill -9); BIRD goes on. `start` brings the agent back."""
+    """Crash the agent of a host (kill -9); BIRD goes on. `start` brings the agent back.
+
+    \b
+      tortie lab kill h2
+    """
     lab = or_exit(lambda: find(name))
     or_exit(lambda: lab.kill_services(host))
     say(f"the agent of {host} is dead; tortie lab start --name {name} {host} brings it back")
@@ -91,7 +108,11 @@ def kill(host: str, name: str) -> None:
 @click.argument("host")
 @name_option
 def start(host: str, name: str) -> None:
-    """Start what does not run on a host: its agent, its BIRD."""
+    """Start what does not run on a host: its agent, its BIRD.
+
+    \b
+      tortie lab start h2
+    """
     lab = or_exit(lambda: find(name))
     or_exit(lambda: lab.start_services(host))
     or_exit(lab.wait_ready)
@@ -109,7 +130,11 @@ def start(host: str, name: str) -> None:
 )
 @click.option("-o", "--output", type=click.Choice(["json"]), help="How to show it.")
 def probe(name: str, port: int, output: str | None) -> None:
-    """Send real packets between all pairs of workloads and print who reaches whom."""
+    """Send real packets between all pairs of workloads and print who reaches whom.
+
+    \b
+      tortie lab probe
+    """
     lab = or_exit(lambda: find(name))
     questions = [
         Question(transport, family, 0 if transport is Transport.ICMP else port)
@@ -137,7 +162,11 @@ def probe(name: str, port: int, output: str | None) -> None:
 @click.argument("host")
 @name_option
 def move(workload: str, host: str, name: str) -> None:
-    """Move a workload to another host; it keeps its addresses."""
+    """Move a workload to another host; it keeps its addresses.
+
+    \b
+      tortie lab move w1 h2
+    """
     lab = or_exit(lambda: find(name))
     attachment = or_exit(lambda: lab.move(workload, host))
     say(f"{workload} is on {attachment.host} with {', '.join(attachment.addresses)}")
@@ -146,7 +175,11 @@ def move(workload: str, host: str, name: str) -> None:
 @commands.command()
 @name_option
 def down(name: str) -> None:
-    """Remove every trace of a lab."""
+    """Remove every trace of a lab.
+
+    \b
+      tortie lab down
+    """
     try:
         lab = find(name)
     except NotFound:

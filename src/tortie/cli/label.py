@@ -106,7 +106,12 @@ def label(**options: Any) -> None:
 @click.command(cls=DryRunCommand)
 @_marking_options
 def annotate(**options: Any) -> None:
-    """Set annotations (KEY=VALUE), or remove them (KEY-, or KEY --remove)."""
+    """Set annotations (KEY=VALUE), or remove them (KEY-, or KEY --remove).
+
+    \b
+      tortie annotate node node1 owner=alice
+      tortie annotate networkpolicy db -n shop reviewed-
+    """
     _mark("annotate", **options)
 
 

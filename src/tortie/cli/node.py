@@ -41,7 +41,12 @@ run_directory_option = click.option(
 @run_directory_option
 @structured_option
 def status(run_directory: Path, output: Format | None) -> None:
-    """Show the agent, its BGP sessions, and what of its state is programmed; status 1 when it is not ready."""
+    """Show the agent, its BGP sessions, and what of its state is programmed; status 1 when it is not ready.
+
+    \b
+      tortie node status
+      tortie node status -o json
+    """
     report = or_exit(lambda: ask(run_directory))
     if output is not None:
         say(structured(msgspec.to_builtins(report), output))
@@ -57,6 +62,9 @@ def checksystem(output: Format | None) -> None:
     """Try on this host everything that an agent needs of the kernel; status 1 when something required is missing.
 
     Nothing of the host is changed: it is tried in a network namespace that ends with the command.
+
+    \b
+      tortie node checksystem
     """
     outcomes = or_exit(run_checks)
     if output is not None:
@@ -76,7 +84,11 @@ def checksystem(output: Format | None) -> None:
 )
 @run_directory_option
 def diags(log_dir: Path, run_directory: Path) -> None:
-    """Gather the state of this host, its network and its agent in one archive."""
+    """Gather the state of this host, its network and its agent in one archive.
+
+    \b
+      tortie node diags --log-dir /var/log/calico
+    """
     name = f"tortie-node-{socket.gethostname()}"
     path = or_exit(lambda: write_archive(log_dir, name, itertools.chain(_agent_files(run_directory), node_files())))
     say(f"Diagnostics written to {path}")

@@ -17,7 +17,12 @@ from tortie.datastore.resources import ResourceStore
 @click.option("--client", is_flag=True, help="Of this program only; asks no datastore.")
 @with_location
 def version(client: bool, location: Location) -> None:
-    """Show the version of this program, and what the cluster says of itself."""
+    """Show the version of this program, and what the cluster says of itself.
+
+    \b
+      tortie version
+      tortie version --client
+    """
     say(f"Client Version:    {__version__}")
     if client:
         return

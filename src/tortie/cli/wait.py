@@ -94,7 +94,6 @@ def wait(
     """Wait until resources are as they should be; status 1 when the time is up before.
 
     \b
-    Examples:
       tortie wait np/allow-web -n shop --for=create
       tortie wait node h3 --for=delete --timeout=2m
       tortie wait ippool/pool1 --for=jsonpath='{.spec.disabled}'=true
