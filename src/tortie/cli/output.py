@@ -82,7 +82,8 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """What went wrong, to standard error."""
+    """What went wrong, to standard error, after the results that came before it, where both go to one place."""
+    sys.stdout.flush()
     print(text, file=sys.stderr)
 
 
