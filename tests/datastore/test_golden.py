@@ -23,9 +23,9 @@ from tortie.datastore.contract import Datastore
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.etcd.driver import EtcdDatastore
 from tortie.datastore.etcd.settings import EtcdSettings
-from tortie.datastore.keys import parse_resource_key, resource_key
+from tortie.datastore.keys import parse_key, parse_resource_key, resource_key, stored_key
 from tortie.datastore.resources import ResourceStore
-from tortie.datastore.values import decode_resource
+from tortie.datastore.values import decode_resource, decode_stored
 from tortie.selector.check import selector_problem
 
 FOLDER = Path(__file__).parent / "golden"
@@ -110,7 +110,9 @@ def test_what_another_writer_stored_is_written_back_unchanged(case: Golden) -> N
     key = parse_resource_key(case.key)
     assert key is not None
     assert resource_key(key) == case.key
+    assert (parse_key(case.key), stored_key(key)) == (key, case.key)
     read = decode_resource(key, case.value, revision=7)
+    assert decode_stored(key, case.value, revision=7) == read
     assert (read.kind, read.metadata.resource_version, read.metadata.name) == (case.kind, "7", key.name)
     assert codec.encode(read).decode() == case.value.decode()
 
