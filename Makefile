@@ -3,7 +3,7 @@ PYTEST = .venv/bin/python -m pytest -q
 PARALLEL = -n auto --dist worksteal
 UNPRIVILEGED = not kernel and not system and not soak
 
-.PHONY: help demo demo-down lint check test bench soak conformance format setup setup-runtime
+.PHONY: help demo demo-down lint check test bench soak conformance generate format setup setup-runtime
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: setup ## measure; ratios in one run
 
 conformance: setup ## run case files: make conformance DIR=tests/conformance/data
 	@.venv/bin/python tests/conformance/run.py $(or $(DIR),tests/conformance/data)
+
+generate: setup ## write schemas, definitions for Kubernetes and reference pages anew from the API's tables
+	@.venv/bin/python tools/generate.py
 
 format: setup ## rewrite the sources in the house's format
 	.venv/bin/ruff check -q --fix . ; .venv/bin/ruff format -q .

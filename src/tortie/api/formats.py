@@ -146,9 +146,10 @@ DSCP_NAMES = frozenset(
 )
 """Names of differentiated services code points."""
 
-_IPV4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
-_IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"
-_ANY = r"[0-9A-Fa-f:.]+"
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_IPV6 = r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]+"
+_ADDRESS = rf"{_IPV4}|{_IPV6}"
 _IPV4_LENGTH = r"/(?:[12]?[0-9]|3[0-2])"
 _IPV6_LENGTH = r"/(?:[1-9]?[0-9]|1[01][0-9]|12[0-8])"
 _DIGITS = r"[0-9]{1,19}"
@@ -247,7 +248,7 @@ PROTOCOL_WITH_PORTS = Format(
     "one of TCP, UDP, SCTP, 6, 17, 132",
     (OneOf((6, 17, 132)), OneOf(("TCP", "UDP", "SCTP"), any_case=True), Pattern(_DIGITS)),
 )
-ADDRESS = Format(_is_prefix(length=False, masked=False), "an IPv4 or IPv6 address", (Pattern(_ANY),))
+ADDRESS = Format(_is_prefix(length=False, masked=False), "an IPv4 or IPv6 address", (Pattern(_ADDRESS),))
 IPV4_ADDRESS = Format(
     _is_prefix(length=False, masked=False, families=[4]),
     "an IPv4 address",
@@ -268,8 +269,8 @@ IPV6_INTERFACE = Format(
     "an IPv6 address such as fd00::5/64",
     (Pattern(rf"{_IPV6}(?:{_IPV6_LENGTH})?"),),
 )
-_PREFIX_SHAPE = Pattern(rf"{_ANY}(?:{_IPV6_LENGTH})?")
-_NET_SHAPE = Pattern(rf"{_ANY}{_IPV6_LENGTH}")
+_PREFIX_SHAPE = Pattern(rf"{_IPV4}(?:{_IPV4_LENGTH})?|{_IPV6}(?:{_IPV6_LENGTH})?")
+_NET_SHAPE = Pattern(rf"{_IPV4}{_IPV4_LENGTH}|{_IPV6}{_IPV6_LENGTH}")
 PREFIX = Format(
     _is_prefix(length=None, masked=False),
     "a prefix such as 10.0.0.0/8, or an address",
@@ -298,12 +299,12 @@ IPV6_NET = Format(
 SINGLE_ADDRESS = Format(
     _is_single_address,
     "one address, such as 10.0.0.1/32 or fd00::1/128",
-    (Pattern(rf"{_ANY}(?:/(?:32|128))?"),),
+    (Pattern(rf"{_IPV4}(?:/32)?|{_IPV6}(?:/128)?"),),
 )
 PEER = Format(
     lambda text: read_peer(text) is not None,
     "an address, or one with a port: 10.0.0.1:179, [fd00::1]:179",
-    (Pattern(rf"\[{_ANY}\]:[0-9]{{1,5}}|{_ANY}"),),
+    (Pattern(rf"(?:{_IPV4}|\[(?:{_ADDRESS})\]):[0-9]{{1,5}}|{_ADDRESS}"),),
 )
 NOT_EVERYTHING = Format(
     lambda text: RULE_NET.accepts(text) and not text.endswith("/0"),

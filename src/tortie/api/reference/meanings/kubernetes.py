@@ -65,8 +65,8 @@ MEANINGS: Meanings = {
     },
     LoadBalancerStatus: {"ingress": "Its addresses and names."},
     LoadBalancerIngress: {
-        "ip": "An address.",
-        "hostname": "A name.",
+        "ip": "An address that leads to it.",
+        "hostname": "A name that leads to it.",
         "ip_mode": "Whether the address is translated on the way (VIP) or not (Proxy).",
         "ports": "How each port does.",
     },
