@@ -192,19 +192,20 @@ async def cut_off_leader(trial: Trial) -> None:
 
 async def compact_when_cut_off(trial: Trial) -> None:
     """A client that knows only the member cut off must list again, as history is gone when it is back."""
-    leader = await _leader(trial)
-    confined = await trial.add_client("confined", [trial.cluster.members[leader].url])
-    trial.cluster.cut_off(leader)
-    # A watch that is still open would get everything from its member afterwards, compacted or not.
-    await trial.until(lambda: [] if confined.watcher.losses else [confined.name])
-    relists = len(confined.watcher.gaps)
+    cluster, leader = trial.cluster, await _leader(trial)
+    confined = await trial.add_client(f"confined{len(trial.clients)}", [cluster.members[leader].url])
+    cluster.cut_off(leader)
+    cluster.cut_off_clients(leader)
+    await trial.progress()
     newest = await trial.collect()
-    store = await opened(trial.cluster.urls)
+    store = await opened(cluster.urls)
     await patiently(lambda: store.compact(newest))
     await store.close()
-    await trial.progress()
-    trial.cluster.reconnect(leader)
-    await trial.until(lambda: [] if len(confined.watcher.gaps) > relists else [confined.name])
+    cluster.reconnect(leader)
+    # A member that lags would tell a new watch everything while it catches up.
+    await asyncio.to_thread(cluster.wait_for, leader, newest)
+    cluster.reconnect_clients(leader)
+    await trial.until(lambda: [] if confined.watcher.gaps else [confined.name])
 
 
 FAULTS = {each.__name__: each for each in (kill_leader, kill_follower, pause_leader, restart_each, restart_all)}

@@ -28,7 +28,7 @@ _STATUS_SECONDS = 1.0
 _POLL_SECONDS = 0.03
 _LAST_LINES = 12
 _HEARTBEAT_MILLISECONDS, _ELECTION_MILLISECONDS = 50, 500
-_TABLE = "inet tt_cut_off"
+_PEERS_TABLE, _CLIENTS_TABLE = "inet tt_cut_off_peers", "inet tt_cut_off_clients"
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -54,6 +54,12 @@ class Member(msgspec.Struct, frozen=True):
     def peer_url(self) -> str:
         """Where the other members reach it."""
         return f"http://{self.address}:{self.peer_port}"
+
+
+class _Status(msgspec.Struct, frozen=True):
+    number: int
+    leader: int
+    revision: int
 
 
 class EtcdCluster:
@@ -111,7 +117,7 @@ class EtcdCluster:
         """
         others = ", ".join(member.address for member in self.members.values() if member.name != name)
         script = f"""
-            table {_TABLE} {{
+            table {_PEERS_TABLE} {{
                 chain in {{ type filter hook input priority 0; ip saddr {{ {others} }} drop; }}
                 chain out {{ type filter hook output priority 0; ip daddr {{ {others} }} drop; }}
             }}
@@ -120,16 +126,35 @@ class EtcdCluster:
 
     def reconnect(self, name: str) -> None:
         """Undo `cut_off`; no error when the member is not cut off."""
-        self._nft(name, f"table {_TABLE} {{}}\ndelete table {_TABLE}")
+        self._nft(name, _deletion(_PEERS_TABLE))
+
+    def cut_off_clients(self, name: str) -> None:
+        """Drop every packet of clients to a member, as `cut_off` does those of its peers."""
+        member = self.members[name]
+        rule = f"ip saddr != {member.address} tcp dport {member.client_port} drop"
+        chain = f"chain in {{ type filter hook input priority 0; {rule}; }}"
+        self._nft(name, f"table {_CLIENTS_TABLE} {{\n{chain}\n}}")
+
+    def reconnect_clients(self, name: str) -> None:
+        """Undo `cut_off_clients`; no error when there is nothing to undo."""
+        self._nft(name, _deletion(_CLIENTS_TABLE))
+
+    def wait_for(self, name: str, revision: int) -> None:
+        """Wait until a member has come as far as a revision. Raises Unavailable."""
+        deadline = time.monotonic() + _START_SECONDS
+        while not (status := self._status(self.members[name])) or status.revision < revision:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"etcd {name} does not reach revision {revision}: {status}")
+            time.sleep(_POLL_SECONDS)
 
     def leader(self) -> str:
         """The member that answers and that most take for the leader, waiting until there is one. Raises Unavailable."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            views = {member.name: self._view(member) for member in self.members.values()}
-            leaders = [view[1] for view in views.values() if view]
-            for name, view in views.items():
-                if view and 2 * leaders.count(view[0]) > len(self.members):
+            found = {member.name: self._status(member) for member in self.members.values()}
+            leaders = [status.leader for status in found.values() if status]
+            for name, status in found.items():
+                if status and 2 * leaders.count(status.number) > len(self.members):
                     return name
             time.sleep(_POLL_SECONDS)
         raise Unavailable(f"etcd in {self._directory}: no leader in {_START_SECONDS:g} s")
@@ -138,7 +163,7 @@ class EtcdCluster:
         """Wait until every member knows a leader. Raises Unavailable when one has ended, or takes too long."""
         deadline = time.monotonic() + _START_SECONDS
         for member in self.members.values():
-            while not self._view(member):
+            while not (status := self._status(member)) or not status.leader:
                 if not self.is_alive(member.name):
                     raise Unavailable(f"etcd {member.name} has ended: {self._last_words(member)}")
                 if time.monotonic() > deadline:
@@ -173,14 +198,16 @@ class EtcdCluster:
         lines = self._log(member).read_text(errors="replace").splitlines()
         return " / ".join(lines[-_LAST_LINES:])
 
-    def _view(self, member: Member) -> tuple[str, str] | None:
-        """A member's own number and that of its leader; None when it does not answer or knows none."""
+    def _status(self, member: Member) -> _Status | None:
+        """What a member says of itself, asked from where it is; None when it does not answer."""
         connection = http.client.HTTPConnection(member.address, member.client_port, timeout=_STATUS_SECONDS)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+            with inside(member.namespace) if member.namespace else contextlib.nullcontext():
+                connection.connect()
             connection.request("POST", "/v3/maintenance/status", "{}")
             status = json.loads(connection.getresponse().read())
-            if int(status.get("leader", 0)):
-                return status["header"]["member_id"], status["leader"]
+            header = status["header"]
+            return _Status(int(header["member_id"]), int(status.get("leader", 0)), int(header.get("revision", 0)))
         return None
 
     def _nft(self, name: str, script: str) -> None:
@@ -201,6 +228,11 @@ def on_loopback(names: Sequence[str]) -> Sequence[Member]:
         members = [Member(name, f"{network}.{number}") for number, name in enumerate(names, 1)]
         if all(_is_free(member) for member in members):
             return members
+
+
+def _deletion(table: str) -> str:
+    """Deletes a table, whether or not it is there."""
+    return f"table {table} {{}}\ndelete table {table}"
 
 
 def _is_free(member: Member) -> bool:
