@@ -97,6 +97,38 @@ def test_every_problem_of_every_document_is_told_at_once(run: Run, tmp_path: Pat
     assert not (tmp_path / "datastore.db").exists()
 
 
+def test_a_field_that_is_wrong_hides_no_value_that_is(run: Run) -> None:
+    text = POLICY.replace("tier: security", "ordr: 1, types: 7").replace("role ==", "role =").replace("Deny", "Dny")
+    assert [
+        line.partition(": spec.")[2] for line in run("validate", "-f", "-", text=text).stderr.splitlines()[:-1]
+    ] == [
+        "ordr: is not a field (did you mean order?)",
+        "types: must be a list, not a number",
+        "selector: \"role = 'db'\" is not a selector: expected an operator after the label role, at character 6 of "
+        "selector \"role = 'db'\"",
+        "ingress[0].action: 'Dny' is not valid (one of Allow, Deny, Log, Pass)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: 1, spec: {ingress: [1, {action: x}]}}",
+        "{apiVersion: projectcalico.org/v3, kind: HostEndpoint, metadata: {name: [1]}, spec: {interfaceNam: eth0}}",
+        "{apiVersion: projectcalico.org/v3, kind: IPPool, spec: {cidr: 1, blockSize: x}}",
+        "{apiVersion: projectcalico.org/v3, kind: Node, metadata: {name: n, labels: [a]}, spec: {bgp: {asNumber: {}}}}",
+        "{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: n}, spec: 7, status: x}",
+        "{apiVersion: v1, kind: Pod, metadata: {name: 5}, spec: []}",
+        "{apiVersion: v1, kind: Namespace, metadata: []}",
+        "{apiVersion: projectcalico.org/v3, kind: Pod}",
+    ],
+)
+def test_whatever_is_wrong_is_told_and_not_stumbled_over(run: Run, text: str) -> None:
+    result = run("apply", "-f", "-", text=text)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("<stdin>:1:")
+
+
 def test_problems_of_several_files_are_told_at_once(run: Run, tmp_path: Path) -> None:
     for name in ("a.yaml", "b.json"):
         (tmp_path / name).write_text(json.dumps({"apiVersion": "projectcalico.org/v3", "kind": "Teer"}))

@@ -118,6 +118,32 @@ def load_resource(document: Document) -> Resource:
     return loaded if version == API_VERSION else _without_books(loaded)
 
 
+def rest_of(document: Document) -> Resource | None:
+    """What remains of a document without its faulty fields, so that more can be found; None when that is nothing."""
+    kind = KINDS.get(document.kind)
+    if kind is None or document.api_version != kind.api_version:
+        return None
+    checked = _checked(document, kind)
+    for path, _, _ in checked.findings:
+        _drop(checked.value, path)
+    try:
+        return msgspec.convert(checked.value, kind)
+    except msgspec.ValidationError:
+        return None
+
+
+def _drop(value: Any, path: str) -> None:
+    """Take a field out of plain data; an item of a list stays, since others would take its place."""
+    *way, last = [match[1] if match[1] is not None else match[2] for match in _STEP.finditer(path)]
+    for step in way:
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and _INDEX.fullmatch(step) and int(step) < len(value):
+            value = value[int(step)]
+    if isinstance(value, dict):
+        value.pop(last, None)
+
+
 def is_resource(document: Document) -> bool:
     """Whether a document is of a kind and version that a datastore holds as it is."""
     kind = KINDS.get(document.kind)

@@ -65,7 +65,7 @@ KINDS: dict[str, type[Resource]] = {
 """Kind name to resource type, for every kind that a datastore holds; Kubernetes' own have its `api_version`."""
 
 
-HABITS = {
+HABITS: dict[str, type[Resource]] = {
     "policy": NetworkPolicy,
     "policies": NetworkPolicy,
     "pol": NetworkPolicy,

@@ -49,6 +49,12 @@ def problems(resource: Resource, check_selector: SelectorCheck) -> list[Problem]
     return [Problem(str(resource.key), path, problem, remedy) for path, problem, remedy in found]
 
 
+def value_problems(resource: Resource, check_selector: SelectorCheck) -> list[Problem]:
+    """What is wrong with single values of a resource that lacks parts; not what is missing, nor what goes together."""
+    found = _Walk(check_selector, whole=False).struct(resource, "")
+    return [Problem(str(resource.key), path, problem, remedy) for path, problem, remedy in found]
+
+
 Finding = tuple[str, str, str]
 
 
@@ -95,22 +101,23 @@ def _shown(value: object) -> str:
 
 
 class _Walk:
-    """One pass over a resource."""
+    """One pass over a resource, or over one that lacks parts."""
 
-    def __init__(self, check_selector: SelectorCheck) -> None:
+    def __init__(self, check_selector: SelectorCheck, *, whole: bool = True) -> None:
         self._check_selector = check_selector
+        self._whole = whole
 
     def struct(self, value: msgspec.Struct, path: str) -> Iterator[Finding]:
         for name, stored, field, empty in _attributes(type(value)):
             yield from self._field(getattr(value, name), f"{path}.{stored}" if path else stored, field, empty)
-        for inner, problem, remedy in findings(value):
+        for inner, problem, remedy in findings(value) if self._whole else ():
             yield ".".join(filter(None, (path, inner))), problem, remedy
 
     def _field(self, value: Any, path: str, field: Field, empty: Any) -> Iterator[Finding]:
         if isinstance(value, msgspec.Struct):
             yield from self.struct(value, path)
         elif value == empty or value is None:
-            if field.required and not value:
+            if field.required and not value and self._whole:
                 yield path, "is required", field.format.expected if field.format else ""
         elif isinstance(value, tuple):
             yield from self._items(value, path, field)

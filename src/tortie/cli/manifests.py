@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from tortie.api.defaults import with_defaults
-from tortie.api.documents import Document, is_resource, left_out, load_resource, scan_documents
+from tortie.api.documents import Document, is_resource, left_out, load_resource, rest_of, scan_documents
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Metadata, Resource, ResourceKey
-from tortie.api.validation import validate
+from tortie.api.validation import validate, value_problems
 from tortie.base.errors import InvalidResource, Problem
 from tortie.cli.inputs import Input
 from tortie.cli.reservations import reservations
@@ -159,9 +159,24 @@ def read_resource(document: Document, namespace: str) -> tuple[Resource, tuple[s
         converted = convert(document.mapping, namespace)
         resource, warnings = converted.resource, converted.warnings
     else:
-        resource, warnings = load_resource(document), tuple(map(str, left_out(document)))
+        resource, warnings = _loaded(document, namespace), tuple(map(str, left_out(document)))
     resource = complete(_in_namespace(resource, namespace))
     return resource, (*warnings, *reservations(resource))
+
+
+def _loaded(document: Document, namespace: str) -> Resource:
+    """The resource that a document describes; fields that are wrong do not hide values that are."""
+    try:
+        return load_resource(document)
+    except InvalidResource as error:
+        rest = rest_of(document)
+        if rest is None:
+            raise
+        faulty = tuple(problem.path for problem in error.problems)
+        more = value_problems(with_defaults(_in_namespace(rest, namespace)), selector_problem)
+        raise InvalidResource(
+            *error.problems, *(placed(one, document) for one in more if not one.path.startswith(faulty))
+        ) from error
 
 
 def complete(resource: Resource) -> Resource:
