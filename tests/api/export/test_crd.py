@@ -10,6 +10,7 @@ import celpy
 import msgspec
 import pytest
 import re2
+from openapi_schema_validator import OAS30Validator
 
 from tortie.api.codec import to_json
 from tortie.api.constraints import CONSTRAINTS
@@ -133,6 +134,19 @@ def test_expressions_stand_only_where_the_worst_case_has_an_end(kind: str) -> No
             walk(schema["items"], times * schema.get("maxItems", 1_000_000))
 
     walk(document(kind), 1)
+
+
+def test_what_is_stored_fits(valid: list[dict[str, Any]], judge: Any) -> None:
+    judges = {kind: OAS30Validator(document(kind)) for kind in KINDS_THERE}
+    for one in (one for one in valid if one["kind"] in judges):
+        stored = json.loads(to_json(judge.load(one)))
+        assert [error.message for error in judges[one["kind"]].iter_errors(stored)] == [], one
+
+
+def test_protocols_may_be_names_and_numbers(examples: dict[str, dict[str, Any]]) -> None:
+    judges = OAS30Validator(document("HostEndpoint"))
+    ports = [{"name": "a", "protocol": protocol, "port": 1} for protocol in ("TCP", "udp", 132)]
+    assert judges.is_valid(examples["HostEndpoint"] | {"spec": {"node": "a", "ports": ports}})
 
 
 def test_what_must_not_change_says_so() -> None:

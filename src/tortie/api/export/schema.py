@@ -32,6 +32,9 @@ LARGEST = 2**63 - 1
 """The largest number that is stored; as a limit it goes without saying."""
 
 
+_FOR_EVERY_TYPE = frozenset({"type", "format", "enum"})
+
+
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """What one kind of schema can say.
 
@@ -141,7 +144,8 @@ def _scalar(value: Scalar, dialect: Dialect) -> Schema:
         return branches[0]
     if not dialect.kubernetes:
         return {"anyOf": branches}
-    limits = {word: limit for branch in branches for word, limit in branch.items() if word not in ("type", "format")}
+    # Limits stand side by side, each for values of its own type; a list of values would be for both.
+    limits = {word: limit for branch in branches for word, limit in branch.items() if word not in _FOR_EVERY_TYPE}
     types = [{"type": type} for type in value.types]
     return {"x-kubernetes-int-or-string": True, "anyOf": types} | limits
 

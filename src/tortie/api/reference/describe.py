@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from tortie.api.defaults import CONTROLLER_DEFAULTS, HOST_ENDPOINT_DEFAULTS, SPEC_DEFAULTS
+from tortie.api.defaults import CONTROLLER_DEFAULTS, FELIX_DEFAULTS, HOST_ENDPOINT_DEFAULTS, SPEC_DEFAULTS
+from tortie.api.felixconfiguration import FelixConfigurationSpec
 from tortie.api.field import Field
 from tortie.api.fields import FIELDS
 from tortie.api.formats import Format
@@ -36,7 +37,8 @@ class Scalar(msgspec.Struct, frozen=True):
     Args:
         types: JSON's names of the types that it may have.
         format: what the value must look like; none for any.
-        empty: a value that says the same as absence and passes whatever the format says; None when there is none.
+        empty: a value that says the same as absence and passes whatever the format says, as an empty text does
+            where a default is filled in; None when there is none.
         most: the largest number of characters; none for any.
         selector: whether it is a selector.
         may_be_empty: whether an empty text, or zero, passes where there is no format.
@@ -174,8 +176,9 @@ def _part(struct: Struct, attribute: str) -> Struct:
 def _field(struct: Struct, info: inspect.Field) -> FieldDescription:
     field = FIELDS.get(struct, {}).get(info.name, Field())
     empty = _empty(info)
-    value = _value(info.type, field, empty)
     given = filled_in().get(struct, {}).get(info.name)
+    is_filled = given is not None or (struct is FelixConfigurationSpec and info.name in FELIX_DEFAULTS)
+    value = _value(info.type, field, "" if is_filled and empty is None else empty)
     return FieldDescription(
         name=info.encode_name,
         attribute=info.name,
