@@ -159,7 +159,7 @@ JSON_PATHS = (
 )
 GO_TEMPLATES = (
     b"{{range .items}}{{.metadata.name}}{{end}}",
-    b'{{- $x := .kind -}}{{range $i, $e := .items}}{{if eq 0 $i}}{{$e.spec.order}}{{else}},{{end}}{{end}}{{print $x}}',
+    b"{{- $x := .kind -}}{{range $i, $e := .items}}{{if eq 0 $i}}{{$e.spec.order}}{{else}},{{end}}{{end}}{{print $x}}",
     b'{{with index .items 0}}{{.metadata.labels | len}} {{"a\\n"}} {{`raw`}}{{end}}',
 )
 KUBECTL_SELECTORS = (b"role=web,shop,tier notin (a, b),!x", b"a==b,c!=d,e in (f)", b"role == 'web' && has(shop)")
