@@ -8,6 +8,7 @@ from tortie.api.kinds import KINDS
 from tortie.api.reference.describe import describe, inner_struct
 from tortie.base.errors import InvalidResource
 from tortie.cli.explain import explain_text
+from tortie.cli.reservations import FIELDS, STORED_ONLY
 
 
 def refusal(kind: str, path: str = "") -> str:
@@ -75,6 +76,14 @@ def test_all_fields_below_are_listed_when_asked() -> None:
 def test_no_line_is_wider_than_a_terminal() -> None:
     for kind in KINDS:
         assert max(map(len, explain_text(kind, "spec" if kind != "EndpointSlice" else "").splitlines())) <= 110
+
+
+def test_what_has_no_effect_yet_is_said_to_have_none() -> None:
+    assert "NOT CARRIED OUT YET" not in explain_text("ippool")
+    for kind in KINDS:
+        assert ("does not act on it" in explain_text(kind)) is (kind in STORED_ONLY)
+        for field in FIELDS.get(kind, {}):
+            assert "This release stores this field, but does not act on it." in explain_text(kind, f"spec.{field}")
 
 
 def test_an_unknown_kind_gets_near_ones() -> None:

@@ -14,6 +14,7 @@ from tortie.api.reference.text import default_text, limits_text, type_text, valu
 from tortie.api.reference.words import refusals, requirements
 from tortie.api.resource import Resource
 from tortie.base.errors import InvalidResource, Problem
+from tortie.cli.reservations import FIELDS, STORED_ONLY
 
 _INDEX = re.compile(r"\[[^\]]*\]")
 _WIDTH = 96
@@ -37,6 +38,7 @@ def explain_text(kind: str, path: str = "", recursive: bool = False) -> str:
     struct = inner_struct(field.value) if field else resource
     lines = [*_heading(resource), *(_field(field) if field else [])]
     lines += ["", "DESCRIPTION:", *_paragraph(field.meaning if field else ABOUT[resource.kind])]
+    lines += _reservation(resource.kind, names)
     if struct is not None:
         lines += [*_between_fields(struct), "", "FIELDS:"]
         lines += _tree(struct, "  ") if recursive else _fields(struct)
@@ -64,6 +66,13 @@ def _field(field: FieldDescription) -> Iterator[str]:
         yield from ("", "ALLOWED:", *_paragraph(limits))
     if default:
         yield from ("", "DEFAULT:", *_paragraph(default))
+
+
+def _reservation(kind: str, names: Sequence[str]) -> Iterator[str]:
+    if kind in STORED_ONLY:
+        yield from ("", "NOT CARRIED OUT YET:", *_paragraph("This release stores this kind, but does not act on it."))
+    elif names[:1] == ["spec"] and len(names) > 1 and names[1] in FIELDS.get(kind, {}):
+        yield from ("", "NOT CARRIED OUT YET:", *_paragraph("This release stores this field, but does not act on it."))
 
 
 def _between_fields(struct: Struct) -> Iterator[str]:

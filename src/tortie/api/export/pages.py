@@ -16,6 +16,13 @@ from tortie.api.resource import API_VERSION, Metadata, Resource
 
 GENERATED = "<!-- Written by `make generate` from src/tortie/api; do not edit. -->"
 
+_ELSEWHERE = (
+    "`tortie explain KIND` says the same at the command line. Schemas for editors and pipelines are in",
+    "[schema](../schema), definitions for Kubernetes in [deploy/crds](../../../deploy/crds). An editor with a YAML",
+    "language server checks a file whose first line names [any.json](../schema/any.json):",
+    "`# yaml-language-server: $schema=docs/reference/schema/any.json`.",
+)
+
 _METADATA = frozenset(structs_below(Metadata))
 
 
@@ -58,8 +65,7 @@ def index_page() -> str:
         link = f"[{kind.kind}]({kind.kind.lower()}.md)"
         short = ", ".join(f"`{alias}`" for alias in kind.aliases)
         lines.append(f"| {link} | {_scope(kind)} | {short} | {_escaped(ABOUT[kind.kind])} |")
-    lines += ["", "`tortie explain KIND` says the same at the command line. Schemas for editors and pipelines are in"]
-    lines += ["[schema](../schema), definitions for Kubernetes in [deploy/crds](../../../deploy/crds)."]
+    lines += ["", *_ELSEWHERE]
     return "\n".join(lines) + "\n"
 
 
