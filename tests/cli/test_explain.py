@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tortie.api.kinds import KINDS
 from tortie.api.reference.describe import describe, inner_struct
@@ -84,6 +86,14 @@ def test_what_has_no_effect_yet_is_said_to_have_none() -> None:
         assert ("does not act on it" in explain_text(kind)) is (kind in STORED_ONLY)
         for field in FIELDS.get(kind, {}):
             assert "This release stores this field, but does not act on it." in explain_text(kind, f"spec.{field}")
+
+
+@given(st.sampled_from(sorted(KINDS)), st.text("spec.ingr[0]ou~é", max_size=20), st.booleans())
+def test_whatever_is_asked_is_answered_or_refused(kind: str, path: str, recursive: bool) -> None:
+    try:
+        assert explain_text(kind, path, recursive)
+    except InvalidResource as refused:
+        assert refused.problems[0].problem == "is not a field"
 
 
 def test_an_unknown_kind_gets_near_ones() -> None:

@@ -246,6 +246,8 @@ _ABSENT = {
     "iptables_mark_mask": "0xffff0000",
     "nftables_mark_mask": "0xffff0000",
     "disable_conntrack_invalid_check": "false",
+    "failsafe_inbound_host_ports": "TCP 22, 179, 2379, 2380, 5473, 6443, 6666, 6667; UDP 68",
+    "failsafe_outbound_host_ports": "TCP 179, 2379, 2380, 5473, 6443, 6666, 6667; UDP 53, 67",
     "kube_node_port_ranges": "30000:32767",
     "max_ipset_size": "1048576",
     "iptables_backend": "Auto",
