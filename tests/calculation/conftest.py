@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeer, BGPPeerSpec
+from tortie.api.hostendpoint import HostEndpoint, HostEndpointSpec
 from tortie.api.ipam import BlockAffinity
 from tortie.api.ippool import IPPool, IPPoolSpec
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
@@ -47,6 +48,11 @@ class Make:
         networks = tuple(f"{address}/{128 if ':' in address else 32}" for address in addresses)
         metadata = Metadata(name=name, namespace=namespace, labels=labels or {})
         return WorkloadEndpoint(metadata=metadata, spec=WorkloadEndpointSpec(ip_networks=networks, **spec))
+
+    def host(self, name: str, *expected: str, labels: dict[str, str] | None = None, **spec: object) -> HostEndpoint:
+        spec.setdefault("node", "here")
+        metadata = Metadata(name=name, labels=labels or {})
+        return HostEndpoint(metadata=metadata, spec=HostEndpointSpec(expected_ips=expected, **spec))
 
     def policy(self, name: str, selector: str = "", namespace: str = "shop", **spec: object) -> NetworkPolicy:
         spec.setdefault("types", ("Ingress",))
@@ -132,6 +138,8 @@ def check_delta(delta: Delta, state: DesiredState) -> None:
         assert state.policies.get(policy.id) != policy
     for endpoint in delta.endpoints:
         assert state.endpoints.get(endpoint.id) != endpoint
+    for host in delta.host_endpoints:
+        assert state.host_endpoints.get(host.name) != host
     for route in delta.routes:
         assert state.routes.get(route.destination) != route
     for whole in delta.sets:
@@ -148,7 +156,8 @@ def check_references(state: DesiredState) -> None:
     lists = [each for endpoint in state.endpoints.values() for each in (endpoint.ingress, endpoint.egress)]
     named = {policy for each in lists for tier in each.tiers for policy in tier.policies}
     named |= {profile for each in lists for profile in each.profiles}
-    assert named <= set(state.policies)
+    named = named.union(*(host.policy_ids() for host in state.host_endpoints.values()))
+    assert named == set(state.policies)
     used = {set_id for policy in state.policies.values() for set_id in sets_of(policy)}
     assert used == set(state.sets)
 

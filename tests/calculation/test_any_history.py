@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tortie.api.endpointslice import SERVICE_LABEL, Backend, BackendPort, EndpointSlice
+from tortie.api.hostendpoint import HostEndpoint, HostEndpointSpec
+from tortie.api.hostendpoint import NamedPort as HostPort
 from tortie.api.ipam import BlockAffinity
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
 from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
@@ -107,6 +109,21 @@ RESOURCES = st.one_of(
         ),
     ),
     st.builds(
+        HostEndpoint,
+        metadata=st.builds(metadata, st.sampled_from(["h1", "h2"]), st.just(""), LABELS),
+        spec=st.builds(
+            HostEndpointSpec,
+            node=st.sampled_from(["here", "here", "there"]),
+            interface_name=st.sampled_from(["eth0", "eth0", "*", ""]),
+            expected_ips=st.lists(st.sampled_from(["10.0.0.1", "fd00::1", "nonsense"]), max_size=2).map(tuple),
+            profiles=st.lists(PROFILES, max_size=2).map(tuple),
+            ports=st.lists(
+                st.builds(HostPort, name=st.just("http"), protocol=st.just("TCP"), port=st.sampled_from([53, 80])),
+                max_size=1,
+            ).map(tuple),
+        ),
+    ),
+    st.builds(
         Pod,
         metadata=st.builds(metadata, SHORT_NAMES, NAMESPACES, LABELS),
         spec=st.builds(
@@ -134,7 +151,13 @@ RESOURCES = st.one_of(
     st.builds(
         GlobalNetworkPolicy,
         metadata=st.builds(metadata, SHORT_NAMES),
-        spec=st.builds(GlobalNetworkPolicySpec, **POLICY_FIELDS, do_not_track=st.sampled_from([False, False, True])),
+        spec=st.builds(
+            GlobalNetworkPolicySpec,
+            **POLICY_FIELDS,
+            do_not_track=st.sampled_from([False, False, True]),
+            pre_dnat=st.sampled_from([False, False, True]),
+            apply_on_forward=st.booleans(),
+        ),
     ),
     st.builds(
         Profile,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tortie.api.policy import NetworkPolicySpec
+from tortie.api.policy import GlobalNetworkPolicySpec, NetworkPolicySpec
 from tortie.calculation.ordering import Ordering, TierRank, policy_rank, tier_rank
-from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
+from tortie.desired.policy import Action, Direction, PolicyId, Stage, TierPolicies
 
 INGRESS = Direction.INGRESS
 
@@ -21,8 +21,8 @@ def identity(text: str) -> PolicyId:
     return PolicyId(kind, namespace, name)
 
 
-def names(listed: PolicyList) -> dict[str, list[str]]:
-    return {tier.name: [policy.name for policy in tier.policies] for tier in listed.tiers}
+def names(tiers: tuple[TierPolicies, ...]) -> dict[str, list[str]]:
+    return {tier.name: [policy.name for policy in tier.policies] for tier in tiers}
 
 
 def spec(order: float | None = None, tier: str = "", types: tuple[str, ...] = ()) -> NetworkPolicySpec:
@@ -31,12 +31,12 @@ def spec(order: float | None = None, tier: str = "", types: tuple[str, ...] = ()
 
 def test_policies_go_by_order_and_those_without_one_come_last() -> None:
     made = ordering(("N//a", spec()), ("N//b", spec(20)), ("N//c", spec(10)))
-    assert names(made.policy_list(made.policies, (), INGRESS)) == {"default": ["c", "b", "a"]}
+    assert names(made.tiers_of(made.policies, INGRESS)) == {"default": ["c", "b", "a"]}
 
 
 def test_equal_orders_go_by_name_then_namespace_then_kind() -> None:
     made = ordering(("A/z/b", spec(1)), ("B/y/b", spec(1)), ("Z/z/a", spec(1)), ("B/z/b", spec(1)))
-    (tier,) = made.policy_list(made.policies, (), INGRESS).tiers
+    (tier,) = made.tiers_of(made.policies, INGRESS)
     assert [str(policy) for policy in tier.policies] == ["Z z/a", "B y/b", "A z/b", "B z/b"]
 
 
@@ -48,18 +48,31 @@ def test_tiers_go_by_order_then_name_and_unknown_ones_come_last() -> None:
         a=TierRank(1_000_000, Action.DENY),
         b=TierRank(1_000_000, Action.DENY),
     )
-    listed = made.policy_list(made.policies, (), INGRESS)
+    listed = made.tiers_of(made.policies, INGRESS)
     assert list(names(listed)) == ["early", "a", "b", "default", "kube-baseline", "late", "unknown"]
-    actions = [tier.default_action.value for tier in listed.tiers]
+    actions = [tier.default_action.value for tier in listed]
     assert actions == ["Deny", "Deny", "Deny", "Deny", "Pass", "Pass", "Deny"]
 
 
 def test_a_tier_appears_only_in_directions_that_one_of_its_policies_governs() -> None:
     made = ordering(("N//in", spec(types=("Ingress",))), ("N//both", spec(tier="kube-admin")))
-    policies, profiles = made.policies, (PolicyId("Profile", "", "p"),)
-    egress = made.policy_list(policies, profiles, Direction.EGRESS)
-    assert egress == PolicyList((TierPolicies("kube-admin", (identity("N//both"),), Action.PASS),), profiles)
-    assert names(made.policy_list(policies, (), INGRESS)) == {"kube-admin": ["both"], "default": ["in"]}
+    egress = made.tiers_of(made.policies, Direction.EGRESS)
+    assert egress == (TierPolicies("kube-admin", (identity("N//both"),), Action.PASS),)
+    assert names(made.tiers_of(made.policies, INGRESS)) == {"kube-admin": ["both"], "default": ["in"]}
+
+
+def test_an_end_can_take_the_place_of_default_actions() -> None:
+    made = ordering(("N//a", spec()), ("N//b", spec(tier="t")), t=TierRank(1, Action.DENY))
+    assert {tier.default_action for tier in made.tiers_of(made.policies, INGRESS, Action.PASS)} == {Action.PASS}
+
+
+def test_stages_follow_from_the_spec() -> None:
+    assert policy_rank(spec()).stage is Stage.NORMAL
+    assert policy_rank(GlobalNetworkPolicySpec(apply_on_forward=True)).on_forward
+    assert policy_rank(GlobalNetworkPolicySpec(do_not_track=True)).directions == tuple(Direction)
+    before = policy_rank(GlobalNetworkPolicySpec(pre_dnat=True))
+    assert (before.stage, before.directions) == (Stage.PRE_DNAT, (INGRESS,))
+    assert policy_rank(GlobalNetworkPolicySpec(pre_dnat=True, types=("Egress",))).directions == ()
 
 
 def test_a_tier_without_an_order_stands_with_the_default_tier(make) -> None:  # type: ignore[no-untyped-def]

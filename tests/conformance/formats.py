@@ -158,7 +158,7 @@ def _calculation(case: Case, document: Document) -> list[str]:
         "sequence": (tests.supported_throughout, tests.test_so_it_is_after_other_states),
     }[case["kind"]]
     if not supported(case):
-        raise Unsupported("more than workloads under policies and profiles")
+        raise Unsupported("more than endpoints under policies and profiles")
     test(case, load("calculation/conftest").World)
     return []
 

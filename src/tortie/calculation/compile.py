@@ -12,7 +12,7 @@ from tortie.base.hashes import unique_id
 from tortie.calculation.ipsets import SetSpec
 from tortie.calculation.ports import Ports, split_ports
 from tortie.calculation.protocols import FAMILIES, protocol_number
-from tortie.desired.policy import Action, ICMPMatch, Policy, PolicyId, Rule, SetId, Side
+from tortie.desired.policy import Action, ICMPMatch, Policy, PolicyId, Rule, SetId, Side, Stage
 from tortie.selector.parser import Selector, parse
 from tortie.selector.scoping import entity_selectors
 
@@ -25,7 +25,11 @@ class CompiledPolicy(msgspec.Struct, frozen=True, gc=False):
 
 
 def compile_policy(
-    policy_id: PolicyId, tier: str, ingress: Iterable[api.Rule], egress: Iterable[api.Rule]
+    policy_id: PolicyId,
+    tier: str,
+    ingress: Iterable[api.Rule],
+    egress: Iterable[api.Rule],
+    stage: Stage = Stage.NORMAL,
 ) -> CompiledPolicy:
     """Compile both directions of a policy or profile.
 
@@ -38,6 +42,7 @@ def compile_policy(
         tier,
         ingress=_compile_rules(ingress, policy_id.namespace, sets),
         egress=_compile_rules(egress, policy_id.namespace, sets),
+        stage=stage,
     )
     return CompiledPolicy(policy, tuple(sets[set_id] for set_id in sorted(sets)))
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import msgspec
-from pyroaring import BitMap
 
 from tortie.api.workloadendpoint import WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
-from tortie.calculation.labels import LabelChanges, LabelIndex
-from tortie.calculation.ordering import Ordering
-from tortie.calculation.policies import ActivePolicies
-from tortie.calculation.profiles import ActiveProfiles, profile_id
+from tortie.calculation.policylists import PolicyLists
+from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.routes import LocalRoutes
+from tortie.calculation.subjects import Subjects
 from tortie.desired.endpoints import Endpoint, EndpointId
-from tortie.desired.policy import Direction, PolicyId, PolicyList
 
 
 class _Local(msgspec.Struct, frozen=True, gc=False):
@@ -28,22 +25,16 @@ class _Local(msgspec.Struct, frozen=True, gc=False):
 
 
 class LocalEndpoints:
-    """Of endpoints that claim one interface only the one with the lowest id is programmed.
+    """Of endpoints that claim one interface only the one with the lowest id is programmed."""
 
-    Args (attributes):
-        subjects: items of the endpoints that are programmed: those that policies can select.
-    """
-
-    def __init__(self, labels: LabelIndex, profiles: ActiveProfiles) -> None:
-        self.subjects = BitMap()
+    def __init__(self, subjects: Subjects, profiles: ActiveProfiles) -> None:
         self.routes = LocalRoutes()
-        self._labels = labels
+        self._subjects = subjects
         self._profiles = profiles
         self._endpoints: dict[EndpointId, _Local] = {}
         self._claims: dict[str, set[EndpointId]] = {}
         self._holders: dict[str, EndpointId] = {}
         self._by_item: dict[int, EndpointId] = {}
-        self._left = BitMap()
         self._dirty: set[EndpointId] = set()
         self._told: dict[EndpointId, Endpoint] = {}
 
@@ -80,19 +71,10 @@ class LocalEndpoints:
         del self._endpoints[endpoint_id]
         del self._by_item[local.item]
 
-    def concerned(self, changes: LabelChanges) -> LabelChanges:
-        """What of the changes concerns endpoints that are programmed, or were when this was last called."""
-        items = changes.items & (self.subjects | self._left)
-        self._left = BitMap()
-        return LabelChanges(items, changes.pairs, changes.names) if items else LabelChanges()
-
-    def flush(
-        self, items: Iterable[int], policies: ActivePolicies, ordering: Ordering
-    ) -> tuple[list[Endpoint], list[EndpointId]]:
+    def flush(self, items: Iterable[int], lists: PolicyLists) -> tuple[list[Endpoint], list[EndpointId]]:
         """What is new or different since the last flush, and what is gone."""
         dirty, self._dirty = self._dirty, set()
         dirty.update(self._by_item[item] for item in items if item in self._by_item)
-        lists = _PolicyLists(policies, ordering)
         changed: list[Endpoint] = []
         removed: list[EndpointId] = []
         for endpoint_id in sorted(dirty):
@@ -105,7 +87,7 @@ class LocalEndpoints:
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""
-        held = (self._endpoints, self._claims, self._holders, self._by_item, self._dirty, self._told, self.subjects)
+        held = (self._endpoints, self._claims, self._holders, self._by_item, self._dirty, self._told)
         return not any(held) and self.routes.is_empty()
 
     def _programmed(self, endpoint_id: EndpointId) -> _Local | None:
@@ -134,8 +116,7 @@ class LocalEndpoints:
     def _seat(self, endpoint_id: EndpointId) -> None:
         local = self._endpoints[endpoint_id]
         self._holders[local.spec.interface_name] = endpoint_id
-        self.subjects.add(local.item)
-        self._labels.touch(local.item)
+        self._subjects.enter(local.item)
         self._profiles.acquire(local.profiles)
         self.routes.claim(endpoint_id, local.spec.interface_name, local.addresses)
         self._dirty.add(endpoint_id)
@@ -143,36 +124,14 @@ class LocalEndpoints:
     def _unseat(self, endpoint_id: EndpointId) -> None:
         local = self._endpoints[endpoint_id]
         del self._holders[local.spec.interface_name]
-        self.subjects.discard(local.item)
-        self._left.add(local.item)
-        self._labels.touch(local.item)
+        self._subjects.leave(local.item)
         self._profiles.release(local.profiles)
         self.routes.disclaim(endpoint_id, local.addresses)
         self._dirty.add(endpoint_id)
 
 
-class _PolicyLists:
-    """Policy lists of one flush; endpoints with the same policies share the work and the result."""
-
-    def __init__(self, policies: ActivePolicies, ordering: Ordering) -> None:
-        self._policies = policies
-        self._ordering = ordering
-        self._made: dict[tuple[frozenset[PolicyId], tuple[str, ...]], tuple[PolicyList, PolicyList]] = {}
-
-    def of(self, local: _Local) -> tuple[PolicyList, PolicyList]:
-        """Ingress and egress."""
-        key = (frozenset(self._policies.matching(local.item)), local.profiles)
-        if key not in self._made:
-            profiles = tuple(profile_id(name) for name in local.profiles)
-            self._made[key] = (
-                self._ordering.policy_list(key[0], profiles, Direction.INGRESS),
-                self._ordering.policy_list(key[0], profiles, Direction.EGRESS),
-            )
-        return self._made[key]
-
-
-def _endpoint(endpoint_id: EndpointId, local: _Local, lists: _PolicyLists) -> Endpoint:
-    ingress, egress = lists.of(local)
+def _endpoint(endpoint_id: EndpointId, local: _Local, lists: PolicyLists) -> Endpoint:
+    ingress, egress = lists.of_workload(local.item, local.profiles)
     return Endpoint(
         id=endpoint_id,
         interface=local.spec.interface_name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tortie.api.endpointslice import EndpointSlice
+from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ipam import BlockAffinity, IPAMBlock
 from tortie.api.pod import Pod
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
@@ -15,19 +16,22 @@ from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.calculation.bgp import BGP
 from tortie.calculation.columns import Columns
 from tortie.calculation.endpoints import LocalEndpoints
+from tortie.calculation.hosts import HostEndpoints
 from tortie.calculation.ipsets import IPSets
 from tortie.calculation.items import Item, item_of
 from tortie.calculation.labels import LabelIndex
-from tortie.calculation.ordering import Ordering, tier_rank
+from tortie.calculation.ordering import tier_rank
 from tortie.calculation.pods import Pods
 from tortie.calculation.policies import ActivePolicies
+from tortie.calculation.policylists import PolicyLists
 from tortie.calculation.problems import Problems
 from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.programs import Programs
-from tortie.calculation.selections import Selections
 from tortie.calculation.services import Services
+from tortie.calculation.subjects import Subjects
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
+from tortie.desired.hosts import HostEndpointName
 from tortie.desired.policy import PolicyId
 
 Value = Resource | IPAMBlock | BlockAffinity | None
@@ -66,10 +70,10 @@ class Calculation:
         self._sets = IPSets(self._columns, self._labels, self._services)
         self._programs = Programs(self._sets)
         self._profiles = ActiveProfiles(self._programs, self.problems)
-        self._endpoints = LocalEndpoints(self._labels, self._profiles)
-        self._ordering = Ordering()
-        subjects = Selections(self._labels, self._endpoints.subjects)
-        self._policies = ActivePolicies(subjects, self._programs, self._ordering, self.problems)
+        self._subjects = Subjects(self._labels)
+        self._endpoints = LocalEndpoints(self._subjects, self._profiles)
+        self._hosts = HostEndpoints(self._subjects, self._profiles)
+        self._policies = ActivePolicies(self._subjects, self._labels, self._programs, self.problems)
         self._bgp = BGP(node, self.problems)
 
     @property
@@ -81,7 +85,7 @@ class Calculation:
         """The resource is now this; None when it is gone. Cheap: most of the work is left to `flush`."""
         self.problems.forget(key)
         match key.kind:
-            case "WorkloadEndpoint" | "NetworkSet" | "GlobalNetworkSet":
+            case "WorkloadEndpoint" | "HostEndpoint" | "NetworkSet" | "GlobalNetworkSet":
                 self._update_item(key, value if isinstance(value, Resource) else None)
             case "NetworkPolicy" | "GlobalNetworkPolicy":
                 policy = value if isinstance(value, NetworkPolicy | GlobalNetworkPolicy) else None
@@ -106,11 +110,13 @@ class Calculation:
         if not self._in_sync:
             return Delta()
         changes = self._labels.take_changes()
-        touched = self._policies.flush(self._endpoints.concerned(changes))
+        touched = self._policies.flush(self._subjects.concerned(changes))
         if self._all_dirty:
-            touched |= self._endpoints.subjects
+            touched |= self._subjects.items
             self._all_dirty = False
-        endpoints, removed_endpoints = self._endpoints.flush(touched, self._policies, self._ordering)
+        lists = PolicyLists(self._policies)
+        endpoints, removed_endpoints = self._endpoints.flush(touched, lists)
+        hosts, removed_hosts = self._hosts.flush(touched, lists)
         self._profiles.flush()
         policies, removed_policies = self._programs.flush()
         sets = self._sets.flush(changes)
@@ -122,9 +128,11 @@ class Calculation:
             set_changes=tuple(sets.changes),
             policies=tuple(policies),
             endpoints=tuple(endpoints),
+            host_endpoints=tuple(hosts),
             routes=tuple(routes),
             bgp=self._bgp.flush(),
             removed_routes=tuple(removed_routes),
+            removed_host_endpoints=tuple(removed_hosts),
             removed_endpoints=tuple(removed_endpoints),
             removed_policies=tuple(removed_policies),
             removed_sets=tuple(sets.removed),
@@ -133,11 +141,11 @@ class Calculation:
     def is_empty(self) -> bool:
         """Whether nothing is held any more: after every resource is gone, and a flush."""
         parts = (self._labels, self._columns, self._pods, self._services, self._sets, self._programs)
-        others = (self._profiles, self._endpoints, self._policies, self._bgp)
+        others = (self._subjects, self._profiles, self._endpoints, self._hosts, self._policies, self._bgp)
         return (
             all(part.is_empty() for part in parts)
             and all(part.is_empty() for part in others)
-            and not self._ordering.tiers
+            and not self._policies.ordering.tiers
             and not self.problems.current
         )
 
@@ -149,20 +157,24 @@ class Calculation:
         number = self._columns.number(key)
         item = self._pods.dress(number, resource, item)
         self._columns.put(key, item)
-        if not isinstance(resource, WorkloadEndpoint):
-            return
-        endpoint_id = EndpointId(key.namespace, key.name)
-        if resource.spec.node == self.node:
-            self._endpoints.put(endpoint_id, resource.spec, item.parents, number)
-        else:
-            self._endpoints.remove(endpoint_id)
+        if isinstance(resource, WorkloadEndpoint | HostEndpoint) and resource.spec.node != self.node:
+            self._remove_endpoint(key)
+        elif isinstance(resource, WorkloadEndpoint):
+            self._endpoints.put(EndpointId(key.namespace, key.name), resource.spec, item.parents, number)
+        elif isinstance(resource, HostEndpoint):
+            self._hosts.put(HostEndpointName(key.name), resource.spec, number)
 
     def _remove_item(self, key: ResourceKey) -> None:
         number = self._columns.remove(key)
         if number is not None:
             self._pods.forget(number)
+        self._remove_endpoint(key)
+
+    def _remove_endpoint(self, key: ResourceKey) -> None:
         if key.kind == WorkloadEndpoint.kind:
             self._endpoints.remove(EndpointId(key.namespace, key.name))
+        elif key.kind == HostEndpoint.kind:
+            self._hosts.remove(HostEndpointName(key.name))
 
     def _update_pod(self, key: ResourceKey, pod: Pod | None) -> None:
         for item, profiles in self._pods.put(key, pod):
@@ -183,7 +195,7 @@ class Calculation:
 
     def _update_tier(self, name: str, tier: Tier | None) -> None:
         if tier is None:
-            self._ordering.tiers.pop(name, None)
+            self._policies.ordering.tiers.pop(name, None)
         else:
-            self._ordering.tiers[name] = tier_rank(tier)
+            self._policies.ordering.tiers[name] = tier_rank(tier)
         self._all_dirty = True

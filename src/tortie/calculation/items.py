@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from tortie.api.hostendpoint import HostEndpoint
+from tortie.api.hostendpoint import NamedPort as HostPort
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet
 from tortie.api.resource import Resource
-from tortie.api.workloadendpoint import WorkloadEndpoint
+from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.calculation.labels import Labels, Parents
 from tortie.calculation.protocols import protocol_number
@@ -46,10 +48,12 @@ def item_of(resource: Resource) -> Item | None:
     """The item that a resource stands for, or None for a resource of another kind.
 
     Raises:
-        ValueError: an address or protocol cannot be read, or an endpoint has no interface.
+        ValueError: an address or protocol cannot be read, or an endpoint has neither interface nor address.
     """
     if isinstance(resource, WorkloadEndpoint):
         return _endpoint(resource)
+    if isinstance(resource, HostEndpoint):
+        return _host(resource)
     if isinstance(resource, NetworkSet):
         namespace = resource.metadata.namespace
         labels = resource.metadata.labels | {NAMESPACE: namespace}
@@ -77,10 +81,21 @@ def _endpoint(endpoint: WorkloadEndpoint) -> Item:
     labels |= account_labels(spec.service_account_name)
     if spec.orchestrator:
         labels[ORCHESTRATOR] = spec.orchestrator
-    ports = tuple(
-        NamedPort(sys.intern(port.name), protocol_number(port.protocol), port.port) for port in spec.ports if port.name
-    )
-    return _item(labels, spec.profiles, spec.ip_networks, ports)
+    return _item(labels, spec.profiles, spec.ip_networks, _ports(spec.ports))
+
+
+def _host(endpoint: HostEndpoint) -> Item:
+    """A host is in no namespace, so no policy of a namespace selects it."""
+    spec = endpoint.spec
+    if not (spec.interface_name or spec.expected_ips):
+        raise ValueError("host endpoint without an interface name or an expected address")
+    labels = {label: value for label, value in endpoint.metadata.labels.items() if label != NAMESPACE}
+    addresses = tuple(str(Cidr.host(address)) for address in spec.expected_ips)
+    return _item(labels, spec.profiles, addresses, _ports(spec.ports))
+
+
+def _ports(ports: Iterable[EndpointPort | HostPort]) -> tuple[NamedPort, ...]:
+    return tuple(NamedPort(sys.intern(one.name), protocol_number(one.protocol), one.port) for one in ports if one.name)
 
 
 def _item(

@@ -8,7 +8,7 @@ import msgspec
 
 from tortie.api.policy import GlobalNetworkPolicySpec, NetworkPolicySpec
 from tortie.api.tier import Tier
-from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
+from tortie.desired.policy import Action, Direction, PolicyId, Stage, TierPolicies
 
 DEFAULT_TIER = "default"
 DEFAULT_TIER_ORDER = 1_000_000.0
@@ -30,11 +30,17 @@ BUILT_IN_TIERS = {
 
 
 class PolicyRank(msgspec.Struct, frozen=True, gc=False):
-    """Where a policy stands and which directions it governs."""
+    """Where a policy stands and what it governs.
+
+    Args:
+        on_forward: of host endpoints also what is forwarded.
+    """
 
     tier: str
     order: float
     directions: tuple[Direction, ...]
+    stage: Stage = Stage.NORMAL
+    on_forward: bool = False
 
 
 def tier_rank(tier: Tier) -> TierRank:
@@ -44,13 +50,29 @@ def tier_rank(tier: Tier) -> TierRank:
 
 
 def policy_rank(spec: NetworkPolicySpec | GlobalNetworkPolicySpec) -> PolicyRank:
-    """A policy without an order comes last in its tier; one without types governs both directions."""
-    types = {name.lower() for name in spec.types}
+    """A policy without an order comes last in its tier; one without types governs both directions.
+
+    Before destinations are translated nothing is sent yet, so policies of that stage govern ingress only.
+    """
+    stage = policy_stage(spec)
+    types = {name.lower() for name in spec.types} or {direction.value for direction in Direction}
+    possible = (Direction.INGRESS,) if stage is Stage.PRE_DNAT else tuple(Direction)
     return PolicyRank(
         tier=spec.tier or DEFAULT_TIER,
         order=float("inf") if spec.order is None else spec.order,
-        directions=tuple(direction for direction in Direction if not types or direction.value in types),
+        directions=tuple(direction for direction in possible if direction.value in types),
+        stage=stage,
+        on_forward=isinstance(spec, GlobalNetworkPolicySpec) and spec.apply_on_forward,
     )
+
+
+def policy_stage(spec: NetworkPolicySpec | GlobalNetworkPolicySpec) -> Stage:
+    """When a policy is applied; policies of namespaces, which govern no host, have no choice."""
+    if not isinstance(spec, GlobalNetworkPolicySpec):
+        return Stage.NORMAL
+    if spec.do_not_track:
+        return Stage.UNTRACKED
+    return Stage.PRE_DNAT if spec.pre_dnat else Stage.NORMAL
 
 
 class Ordering:
@@ -60,15 +82,17 @@ class Ordering:
         self.tiers: dict[str, TierRank] = {}
         self.policies: dict[PolicyId, PolicyRank] = {}
 
-    def policy_list(self, policies: Iterable[PolicyId], profiles: tuple[PolicyId, ...], way: Direction) -> PolicyList:
-        """What governs one direction of an endpoint that all of `policies` select."""
+    def tiers_of(
+        self, policies: Iterable[PolicyId], way: Direction, end: Action | None = None
+    ) -> tuple[TierPolicies, ...]:
+        """What of `policies` governs one direction; `end` takes the place of the tiers' default actions."""
         tiers: dict[str, list[PolicyId]] = {}
         for policy in sorted(policies, key=self._policy_key):
             rank = self.policies[policy]
             if way in rank.directions:
                 tiers.setdefault(rank.tier, []).append(policy)
         ordered = sorted(tiers, key=self._tier_key)
-        return PolicyList(tuple(TierPolicies(name, tuple(tiers[name]), self._end(name)) for name in ordered), profiles)
+        return tuple(TierPolicies(name, tuple(tiers[name]), end or self._end(name)) for name in ordered)
 
     def _rank(self, tier: str) -> TierRank | None:
         return self.tiers.get(tier) or BUILT_IN_TIERS.get(tier)

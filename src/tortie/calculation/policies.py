@@ -9,12 +9,13 @@ from pyroaring import BitMap
 
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.calculation.compile import CompiledPolicy, compile_policy
-from tortie.calculation.labels import LabelChanges
+from tortie.calculation.labels import LabelChanges, LabelIndex
 from tortie.calculation.ordering import Ordering, PolicyRank, policy_rank
 from tortie.calculation.problems import Problems
 from tortie.calculation.programs import Programs
 from tortie.calculation.selections import Selection, Selections
-from tortie.desired.policy import PolicyId
+from tortie.calculation.subjects import Subjects
+from tortie.desired.policy import PolicyId, Stage
 from tortie.selector.parser import Selector
 from tortie.selector.scoping import policy_selector
 
@@ -31,15 +32,13 @@ class _Entry(msgspec.Struct):
 
 
 class ActivePolicies:
-    """A policy is active while it selects an endpoint of this node; only then is it compiled.
+    """A policy is active while it selects an endpoint of this node that it can govern; only then is it compiled."""
 
-    Policies for host interfaces before NAT or without tracking select no workload.
-    """
-
-    def __init__(self, selections: Selections, programs: Programs, ordering: Ordering, problems: Problems) -> None:
-        self.selections = selections
+    def __init__(self, subjects: Subjects, index: LabelIndex, programs: Programs, problems: Problems) -> None:
+        self.selections = Selections(index, subjects.items)
+        self.ordering = Ordering()
+        self._subjects = subjects
         self._programs = programs
-        self._ordering = ordering
         self._problems = problems
         self._entries: dict[PolicyId, _Entry] = {}
         self._pending: dict[PolicyId, AnyPolicy | None] = {}
@@ -51,9 +50,12 @@ class ActivePolicies:
         """Add, replace or, with None, remove a policy; takes effect at the next flush."""
         self._pending[policy_id] = policy
 
-    def matching(self, item: int) -> Set[PolicyId]:
-        """The active policies that select an endpoint."""
-        return self._matched.get(item, set()) & self._active
+    def matching(self, item: int, stage: Stage) -> Set[PolicyId]:
+        """The active policies of one stage that govern an endpoint."""
+        if item not in self._subjects.of_stage[stage]:
+            return set()
+        active = self._matched.get(item, set()) & self._active
+        return {policy for policy in active if self._entries[policy].rank.stage is stage}
 
     def flush(self, changes: LabelChanges) -> BitMap:
         """Follow all changes; returns the endpoints whose policies, or their order, may be different."""
@@ -74,7 +76,7 @@ class ActivePolicies:
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""
-        held = (self._entries, self._pending, self._selecting, self._matched, self._active, self._ordering.policies)
+        held = (self._entries, self._pending, self._selecting, self._matched, self._active, self.ordering.policies)
         return not (any(held) or self.selections)
 
     def _replace(self, policy_id: PolicyId, policy: AnyPolicy | None) -> BitMap:
@@ -104,34 +106,37 @@ class ActivePolicies:
         return items
 
     def _read(self, policy: AnyPolicy) -> _Entry | None:
-        if isinstance(policy, GlobalNetworkPolicy) and (policy.spec.do_not_track or policy.spec.pre_dnat):
-            return None
         try:
-            return _Entry(policy, policy_selector(policy), policy_rank(policy.spec))
+            entry = _Entry(policy, policy_selector(policy), policy_rank(policy.spec))
         except ValueError as error:
             self._problems.note(policy.key, error)
             return None
+        return entry if entry.rank.directions else None
 
     def _activate(self, policy_id: PolicyId, again: bool) -> None:
         """Make the policy active if it selects anybody, else inactive; `again` recompiles it."""
         entry = self._entries.get(policy_id)
-        wanted = entry is not None and entry.selection is not None and bool(entry.selection.items)
+        wanted = entry is not None and self._governs_any(entry)
         if wanted == (policy_id in self._active) and not again:
             return
         compiled = self._compile(policy_id, entry) if entry is not None and wanted else None
         if compiled is not None and entry is not None:
             self._active.add(policy_id)
-            self._ordering.policies[policy_id] = entry.rank
+            self.ordering.policies[policy_id] = entry.rank
             self._programs.put(policy_id, compiled)
         elif policy_id in self._active:
             self._active.discard(policy_id)
-            del self._ordering.policies[policy_id]
+            del self.ordering.policies[policy_id]
             self._programs.put(policy_id, None)
+
+    def _governs_any(self, entry: _Entry) -> bool:
+        governed = self._subjects.of_stage[entry.rank.stage]
+        return entry.selection is not None and entry.selection.items.intersect(governed)
 
     def _compile(self, policy_id: PolicyId, entry: _Entry) -> CompiledPolicy | None:
         spec = entry.policy.spec
         try:
-            return compile_policy(policy_id, entry.rank.tier, spec.ingress, spec.egress)
+            return compile_policy(policy_id, entry.rank.tier, spec.ingress, spec.egress, entry.rank.stage)
         except ValueError as error:
             self._problems.note(entry.policy.key, error)
             return None

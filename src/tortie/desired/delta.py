@@ -11,6 +11,7 @@ import msgspec
 from tortie.base.addresses import Cidr
 from tortie.desired.bgp import BGPNode
 from tortie.desired.endpoints import Endpoint, EndpointId
+from tortie.desired.hosts import HostEndpoint, HostEndpointName
 from tortie.desired.policy import Policy, PolicyId, SetId
 from tortie.desired.routes import Route
 from tortie.desired.sets import IPSet, SetChange
@@ -24,6 +25,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
         set_changes: differences to sets that exist.
         policies: new or changed policies and profiles.
         endpoints: new or changed local endpoints.
+        host_endpoints: new or changed host endpoints of this node.
         routes: new or changed routes (replacing the one to the same destination).
         bgp: the BGP speaker's state when it changed; None takes it away.
         removed_*: what is gone, each after everything that referred to it.
@@ -33,9 +35,11 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     set_changes: tuple[SetChange, ...] = ()
     policies: tuple[Policy, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    host_endpoints: tuple[HostEndpoint, ...] = ()
     routes: tuple[Route, ...] = ()
     bgp: BGPNode | msgspec.UnsetType | None = msgspec.UNSET
     removed_routes: tuple[Cidr, ...] = ()
+    removed_host_endpoints: tuple[HostEndpointName, ...] = ()
     removed_endpoints: tuple[EndpointId, ...] = ()
     removed_policies: tuple[PolicyId, ...] = ()
     removed_sets: tuple[SetId, ...] = ()

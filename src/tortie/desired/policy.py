@@ -41,6 +41,20 @@ class Direction(enum.Enum):
     EGRESS = "egress"
 
 
+class Stage(enum.Enum):
+    """When a policy is applied, and with that what its Allow does besides.
+
+    Policies of the two early stages govern host endpoints only. What they allow is judged by no later
+    policy of the host's interface that it came in by or, if the host sends it, goes out by.
+    """
+
+    UNTRACKED = "untracked"
+    """Before connection tracking, which allowed packets then skip."""
+    PRE_DNAT = "pre-dnat"
+    """Before destinations are translated."""
+    NORMAL = "normal"
+
+
 class PolicyId(msgspec.Struct, frozen=True, order=True, gc=False):
     """Kind, namespace (empty if none) and name of a policy or of a profile (kind `Profile`)."""
 
@@ -121,6 +135,7 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     tier: str
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()
+    stage: Stage = Stage.NORMAL
 
     def rules(self, direction: Direction) -> tuple[Rule, ...]:
         """The rules of one direction."""

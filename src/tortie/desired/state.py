@@ -8,6 +8,7 @@ from tortie.base.addresses import Cidr
 from tortie.desired.bgp import BGPNode
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import Endpoint, EndpointId
+from tortie.desired.hosts import HostEndpoint, HostEndpointName
 from tortie.desired.packed import apply_change
 from tortie.desired.policy import Policy, PolicyId, SetId
 from tortie.desired.routes import Route
@@ -18,15 +19,18 @@ class Changes(msgspec.Struct):
     """Which objects may differ from what was last programmed.
 
     `sets` are to be compared whole; `set_changes` are exact differences, in order, to sets not in
-    `sets`. `interfaces` are those that appeared, vanished or went up or down.
+    `sets`. `interfaces` are those that appeared, vanished or went up or down; `addresses` says that
+    those of the host's own interfaces may be different.
     """
 
     sets: set[SetId] = msgspec.field(default_factory=set)
     set_changes: dict[SetId, list[SetChange]] = msgspec.field(default_factory=dict)
     policies: set[PolicyId] = msgspec.field(default_factory=set)
     endpoints: set[EndpointId] = msgspec.field(default_factory=set)
+    host_endpoints: set[HostEndpointName] = msgspec.field(default_factory=set)
     routes: set[Cidr] = msgspec.field(default_factory=set)
     interfaces: set[str] = msgspec.field(default_factory=set)
+    addresses: bool = False
     bgp: bool = False
 
     def __bool__(self) -> bool:
@@ -47,6 +51,8 @@ class Changes(msgspec.Struct):
         self.policies.update(delta.removed_policies)
         self.endpoints.update(endpoint.id for endpoint in delta.endpoints)
         self.endpoints.update(delta.removed_endpoints)
+        self.host_endpoints.update(endpoint.name for endpoint in delta.host_endpoints)
+        self.host_endpoints.update(delta.removed_host_endpoints)
         self.routes.update(route.destination for route in delta.routes)
         self.routes.update(delta.removed_routes)
         self.bgp = self.bgp or delta.bgp is not msgspec.UNSET
@@ -58,6 +64,7 @@ class DesiredState(msgspec.Struct):
     sets: dict[SetId, IPSet] = msgspec.field(default_factory=dict)
     policies: dict[PolicyId, Policy] = msgspec.field(default_factory=dict)
     endpoints: dict[EndpointId, Endpoint] = msgspec.field(default_factory=dict)
+    host_endpoints: dict[HostEndpointName, HostEndpoint] = msgspec.field(default_factory=dict)
     routes: dict[Cidr, Route] = msgspec.field(default_factory=dict)
     bgp: BGPNode | None = None
 
@@ -70,11 +77,14 @@ class DesiredState(msgspec.Struct):
             self.sets[change.id] = IPSet(id=change.id, members=members, ports=old.ports)
         self.policies.update((policy.id, policy) for policy in delta.policies)
         self.endpoints.update((endpoint.id, endpoint) for endpoint in delta.endpoints)
+        self.host_endpoints.update((endpoint.name, endpoint) for endpoint in delta.host_endpoints)
         self.routes.update((route.destination, route) for route in delta.routes)
         if delta.bgp is not msgspec.UNSET:
             self.bgp = delta.bgp
         for destination in delta.removed_routes:
             del self.routes[destination]
+        for name in delta.removed_host_endpoints:
+            del self.host_endpoints[name]
         for endpoint_id in delta.removed_endpoints:
             del self.endpoints[endpoint_id]
         for policy_id in delta.removed_policies:
