@@ -83,6 +83,15 @@ def _formatted(form: str, *values: Any) -> str:
     return _DIRECTIVE.sub(one, form)
 
 
+def _printed(*values: Any) -> str:
+    """Blanks stand only between values of which none is a text."""
+    text = ""
+    for before, value in zip((None, *values), values, strict=False):
+        blank = before is not None and not isinstance(before, str) and not isinstance(value, str)
+        text += f"{' ' if blank else ''}{shown(value)}"
+    return text
+
+
 def _first_false(*values: Any) -> Any:
     return next((value for value in values if not is_true(value)), values[-1])
 
@@ -95,7 +104,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "len": _length,
     "index": _index,
     "join": _joined,
-    "print": lambda *values: "".join(map(shown, values)),
+    "print": _printed,
     "println": lambda *values: " ".join(map(shown, values)) + "\n",
     "printf": _formatted,
     "eq": lambda value, *others: any(value == other for other in others),

@@ -189,7 +189,7 @@ class _Parser:
 
     def _action(self) -> list[Part]:
         parts: list[Part] = []
-        while self._peek() != "}":
+        while self._peek() not in "}\0":
             if self._peek() in "'\"":
                 parts.append(Text(self._quoted()))
             else:
