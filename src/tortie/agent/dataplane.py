@@ -17,6 +17,7 @@ from tortie.base.errors import KernelError
 from tortie.bgp.target import BirdTarget
 from tortie.dataplane.interfaces import InterfacesTarget
 from tortie.dataplane.loop import Reconciler
+from tortie.dataplane.nftables.log_rules import LogRate
 from tortie.dataplane.nftables.settings import EndpointToHost
 from tortie.dataplane.nftables.settings import Settings as FilterSettings
 from tortie.dataplane.nftables.target import NftablesTarget
@@ -146,7 +147,11 @@ def _open_sockets() -> Sockets:
 
 
 def _filter_settings(settings: Settings) -> FilterSettings:
+    rate = settings.log_action_rate_limit
     return FilterSettings(
         interface_prefixes=(settings.interface_prefix,),
         endpoint_to_host=EndpointToHost(settings.default_endpoint_to_host_action),
+        log_prefix=settings.log_prefix,
+        log_rate=LogRate.parse(rate, settings.log_action_rate_limit_burst) if rate else None,
+        log_group=settings.log_group,
     )

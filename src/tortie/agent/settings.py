@@ -15,10 +15,12 @@ from typing import Any
 import msgspec
 
 from tortie.base.errors import InvalidResource, Problem
+from tortie.dataplane.nftables.log_rules import LogRate
 
 _DIGITS = re.compile(r"[0-9]{1,5}")
 _INTERFACE_PREFIX = re.compile(r"[A-Za-z0-9]{1,10}")
 """The rest of an interface's 15 characters tells workloads apart."""
+_LOG_PREFIX = re.compile(r"[a-zA-Z0-9%: /_-]*")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +34,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bird_program: str
     interface_prefix: str
     default_endpoint_to_host_action: str
+    log_prefix: str
+    log_action_rate_limit: str
+    log_action_rate_limit_burst: int
+    log_group: int | None
     health_host: str
     health_port: int
     refresh_seconds: float
@@ -99,6 +105,30 @@ def _positive(text: str) -> float:
     return value
 
 
+def _log_prefix(text: str) -> str:
+    if not _LOG_PREFIX.fullmatch(text):
+        raise ValueError("use letters, digits, blanks, and any of % : / _ -")
+    return text
+
+
+def _rate(text: str) -> str:
+    if text:
+        LogRate.parse(text)
+    return text
+
+
+def _burst(text: str) -> int:
+    if not _DIGITS.fullmatch(text) or int(text) > 9999:
+        raise ValueError("use a number from 0 to 9999")
+    return int(text)
+
+
+def _group(text: str) -> int | None:
+    if text and (not _DIGITS.fullmatch(text) or int(text) > 65535):
+        raise ValueError("use a number from 0 to 65535, or nothing")
+    return int(text) if text else None
+
+
 def _prefix(text: str) -> str:
     if not _INTERFACE_PREFIX.fullmatch(text):
         raise ValueError("use up to 10 of the letters a to z and digits; one prefix only")
@@ -126,6 +156,28 @@ TABLE: tuple[Setting, ...] = (
         "What happens to traffic from a workload to its own host that the workload may send.",
         ("FELIX_DEFAULTENDPOINTTOHOSTACTION",),
     ),
+    Setting(
+        "log_prefix",
+        _log_prefix,
+        "calico-packet",
+        "How messages of Log rules begin; %t is the tier, %k the kind, %n the name, %p namespace/name.",
+        ("FELIX_LOGPREFIX",),
+    ),
+    Setting(
+        "log_action_rate_limit",
+        _rate,
+        "",
+        "Most messages of each Log rule, such as 10/second; no limit when empty.",
+        ("FELIX_LOGACTIONRATELIMIT",),
+    ),
+    Setting(
+        "log_action_rate_limit_burst",
+        _burst,
+        "5",
+        "Messages of a Log rule at once beyond that rate.",
+        ("FELIX_LOGACTIONRATELIMITBURST",),
+    ),
+    Setting("log_group", _group, "", "nflog group that Log rules write to; the kernel's log when empty."),
     Setting("health_host", str, "localhost", "Where health, status and metrics are served.", ("FELIX_HEALTHHOST",)),
     Setting("health_port", _port, "9099", "TCP port of health, status and metrics; 0 for none.", ("FELIX_HEALTHPORT",)),
     Setting("refresh_seconds", _positive, "90", "Time between full comparisons with the kernel."),

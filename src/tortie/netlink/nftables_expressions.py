@@ -155,9 +155,12 @@ def counter(packets: int = 0, octets: int = 0) -> bytes:
     return expression("counter", be64(1, octets), be64(2, packets))
 
 
-def log(prefix: str, group: int | None = None, snaplen: int = 0) -> bytes:
-    """Log with a prefix of up to 127 bytes: to an nflog group, or to the kernel's log when `group` is None."""
-    destination = b"" if group is None else be16(1, group)
+def log(prefix: str, group: int | None = None, snaplen: int = 0, level: int | None = None) -> bytes:
+    """Log with a prefix of up to 127 bytes: to an nflog group, or to the kernel's log when `group` is None.
+
+    `level` is one of syslog, for the kernel's log only; it is warning when not given.
+    """
+    destination = be16(1, group) if group is not None else b"" if level is None else be32(5, level)
     length = be32(3, snaplen) if group is not None and snaplen else b""
     return expression("log", destination, text(2, prefix), length)
 

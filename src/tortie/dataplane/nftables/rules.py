@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from tortie.base.hashes import short_hash
 from tortie.dataplane.nftables.alternatives import SetForms, conjunctions
+from tortie.dataplane.nftables.log_rules import log_expressions
 from tortie.dataplane.nftables.matches import Condition
 from tortie.dataplane.nftables.model import KernelRule, RuleSet
 from tortie.dataplane.nftables.settings import MarkBits, Settings
@@ -16,7 +17,6 @@ from tortie.netlink.nftables_expressions import (
     bitwise,
     counter,
     host32,
-    log,
     lookup,
     meta,
     set_meta,
@@ -130,8 +130,7 @@ def _consequence(rule: Rule, policy: Policy, direction: Direction, settings: Set
         case Action.DENY:
             return _COUNTER + _DROP
         case Action.LOG:
-            identity = rule_identity(policy.id, direction, rule.index)
-            return _COUNTER + log(f"tortie log {identity:016x}: ", settings.log_group)
+            return _COUNTER + log_expressions(settings.log_prefix, policy, settings.log_rate, settings.log_group)
         case Action.PASS if policy.tier:
             passed = MarkBits.of(settings.mark_mask).passed
             return _COUNTER + set_mark(passed, passed) + _RETURN

@@ -6,6 +6,8 @@ import enum
 
 import msgspec
 
+from tortie.dataplane.nftables.log_rules import LogRate
+
 _BITS = 4
 
 
@@ -41,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True):
         table: name of our table, of family inet.
         interface_prefixes: what names of workload interfaces begin with, 1 to 15 characters each.
         mark_mask: bits of the packet mark that are ours.
+        log_prefix: how messages of Log rules begin, see `log_expressions`.
+        log_rate: most messages of each Log rule; None is no limit.
         log_group: nflog group of Log rules; None is the kernel's log.
     """
 
@@ -48,4 +52,6 @@ class Settings(msgspec.Struct, frozen=True):
     interface_prefixes: tuple[str, ...] = ("cali",)
     mark_mask: int = 0xFFFF0000
     endpoint_to_host: EndpointToHost = EndpointToHost.DROP
-    log_group: int | None = 10
+    log_prefix: str = "calico-packet"
+    log_rate: LogRate | None = None
+    log_group: int | None = None
