@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -165,7 +165,21 @@ def _freed(param: click.Parameter, taken: set[str], more: Sequence[str]) -> clic
         return param
     param = copy.copy(param)
     param.opts = [spelling for spelling in param.opts if spelling not in taken] + list(more)
+    if param.callback is not None and param.name == "output":
+        param.callback = _with_tables(param.callback)
     return param
+
+
+def _with_tables(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """The callback of `get -o`, for which calicoctl has tables of its own."""
+
+    def read(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+        # Tables are for get alone.
+        from tortie.cli.calicoctl_tables import table_option
+
+        return table_option(value, lambda: callback(context, parameter, value))
+
+    return read
 
 
 @click.group(
