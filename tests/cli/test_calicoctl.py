@@ -185,6 +185,19 @@ def test_a_link_named_calicoctl_speaks_as_calicoctl(tmp_path: Path) -> None:
     assert call("--help").stdout.startswith("Usage: calicoctl")
 
 
+def test_reading_loads_nothing_of_writers(tmp_path: Path) -> None:
+    program = "import sys; from tortie.cli.calicoctl import calicoctl; calicoctl(sys.argv[1:], standalone_mode=False); "
+    program += "print(*sys.modules, sep='\\n', file=sys.stderr)"
+    environment = {**os.environ, "TORTIE_DATASTORE": str(tmp_path / "datastore.db")}
+    subprocess.run(
+        [sys.executable, "-m", "tortie.cli", "apply", "-f", "-"], input=TIER, text=True, env=environment, check=True
+    )
+    command = [sys.executable, "-c", program, "get", "tiers"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert "security" in done.stdout
+    assert not {"yaml", "tortie.api.validation", "tortie.cli.manifests"} & set(done.stderr.splitlines())
+
+
 def _all(command: click.Command) -> list[click.Command]:
     if not isinstance(command, click.Group):
         return [command]

@@ -66,3 +66,10 @@ def test_what_others_refer_to_comes_first_and_is_deleted_last(tmp_path: Path) ->
     assert [item.resource.kind for item in found.items] == ["BGPFilter", "BGPPeer", "Tier", "NetworkPolicy"]
     names, _ = read_names(Input((tmp_path,)))
     assert [named.key.kind for named in names] == ["NetworkPolicy", "Tier", "BGPPeer", "BGPFilter"]
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    file = tmp_path / "one.yaml"
+    file.write_text("{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: x}}")
+    found = scan_manifests(Input((file, file, tmp_path)))
+    assert (len(found.items), found.problems) == (1, ())

@@ -199,13 +199,16 @@ def placed(problem: Problem, document: Document) -> Problem:
 
 
 def read_documents(given: Input) -> tuple[list[Document], list[Problem]]:
-    """The objects of all files, in order, and what cannot be read of them."""
+    """The objects of all files, each read once, in order; and what cannot be read of them."""
     documents: list[Document] = []
     problems: list[Problem] = []
+    read: set[Path] = set()
     for path in given.paths:
         files = _files(path, given.recursive)
         if not files and not given.skip_empty:
             problems.append(Problem(str(path), "", "holds no .yaml, .yml or .json file", "name a file, or add -R"))
+        files = [file for file in files if file.resolve() not in read]
+        read.update(file.resolve() for file in files)
         for file in files:
             found, wrong = _scan(file)
             documents += found

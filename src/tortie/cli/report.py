@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
@@ -14,6 +15,7 @@ from tortie.api.resource import Resource, ResourceKey
 from tortie.base.errors import Problem
 from tortie.cli.connection import FAILED, UNAVAILABLE
 from tortie.cli.output import Format, complain, say, structured
+from tortie.cli.personality import PERSONALITY
 from tortie.cli.writing import Outcomes, Written
 
 WORDS = {
@@ -106,7 +108,12 @@ class Reporter:
 def reporter() -> Reporter:
     """The personality of the running command."""
     context = click.get_current_context(silent=True)
-    return (context and context.find_object(Reporter)) or Reporter()
+    place: str | None = context.meta.get(PERSONALITY) if context else None
+    if place is None:
+        return Reporter()
+    module, name = place.split(":")
+    found: Reporter = getattr(importlib.import_module(module), name)()
+    return found
 
 
 def status(outcomes: Outcomes, problems: Sequence[Problem] = ()) -> int:
