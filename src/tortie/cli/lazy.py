@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 INTERRUPTED = 130
 """Exit code of a command that was interrupted."""
@@ -18,10 +21,18 @@ class Group(click.Group):
 
     Args:
         commands_by_name: name of a command to `module:attribute`.
+        summaries: name to the first sentence of its help; where given, lists of commands load none of them.
     """
 
-    def __init__(self, *args: Any, commands_by_name: Mapping[str, str] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        commands_by_name: Mapping[str, str] | None = None,
+        summaries: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(*args, **settings)
+        self._summaries = dict(summaries or {})
         self._by_name = dict(commands_by_name or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -36,6 +47,26 @@ class Group(click.Group):
         module, attribute = place.split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does."""
+        if not self._summaries:
+            super().format_commands(ctx, formatter)
+            return
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._summaries.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click does."""
+        from click.shell_completion import CompletionItem  # for those who press a key only
+
+        if not self._summaries:
+            return super().shell_complete(ctx, incomplete)
+        words = [(name, text) for name, text in self._summaries.items() if name.startswith(incomplete)]
+        return [
+            *(CompletionItem(name, help=text) for name, text in words),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click does; what is interrupted ends as a shell expects it."""

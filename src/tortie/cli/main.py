@@ -37,6 +37,33 @@ COMMANDS = {
 }
 """Word to module and function; a module is loaded when its word is used."""
 
+SUMMARIES = {
+    "get": "Show resources.",
+    "describe": "Tell people what a resource is, and what has to do with it.",
+    "explain": "Tell what a kind or a field of it is.",
+    "wait": "Wait until resources are as they should be.",
+    "apply": "Create resources, or change them to what files say.",
+    "create": "Create resources that do not exist yet.",
+    "replace": "Change resources that exist to what files say.",
+    "delete": "Delete resources.",
+    "patch": "Change some fields of resources.",
+    "edit": "Change resources in an editor.",
+    "label": "Set labels, or remove them.",
+    "annotate": "Set annotations, or remove them.",
+    "diff": "Show what apply would change.",
+    "validate": "Check files without a datastore.",
+    "convert": "Show Kubernetes objects and old spellings as they would be stored.",
+    "ipam": "Addresses: who has which, and whether that is right.",
+    "datastore": "The datastore as a whole.",
+    "node": "This host's node.",
+    "cluster": "The cluster as a whole.",
+    "lab": "Whole clusters in network namespaces on this machine.",
+    "completion": "Print the script that makes a shell complete words.",
+    "version": "Show the version.",
+    "calicoctl": "The same commands as calicoctl's users know them.",
+}
+"""What the list of commands says of each, so that it loads none of them."""
+
 PERSONALITIES = frozenset({"calicoctl", "kubectl-calico"})
 """Names of links to this program by which it is called as calicoctl."""
 
@@ -44,6 +71,7 @@ PERSONALITIES = frozenset({"calicoctl", "kubectl-calico"})
 @click.group(
     cls=Group,
     commands_by_name=COMMANDS,
+    summaries=SUMMARIES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(version)s", help="Show the version, and end.")

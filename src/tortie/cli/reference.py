@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import click
 
 from tortie.cli.connection import FAILED, UNAVAILABLE, USAGE
 from tortie.cli.formats import MEANINGS
 from tortie.cli.lazy import INTERRUPTED
-from tortie.cli.main import tortie
+from tortie.cli.main import SUMMARIES, tortie
 from tortie.cli.selection import ALL
 
 FOLDER = "docs/reference/cli"
@@ -49,11 +49,9 @@ def walk(context: click.Context) -> Iterator[click.Context]:
                 yield from walk(click.Context(inner, context, info_name=name))
 
 
-def _index(commands: Mapping[str, click.Command]) -> str:
+def _index(commands: Iterable[str]) -> str:
     lines = [_NOTE, "", "# The tortie command", "", tortie.help or "", "", "| command | what it does |", "|---|---|"]
-    lines += [
-        f"| [{name}]({name}.md) | {_cell(command.get_short_help_str(200))} |" for name, command in commands.items()
-    ]
+    lines += [f"| [{name}]({name}.md) | {_cell(SUMMARIES[name])} |" for name in commands]
     lines += ["", "## Exit codes", "", "| code | meaning |", "|---|---|"]
     lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
     lines += ["", "## Output of `tortie get`", "", "| `-o` | what is shown |", "|---|---|"]
