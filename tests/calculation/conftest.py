@@ -154,7 +154,8 @@ def check_delta(delta: Delta, state: DesiredState) -> None:
 def check_references(state: DesiredState) -> None:
     """Whatever is named is there, and whatever is there is named."""
     lists = [each for endpoint in state.endpoints.values() for each in (endpoint.ingress, endpoint.egress)]
-    named = {policy for each in lists for tier in each.tiers for policy in tier.policies}
+    tiers = [tier for each in lists for tier in (*each.tiers, *(each.pending or ()))]
+    named = {policy for tier in tiers for policy in tier.policies}
     named |= {profile for each in lists for profile in each.profiles}
     named = named.union(*(host.policy_ids() for host in state.host_endpoints.values()))
     assert named == set(state.policies)

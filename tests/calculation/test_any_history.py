@@ -18,6 +18,12 @@ from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, Netw
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.rules import EntityRule, Rule, ServiceMatch
+from tortie.api.stagedpolicy import (
+    StagedGlobalNetworkPolicy,
+    StagedGlobalNetworkPolicySpec,
+    StagedNetworkPolicy,
+    StagedNetworkPolicySpec,
+)
 from tortie.api.tier import Tier, TierSpec, TierStatus
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
 
@@ -66,6 +72,7 @@ POLICY_FIELDS = {
     "ingress": RULES,
     "egress": RULES,
 }
+STAGED_ACTIONS = st.sampled_from(["", "Set", "Delete", "Learn", "Ignore"])
 ADDRESSES = st.lists(
     st.sampled_from(["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32", "fd00::1/128"]), max_size=2, unique=True
 ).map(tuple)
@@ -157,6 +164,21 @@ RESOURCES = st.one_of(
             do_not_track=st.sampled_from([False, False, True]),
             pre_dnat=st.sampled_from([False, False, True]),
             apply_on_forward=st.booleans(),
+        ),
+    ),
+    st.builds(
+        StagedNetworkPolicy,
+        metadata=st.builds(metadata, SHORT_NAMES, NAMESPACES),
+        spec=st.builds(StagedNetworkPolicySpec, **POLICY_FIELDS, staged_action=STAGED_ACTIONS),
+    ),
+    st.builds(
+        StagedGlobalNetworkPolicy,
+        metadata=st.builds(metadata, SHORT_NAMES),
+        spec=st.builds(
+            StagedGlobalNetworkPolicySpec,
+            **POLICY_FIELDS,
+            staged_action=STAGED_ACTIONS,
+            pre_dnat=st.sampled_from([False, False, True]),
         ),
     ),
     st.builds(

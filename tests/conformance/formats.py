@@ -123,7 +123,6 @@ def _reachability(case: Case, document: Document) -> list[str]:
 
 
 def _packets(case: Case, document: Document) -> list[str]:
-    _supported(packets.unsupported(case))
     return packets.run_case(case)
 
 

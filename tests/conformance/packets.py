@@ -1,6 +1,7 @@
 """Packet cases: policy in calculated form, and the fate of packets under it.
 
-Loaded by path. Cases about host interfaces are beyond what the compiled form holds of an endpoint.
+Loaded by path. A case is about one interface: of the host (`forHostInterface`), or of a workload that a
+host endpoint for all interfaces guards as well; there the host's own policy does not count.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tortie.base.addresses import Cidr
+from tortie.calculation.crossing import Host, Surroundings
 from tortie.calculation.protocols import protocol_number
 from tortie.calculation.setindex import SetIndex, port_record
 from tortie.calculation.verdict import Packet, evaluate
+from tortie.desired.failsafes import Failsafes
+from tortie.desired.hosts import HostEndpoint, HostEndpointName, Place, Tiers
 from tortie.desired.packed import pack
 from tortie.desired.policy import (
     Action,
@@ -24,9 +28,11 @@ from tortie.desired.policy import (
     Rule,
     SetId,
     Side,
+    Stage,
     TierPolicies,
 )
 from tortie.desired.sets import IPSet, Members
+from tortie.desired.state import DesiredState
 
 Case = Mapping[str, Any]
 
@@ -34,55 +40,97 @@ ACTIONS = {"deny": Action.DENY, "pass": Action.PASS}
 PORT_PROTOCOLS = (6, 17, 132)
 """Protocols whose packets have ports; port 0 is left out of the cases."""
 
-HOST_FIELDS = (
-    "forHostInterface",
-    "hostPreDNATTiers",
-    "hostForwardTiers",
-    "hostNormalTiers",
-    "hostProfiles",
-    "untracked",
-)
-
-
-def unsupported(case: Case) -> str:
-    """Why a case cannot be judged, or nothing."""
-    fields = [field for field in HOST_FIELDS if case["policy"].get(field)]
-    return f"needs {', '.join(fields)}" if fields else ""
+GROUPS = {
+    "tiers": Stage.NORMAL,
+    "hostNormalTiers": Stage.NORMAL,
+    "hostForwardTiers": Stage.NORMAL,
+    "hostPreDNATTiers": Stage.PRE_DNAT,
+}
+"""The lists of tiers that a case may have; policies of one name in two of them are two policies."""
 
 
 def run_case(case: Case) -> list[str]:
     """What differs from the expectation, one line for each packet; empty when all is well."""
-    policies = _policies(case)
-    listed = PolicyList(
-        tiers=tuple(
-            TierPolicies(tier["name"], tuple(_id(tier["name"], each) for each in tier["policies"]), _end(tier))
-            for tier in case["policy"].get("tiers", ())
-        ),
-        profiles=tuple(_id("", profile) for profile in case["policy"].get("profiles", ())),
-    )
-    sets = SetIndex(_set(name, members) for name, members in (case.get("ipSets") or {}).items())
-    found = []
-    for packet in case["packets"]:
-        verdict = evaluate(listed, Direction.INGRESS, _packet(packet), policies, sets)
-        if verdict.action.value.lower() != packet["expect"]:
-            found.append(f"{packet}: {verdict.decided_by}")
-    return found
+    judge = Judge(case)
+    fates = [(packet, judge.fate(packet)) for packet in case["packets"]]
+    return [f"{packet}: {fate}" for packet, fate in fates if fate != packet["expect"]]
+
+
+class Judge:
+    """The interface of a case. Everything is seen as coming in by it."""
+
+    def __init__(self, case: Case) -> None:
+        policy = case["policy"]
+        sets = [_set(name, members) for name, members in (case.get("ipSets") or {}).items()]
+        self._policies = _policies(case)
+        self._sets = SetIndex(sets)
+        self._is_host = bool(policy.get("forHostInterface"))
+        self._is_untracked = bool(policy.get("untracked"))
+        normal = _tiers(policy, "hostNormalTiers")
+        self._workload = PolicyList(_tiers(policy, "tiers"), _profiles(policy, "profiles"))
+        self._guard = HostEndpoint(
+            name=HostEndpointName("case"),
+            interface="eth0",
+            ingress=PolicyList(normal, _profiles(policy, "hostProfiles")),
+            forward_ingress=_tiers(policy, "hostForwardTiers"),
+            pre_dnat=_tiers(policy, "hostPreDNATTiers"),
+            untracked_ingress=normal,
+        )
+        state = DesiredState(sets={one.id: one for one in sets}, policies=self._policies)
+        self._host = Host(state, Surroundings(failsafes=Failsafes()))
+
+    def fate(self, packet: Mapping[str, Any]) -> str:
+        """`allow`, `deny` or, of untracked policy, `no-match`."""
+        if self._is_untracked:
+            action = self._at(Place.UNTRACKED_INGRESS, packet)
+            return "no-match" if action is Action.PASS else action.value.lower()
+        return self._tracked(packet).value.lower()
+
+    def _tracked(self, packet: Mapping[str, Any]) -> Action:
+        before = self._at(Place.PRE_DNAT, {**packet, **packet.get("preDNAT", {})})
+        ends_here = bool(packet.get("toHost") or packet.get("fromHost"))
+        forward = Action.PASS if ends_here else self._at(Place.FORWARD_INGRESS, packet)
+        if before is Action.DENY or (before is not Action.ALLOW and forward is Action.DENY):
+            return Action.DENY
+        if not self._is_host:
+            return evaluate(self._workload, Direction.INGRESS, _packet(packet), self._policies, self._sets).action
+        return self._at(Place.INGRESS, packet) if ends_here and before is not Action.ALLOW else Action.ALLOW
+
+    def _at(self, place: Place, packet: Mapping[str, Any]) -> Action:
+        return self._host.at(self._guard, place, _packet(packet)).action
 
 
 def _policies(case: Case) -> dict[PolicyId, Policy]:
-    family = case["ipVersion"]
-    groups = [(tier["name"], tier["policies"]) for tier in case["policy"].get("tiers", ())]
-    groups.append(("", case["policy"].get("profiles", ())))
     found = {}
-    for tier, policies in groups:
-        for each in policies:
-            rules = tuple(_rule(rule, index, family) for index, rule in enumerate(each.get("rules", ())))
-            found[_id(tier, each)] = Policy(_id(tier, each), tier, ingress=rules)
+    for group in GROUPS:
+        for tier in case["policy"].get(group, ()):
+            for each in tier["policies"]:
+                policy_id = PolicyId(group, tier["name"], each["name"])
+                found[policy_id] = Policy(policy_id, tier["name"], _rules(each, case), stage=GROUPS[group])
+    for profile in (*case["policy"].get("profiles", ()), *case["policy"].get("hostProfiles", ())):
+        found[_profile(profile)] = Policy(_profile(profile), "", _rules(profile, case))
     return found
 
 
-def _id(tier: str, policy: Mapping[str, Any]) -> PolicyId:
-    return PolicyId("Policy" if tier else "Profile", tier, policy["name"])
+def _rules(policy: Mapping[str, Any], case: Case) -> tuple[Rule, ...]:
+    return tuple(_rule(rule, index, case["ipVersion"]) for index, rule in enumerate(policy.get("rules", ())))
+
+
+def _tiers(policy: Mapping[str, Any], group: str) -> Tiers:
+    return tuple(
+        TierPolicies(
+            tier["name"], tuple(PolicyId(group, tier["name"], each["name"]) for each in tier["policies"]), _end(tier)
+        )
+        for tier in policy.get(group, ())
+    )
+
+
+def _profiles(policy: Mapping[str, Any], field: str) -> tuple[PolicyId, ...]:
+    return tuple(_profile(profile) for profile in policy.get(field, ()))
+
+
+def _profile(profile: Mapping[str, Any]) -> PolicyId:
+    return PolicyId("Profile", "", profile["name"])
 
 
 def _end(tier: Mapping[str, Any]) -> Action:

@@ -13,6 +13,7 @@ from tortie.api.profile import Profile
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.tier import Tier
 from tortie.api.workloadendpoint import WorkloadEndpoint
+from tortie.base.errors import InvalidResource
 from tortie.calculation.bgp import BGP
 from tortie.calculation.columns import Columns
 from tortie.calculation.endpoints import LocalEndpoints
@@ -28,6 +29,7 @@ from tortie.calculation.problems import Problems
 from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.programs import Programs
 from tortie.calculation.services import Services
+from tortie.calculation.staged import AnyStaged, staged
 from tortie.calculation.subjects import Subjects
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
@@ -90,6 +92,8 @@ class Calculation:
             case "NetworkPolicy" | "GlobalNetworkPolicy":
                 policy = value if isinstance(value, NetworkPolicy | GlobalNetworkPolicy) else None
                 self._policies.put(PolicyId(key.kind, key.namespace, key.name), policy)
+            case "StagedNetworkPolicy" | "StagedGlobalNetworkPolicy" | "StagedKubernetesNetworkPolicy":
+                self._update_staged(key, value if isinstance(value, AnyStaged) else None)
             case "Profile":
                 self._update_profile(key.name, value if isinstance(value, Profile) else None)
             case "Tier":
@@ -188,6 +192,14 @@ class Calculation:
         except ValueError as error:
             self.problems.note(key, error)
             return None
+
+    def _update_staged(self, key: ResourceKey, policy: AnyStaged | None) -> None:
+        try:
+            found = None if policy is None else staged(policy)
+        except InvalidResource as error:
+            self.problems.note(key, error)
+            found = None
+        self._policies.stage(PolicyId(key.kind, key.namespace, key.name), found)
 
     def _update_profile(self, name: str, profile: Profile | None) -> None:
         self._labels.set_parent(name, profile.spec.labels_to_apply if profile else None)

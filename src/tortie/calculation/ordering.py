@@ -8,6 +8,7 @@ import msgspec
 
 from tortie.api.policy import GlobalNetworkPolicySpec, NetworkPolicySpec
 from tortie.api.tier import Tier
+from tortie.calculation.staged import becomes
 from tortie.desired.policy import Action, Direction, PolicyId, Stage, TierPolicies
 
 DEFAULT_TIER = "default"
@@ -107,4 +108,6 @@ class Ordering:
         return (rank is None, 0.0 if rank is None else rank.order, tier)
 
     def _policy_key(self, policy: PolicyId) -> tuple[float, str]:
-        return (self.policies[policy].order, f"{policy.name}/{policy.namespace}/{policy.kind}")
+        # A staged policy stands where it would stand if it were enforced.
+        named = becomes(policy)
+        return (self.policies[policy].order, f"{named.name}/{named.namespace}/{named.kind}")

@@ -8,12 +8,14 @@ import msgspec
 from pyroaring import BitMap
 
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
+from tortie.api.resource import ResourceKey
 from tortie.calculation.compile import CompiledPolicy, compile_policy
 from tortie.calculation.labels import LabelChanges, LabelIndex
 from tortie.calculation.ordering import Ordering, PolicyRank, policy_rank
 from tortie.calculation.problems import Problems
 from tortie.calculation.programs import Programs
 from tortie.calculation.selections import Selection, Selections
+from tortie.calculation.staged import Replacements, Staged
 from tortie.calculation.subjects import Subjects
 from tortie.desired.policy import PolicyId, Stage
 from tortie.selector.parser import Selector
@@ -45,13 +47,27 @@ class ActivePolicies:
         self._selecting: dict[str, set[PolicyId]] = {}
         self._matched: dict[int, set[PolicyId]] = {}
         self._active: set[PolicyId] = set()
+        self._replaced = Replacements()
 
     def put(self, policy_id: PolicyId, policy: AnyPolicy | None) -> None:
         """Add, replace or, with None, remove a policy; takes effect at the next flush."""
         self._pending[policy_id] = policy
 
+    def stage(self, policy_id: PolicyId, staged: Staged | None) -> None:
+        """Add, replace or, with None, remove a staged policy; takes effect at the next flush."""
+        self._pending[policy_id] = staged.policy if staged else None
+        self._replaced.put(policy_id, staged.target if staged else None)
+
     def matching(self, item: int, stage: Stage) -> Set[PolicyId]:
         """The active policies of one stage that govern an endpoint."""
+        return {policy for policy in self._governing(item, stage) if not policy.is_staged}
+
+    def pending(self, item: int) -> Set[PolicyId]:
+        """The policies that would govern an endpoint if all that is staged were enforced."""
+        return {policy for policy in self._governing(item, Stage.NORMAL) if policy not in self._replaced}
+
+    def _governing(self, item: int, stage: Stage) -> Set[PolicyId]:
+        """Enforced and staged."""
         if item not in self._subjects.of_stage[stage]:
             return set()
         active = self._matched.get(item, set()) & self._active
@@ -72,17 +88,20 @@ class ActivePolicies:
             touched |= self._replace(policy_id, policy)
         for policy_id in reconsidered - pending.keys():
             self._activate(policy_id, again=False)
+        for policy_id in self._replaced.take_changed():
+            if (entry := self._entries.get(policy_id)) and entry.selection:
+                touched |= entry.selection.items
         return touched
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""
         held = (self._entries, self._pending, self._selecting, self._matched, self._active, self.ordering.policies)
-        return not (any(held) or self.selections)
+        return not (any(held) or self.selections) and self._replaced.is_empty()
 
     def _replace(self, policy_id: PolicyId, policy: AnyPolicy | None) -> BitMap:
         """Put a new version in the place of the old one; returns whom either selects."""
         touched = self._close(policy_id)
-        entry = None if policy is None else self._read(policy)
+        entry = None if policy is None else self._read(policy_id, policy)
         if entry is not None:
             entry.selection = self.selections.acquire(entry.selector)
             self._entries[policy_id] = entry
@@ -105,13 +124,15 @@ class ActivePolicies:
             del self._selecting[entry.selector.canonical]
         return items
 
-    def _read(self, policy: AnyPolicy) -> _Entry | None:
+    def _read(self, policy_id: PolicyId, policy: AnyPolicy) -> _Entry | None:
+        """None also for staged policies of early stages: those govern hosts only, where nothing is counted yet."""
         try:
             entry = _Entry(policy, policy_selector(policy), policy_rank(policy.spec))
         except ValueError as error:
-            self._problems.note(policy.key, error)
+            self._problems.note(_key(policy_id), error)
             return None
-        return entry if entry.rank.directions else None
+        early = policy_id.is_staged and entry.rank.stage is not Stage.NORMAL
+        return entry if entry.rank.directions and not early else None
 
     def _activate(self, policy_id: PolicyId, again: bool) -> None:
         """Make the policy active if it selects anybody, else inactive; `again` recompiles it."""
@@ -138,7 +159,7 @@ class ActivePolicies:
         try:
             return compile_policy(policy_id, entry.rank.tier, spec.ingress, spec.egress, entry.rank.stage)
         except ValueError as error:
-            self._problems.note(entry.policy.key, error)
+            self._problems.note(_key(policy_id), error)
             return None
 
     def _match(self, policies: Iterable[PolicyId], items: BitMap) -> None:
@@ -150,3 +171,7 @@ class ActivePolicies:
             self._matched[item].difference_update(policies)
             if not self._matched[item]:
                 del self._matched[item]
+
+
+def _key(policy: PolicyId) -> ResourceKey:
+    return ResourceKey(policy.kind, policy.namespace, policy.name)

@@ -33,14 +33,16 @@ class PolicyLists:
     def __init__(self, policies: ActivePolicies) -> None:
         self._policies = policies
         self._ordering = policies.ordering
-        self._workloads: dict[Key, tuple[PolicyList, PolicyList]] = {}
+        self._workloads: dict[tuple[Key, frozenset[PolicyId]], tuple[PolicyList, PolicyList]] = {}
         self._hosts: dict[Key, HostLists] = {}
 
     def of_workload(self, item: int, profiles: Profiles) -> tuple[PolicyList, PolicyList]:
         """Ingress and egress."""
-        key = self._key(item, Stage.NORMAL, profiles)
+        enforced = self._key(item, Stage.NORMAL, profiles)
+        pending = frozenset(self._policies.pending(item))
+        key = (enforced, pending)
         if key not in self._workloads:
-            self._workloads[key] = self._normal(key)
+            self._workloads[key] = self._with_pending(self._normal(enforced), pending)
         return self._workloads[key]
 
     def of_host(self, item: int, profiles: Profiles) -> HostLists:
@@ -73,6 +75,17 @@ class PolicyLists:
             PolicyList(self._ordering.tiers_of(policies, Direction.INGRESS), profiles),
             PolicyList(self._ordering.tiers_of(policies, Direction.EGRESS), profiles),
         )
+
+    def _with_pending(
+        self, enforced: tuple[PolicyList, PolicyList], policies: frozenset[PolicyId]
+    ) -> tuple[PolicyList, PolicyList]:
+        """The lists, each with what would be there if all that is staged were enforced, where that is different."""
+        ingress, egress = enforced
+        return self._pending(ingress, policies, Direction.INGRESS), self._pending(egress, policies, Direction.EGRESS)
+
+    def _pending(self, enforced: PolicyList, policies: frozenset[PolicyId], way: Direction) -> PolicyList:
+        tiers = self._ordering.tiers_of(policies, way)
+        return enforced if tiers == enforced.tiers else PolicyList(enforced.tiers, enforced.profiles, tiers)
 
     def _key(self, item: int, stage: Stage, profiles: Iterable[str]) -> Key:
         return frozenset(self._policies.matching(item, stage)), tuple(profiles)

@@ -76,6 +76,13 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     trace: tuple[Step, ...]
 
 
+class TierVerdict(msgspec.Struct, frozen=True, gc=False):
+    """What tiers alone make of the packet (PASS when none decides), and every step."""
+
+    action: Action
+    trace: tuple[Step, ...]
+
+
 def evaluate(
     policy_list: PolicyList,
     direction: Direction,
@@ -88,17 +95,32 @@ def evaluate(
     Raises:
         KeyError: the list names a policy, or a rule a set, that is not given.
     """
-    trace: list[Step] = []
-    for tier in policy_list.tiers:
-        action = _tier(tier, direction, packet, policies, sets, trace)
-        if action is not Action.PASS:
-            return _verdict(action, trace)
+    passage = evaluate_tiers(policy_list.tiers, direction, packet, policies, sets)
+    trace = list(passage.trace)
+    if passage.action is not Action.PASS:
+        return _verdict(passage.action, trace)
     for profile in policy_list.profiles:
         decision = _policy(policies[profile], direction, packet, sets, trace)
         if decision is Action.ALLOW or decision is Action.DENY:
             return _verdict(decision, trace)
     trace.append(Step(Action.DENY))
     return _verdict(Action.DENY, trace)
+
+
+def evaluate_tiers(
+    tiers: Iterable[TierPolicies],
+    direction: Direction,
+    packet: Packet,
+    policies: Mapping[PolicyId, Policy],
+    sets: SetIndex,
+) -> TierVerdict:
+    """As `evaluate`, of tiers alone. Raises KeyError likewise."""
+    trace: list[Step] = []
+    for tier in tiers:
+        action = _tier(tier, direction, packet, policies, sets, trace)
+        if action is not Action.PASS:
+            return TierVerdict(action, tuple(trace))
+    return TierVerdict(Action.PASS, tuple(trace))
 
 
 def rule_matches(rule: Rule, packet: Packet, sets: SetIndex) -> bool:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from tortie.base.addresses import Cidr
-from tortie.desired.policy import PortRange
 
 TCP, UDP = 6, 17
+
+WORKLOAD_DISCOVERY = (130, 131, 132, 133, 135, 136)
+"""ICMPv6 types that every workload may send its host: multicast listener query, report, done (RFC 2710); router and
+neighbour solicitation, neighbour advertisement (RFC 4861)."""
+
+HOST_DISCOVERY = (*WORKLOAD_DISCOVERY, 134, 143)
+"""Types that host endpoints always let pass, because nothing works on a link without them: also router advertisement
+and version 2 of the report (RFC 3810)."""
 
 
 class Failsafe(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -42,7 +49,8 @@ DEFAULT = Failsafes(
 """SSH, BGP, etcd, Typha, the Kubernetes API, DHCP and DNS, as users of such systems know them."""
 
 
-def port_ranges(ports: tuple[Failsafe, ...], protocol: int, net: Cidr | None) -> tuple[PortRange, ...]:
-    """The ports of one protocol that are for these peers."""
-    chosen = {one.port for one in ports if (one.protocol, one.net) == (protocol, net)}
-    return tuple(PortRange(port, port) for port in sorted(chosen))
+def is_failsafe(ports: tuple[Failsafe, ...], protocol: int, port: int | None, peer: Cidr) -> bool:
+    """Whether a port of this protocol is kept open for a peer (an address of full length)."""
+    return any(
+        (one.protocol, one.port) == (protocol, port) and (one.net is None or one.net.contains(peer)) for one in ports
+    )

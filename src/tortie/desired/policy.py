@@ -65,6 +65,11 @@ class PolicyId(msgspec.Struct, frozen=True, order=True, gc=False):
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
+    @property
+    def is_staged(self) -> bool:
+        """Whether it is evaluated and counted, but never enforced."""
+        return self.kind.startswith("Staged")
+
 
 class PortRange(msgspec.Struct, frozen=True, order=True, gc=False):
     """Ports from `first` to `last`, both included, 1 to 65535 (0 is allowed in `first` for ranges)."""
@@ -151,10 +156,20 @@ class TierPolicies(msgspec.Struct, frozen=True, gc=False):
 
 
 class PolicyList(msgspec.Struct, frozen=True, gc=False):
-    """All that governs one direction of an endpoint. Endpoints with equal lists share kernel chains."""
+    """All that governs one direction of an endpoint. Endpoints with equal lists share kernel chains.
+
+    Args:
+        pending: the tiers as they were if everything staged were enforced; None when nothing staged concerns them.
+            They never decide anything.
+    """
 
     tiers: tuple[TierPolicies, ...] = ()
     profiles: tuple[PolicyId, ...] = ()
+    pending: tuple[TierPolicies, ...] | None = None
+
+    def if_enforced(self) -> PolicyList:
+        """What would govern if everything staged were enforced."""
+        return self if self.pending is None else PolicyList(self.pending, self.profiles)
 
 
 def rule_identity(policy: PolicyId, direction: Direction, index: int) -> int:
