@@ -167,6 +167,16 @@ def test_a_pool_may_not_take_a_range_that_is_taken(run: Run) -> None:
     assert "overlaps IPPool blue" in result.stderr
 
 
+def test_no_datastore_is_made_for_what_none_would_take(run: Run, tmp_path: Path) -> None:
+    result = run("apply", "-f", "-", text=POLICY)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "<stdin>:5:8: NetworkPolicy shop/db: spec.tier: there is no tier 'security' (create the tier first)\n"
+        "nothing was written\n"
+    )
+    assert not (tmp_path / "datastore.db").exists()
+
+
 def test_a_peer_needs_its_filters_stored_or_in_the_same_input(run: Run) -> None:
     peer = """
 apiVersion: projectcalico.org/v3

@@ -10,8 +10,9 @@ import click
 
 from tortie.api.codec import to_mapping
 from tortie.api.resource import Resource
-from tortie.cli.apply import ask, read_or_exit
+from tortie.cli.apply import read_or_exit
 from tortie.cli.connection import UNAVAILABLE, with_location
+from tortie.cli.fulfil import ask
 from tortie.cli.inputs import Input
 from tortie.cli.options import input_options
 from tortie.cli.output import Format, say, structured

@@ -14,9 +14,9 @@ import click
 
 from tortie.api.resource import ResourceKey
 from tortie.base.errors import Problem
-from tortie.cli.apply import fulfil_in
 from tortie.cli.completing import complete_words
 from tortie.cli.connection import FAILED, or_exit, with_location, with_store
+from tortie.cli.fulfil import fulfil_in
 from tortie.cli.inputs import Input
 from tortie.cli.manifests import Manifests, placed, scan_manifests
 from tortie.cli.options import namespace_option

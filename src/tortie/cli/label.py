@@ -11,9 +11,9 @@ import msgspec
 
 from tortie.api.resource import Resource, ResourceKey
 from tortie.base.errors import InvalidResource, Problem
-from tortie.cli.apply import fulfil_in
 from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, with_location, with_store
+from tortie.cli.fulfil import fulfil_in
 from tortie.cli.labels import label_selector
 from tortie.cli.manifests import complete
 from tortie.cli.options import DryRunCommand, dry_run_option, namespace_option, selector_option, written_option

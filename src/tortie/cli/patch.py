@@ -14,10 +14,10 @@ from tortie.api.patches import json_patch, merge_patch
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.text import read_values
 from tortie.base.errors import InvalidResource, Problem, StaleRevision
-from tortie.cli.apply import fulfil
 from tortie.cli.changing import changed
 from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, with_location
+from tortie.cli.fulfil import fulfil
 from tortie.cli.options import DryRunCommand, dry_run_option, namespace_option, written_option
 from tortie.cli.plan import Wish
 from tortie.cli.report import Showing, reporter

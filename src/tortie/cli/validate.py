@@ -12,9 +12,10 @@ from tortie.api.codec import to_mapping
 from tortie.api.documents import Document
 from tortie.api.resource import API_VERSION
 from tortie.base.errors import Problem
+from tortie.cli.apply import read_or_exit
 from tortie.cli.connection import FAILED
 from tortie.cli.inputs import Input
-from tortie.cli.manifests import Manifests, check_manifests, read_documents, scan_manifests
+from tortie.cli.manifests import Manifests, check_manifests, read_documents
 from tortie.cli.options import input_options, structured_option
 from tortie.cli.output import Format, say, structured
 from tortie.cli.report import Showing, reporter
@@ -40,7 +41,7 @@ def validate(given: Input, output: str | None) -> None:
       tortie validate -f policy.yaml -o json
     """
     showing = Showing("validate", output or "")
-    manifests = _read(showing, given, scan_manifests, quiet=bool(output))
+    manifests = read_or_exit(showing, given, quiet=bool(output))
     if output:
         say(structured([_plain(problem) for problem in manifests.problems], Format(output)))
         sys.exit(FAILED if manifests.problems else 0)
@@ -62,7 +63,7 @@ def convert(given: Input, output: str | None) -> None:
       tortie convert -f kubernetes.yaml > policies.yaml
     """
     showing = Showing("convert")
-    manifests = _read(showing, given, _scan_old)
+    manifests = read_or_exit(showing, given, _scan_old)
     if manifests.problems:
         sys.exit(FAILED)
     mappings = [to_mapping(item.resource) for item in manifests.items]
@@ -70,19 +71,6 @@ def convert(given: Input, output: str | None) -> None:
         say(structured({"apiVersion": API_VERSION, "kind": "List", "items": mappings}, Format.JSON))
     else:
         say("\n---\n".join(structured(mapping, Format.YAML).rstrip("\n") for mapping in mappings))
-
-
-def _read(showing: Showing, given: Input, scan: Any, *, quiet: bool = False) -> Manifests:
-    if not given.paths:
-        raise click.UsageError(f"name what to {showing.verb}: -f FILE, -f FOLDER or -f -")
-    manifests: Manifests = scan(given)
-    voice = reporter()
-    voice.warn(manifests.warnings)
-    if manifests.problems and not quiet:
-        voice.invalid(showing, manifests.problems)
-    elif not manifests.items and not manifests.problems:
-        voice.empty(showing, ", ".join(map(str, given.paths)), allowed=given.skip_empty)
-    return manifests
 
 
 def _scan_old(given: Input) -> Manifests:
