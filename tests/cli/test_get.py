@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,7 +19,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from tortie.api.resource import ResourceKey
 from tortie.cli.main import tortie
+from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.keys import resource_key
 
 Run = Callable[..., Result]
 
@@ -157,6 +161,7 @@ def test_results_are_sorted_by_a_field_with_the_lacking_last(full: Run) -> None:
         "jsonpath={.items[*].metadata.name}": "db knp.default.web\n",
         "jsonpath=.items[0].spec.tier": "security\n",
         "go-template={{range .items}}{{.metadata.name}};{{end}}": "db;knp.default.web;\n",
+        "jsonpath={range .items[*]}{.metadata.name}{'\\n'}{end}": "db\nknp.default.web\n",
         "custom-columns=N:.metadata.name,PORT:.spec.ingress[*].destination.ports,ORDER": (
             "N                 PORT   ORDER\ndb                -      10\nknp.default.web   [80]   20\n"
         ),
@@ -218,6 +223,20 @@ def test_one_object_is_an_object_and_many_are_a_list(full: Run) -> None:
     assert json.loads(full("get", "tier", "later", "-o", "json").stdout)["kind"] == "Tier"
     assert json.loads(full("get", "tier", "later", "security", "-o", "json").stdout)["kind"] == "List"
     assert json.loads(full("get", "bgppeers", "-o", "json").stdout)["items"] == []
+
+
+def test_what_is_stored_but_cannot_be_read_is_told_and_keeps_nothing_else_away(full: Run, tmp_path: Path) -> None:
+    async def spoil() -> None:
+        datastore = await EmbeddedDatastore.open(tmp_path / "datastore.db")
+        await datastore.put(resource_key(ResourceKey("Tier", "", "spoilt")), b'{"spec": {"order": "high"}}')
+        await datastore.close()
+
+    asyncio.run(spoil())
+    listed = full("get", "tiers")
+    assert (listed.exit_code, "security" in listed.stdout, "spoilt" in listed.stdout) == (0, True, False)
+    assert listed.stderr.startswith("warning: Tier spoilt is stored, but cannot be read: ")
+    named = full("get", "tier", "spoilt", "later", "--ignore-not-found")
+    assert (named.exit_code, names(named), "order" in named.stderr) == (1, ["NAME", "later"], True)
 
 
 def test_nothing_found_is_said_to_people_only(full: Run) -> None:

@@ -37,7 +37,7 @@ def follow(
             news = batch.changes if in_sync else sorted(batch.changes, key=lambda change: change.key)
             changes = list(_changes(news, wanted, keep, known))
             if changes and (in_sync or initial):
-                print(printer.changes(changes), flush=True)
+                print(printer.changes(changes).removesuffix("\n"), flush=True)
             in_sync = batch.in_sync
 
     with_datastore(location, work)

@@ -87,7 +87,7 @@ def show(resources: Sequence[Resource], wanted: Selection, printer: Printer) -> 
     """Print what was found; that nothing was is for people, so it goes to standard error."""
     text = or_exit(lambda: printer.everything(resources, single=wanted.is_single))
     if text and (resources or not isinstance(printer, TablePrinter)):
-        say(text)
+        say(text.removesuffix("\n"))
     if not resources and wanted.keys is None:
         complain(empty(wanted))
 
