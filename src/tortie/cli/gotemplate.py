@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -181,8 +182,14 @@ class _Expression:
     def _pipeline(self) -> Evaluate:
         value = self._command(())
         while self._takes("|"):
+            self._deepen()
             value = self._command((value,))
         return value
+
+    def _deepen(self) -> None:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise self._error("this is nested too deeply", self._peek())
 
     def _command(self, piped: tuple[Evaluate, ...]) -> Evaluate:
         token = self._peek()
@@ -215,9 +222,7 @@ class _Expression:
             raise self._error("a value is expected", token)
         self._at += 1
         if token.text == "(":
-            self._depth += 1
-            if self._depth > DEEPEST:
-                raise self._error("this is nested too deeply", token)
+            self._deepen()
             value = self._pipeline()
             if not self._takes(")"):
                 raise self._error(") is expected", self._peek())
@@ -231,16 +236,17 @@ class _Expression:
         elif token.kind == "variable":
             value = _variable(token.text)
         elif token.kind == "field":
-            value = _taking(lambda current, _: current, token.text[1:])
+            value = _taking(lambda current, _: current, [name] if (name := token.text[1:]) else [])
         else:
             raise self._error(f"{token.text!r} is not expected here", token)
         return self._deeper(value)
 
     def _deeper(self, value: Evaluate) -> Evaluate:
+        names: list[str] = []
         while (token := self._peek()) and token.kind == "field" and token.glued and len(token.text) > 1:
             self._at += 1
-            value = _taking(value, token.text[1:])
-        return value
+            names.append(token.text[1:])
+        return _taking(value, names) if names else value
 
     def _split(self, begin: int) -> list[_Token]:
         tokens: list[_Token] = []
@@ -310,8 +316,8 @@ def _variable(name: str) -> Evaluate:
     return lambda current, variables: variables.get(name)
 
 
-def _taking(value: Evaluate, name: str) -> Evaluate:
-    return (lambda current, variables: field(value(current, variables), name)) if name else value
+def _taking(value: Evaluate, names: list[str]) -> Evaluate:
+    return lambda current, variables: reduce(field, names, value(current, variables))
 
 
 def _assigning(name: str, value: Evaluate) -> Write:
