@@ -34,7 +34,7 @@ class PolicyLists:
         self._policies = policies
         self._ordering = policies.ordering
         self._workloads: dict[tuple[Key, frozenset[PolicyId]], tuple[PolicyList, PolicyList]] = {}
-        self._hosts: dict[Key, HostLists] = {}
+        self._hosts: dict[tuple[Key, frozenset[PolicyId]], HostLists] = {}
 
     def of_workload(self, item: int, profiles: Profiles) -> tuple[PolicyList, PolicyList]:
         """Ingress and egress."""
@@ -47,7 +47,8 @@ class PolicyLists:
 
     def of_host(self, item: int, profiles: Profiles) -> HostLists:
         """All lists of a host endpoint."""
-        key = (frozenset[PolicyId]().union(*(self._key(item, stage, ())[0] for stage in Stage)), profiles)
+        enforced = (frozenset[PolicyId]().union(*(self._key(item, stage, ())[0] for stage in Stage)), profiles)
+        key = (enforced, frozenset(self._policies.pending(item)))
         if key not in self._hosts:
             self._hosts[key] = self._of_host(item, profiles)
         return self._hosts[key]
@@ -57,7 +58,7 @@ class PolicyLists:
         forward = {policy for policy in normal[0] if self._ordering.policies[policy].on_forward}
         untracked = self._key(item, Stage.UNTRACKED, ())[0]
         pre_dnat = self._key(item, Stage.PRE_DNAT, ())[0]
-        ingress, egress = self._normal(normal)
+        ingress, egress = self._with_pending(self._normal(normal), frozenset(self._policies.pending(item)))
         return HostLists(
             ingress=ingress,
             egress=egress,

@@ -108,9 +108,7 @@ class HostEndpoint(msgspec.Struct, frozen=True, gc=False):
 
     def policy_ids(self) -> set[PolicyId]:
         """Every policy and profile that governs it somewhere."""
-        lists = [self.policies(place) for place in Place]
-        tiers = {policy for one in lists for tier in one.tiers for policy in tier.policies}
-        return tiers | {profile for one in lists for profile in one.profiles}
+        return set[PolicyId]().union(*(self.policies(place).policy_ids() for place in Place))
 
 
 class Guardians(msgspec.Struct, frozen=True):

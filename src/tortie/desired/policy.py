@@ -167,6 +167,11 @@ class PolicyList(msgspec.Struct, frozen=True, gc=False):
     profiles: tuple[PolicyId, ...] = ()
     pending: tuple[TierPolicies, ...] | None = None
 
+    def policy_ids(self) -> set[PolicyId]:
+        """Every policy and profile that is named, enforced or pending."""
+        tiers = (*self.tiers, *(self.pending or ()))
+        return {policy for tier in tiers for policy in tier.policies}.union(self.profiles)
+
     def if_enforced(self) -> PolicyList:
         """What would govern if everything staged were enforced."""
         return self if self.pending is None else PolicyList(self.pending, self.profiles)

@@ -67,7 +67,7 @@ class ChainPlan:
     def put_policies(self, policies: Iterable[PolicyId]) -> None:
         """Chains of policies."""
         for policy in sorted(policies):
-            if policy in self._desired.policies:
+            if policy in self._desired.policies and not policy.is_staged:
                 for direction in Direction:
                     self._put_policy(policy, direction)
 
