@@ -126,7 +126,7 @@ def measure(way: str, url: str, page_keys: int) -> None:
 
 def run(way: str, url: str, page_keys: int) -> list[float]:
     command = [sys.executable, __file__, "measure", way, url, str(page_keys)]
-    found: list[float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found: list[float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return found
 
 

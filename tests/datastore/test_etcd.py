@@ -497,3 +497,18 @@ async def test_what_only_the_server_finds_too_large_is_no_outage(make_etcd: Call
     store = await opened(etcd.url, max_request_bytes=4_000_000)
     await store.put("/p/a", bytes(3 * MEGABYTE))
     await store.close()
+
+
+async def test_a_read_whose_only_server_breaks_off_is_asked_again(etcd: Any) -> None:
+    relay = await Relay.begin(etcd.url)
+    store = await opened(relay.url)
+    await store.put("/p/a", b"1")
+    relay.is_deaf = True
+    reading = asyncio.create_task(store.get("/p/a"))
+    await asyncio.sleep(0.05)
+    await relay.cut()
+    relay.is_deaf = False
+    await relay.listen()
+    assert await reading
+    await store.close()
+    await relay.cut()

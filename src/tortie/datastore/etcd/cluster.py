@@ -114,14 +114,17 @@ class Cluster:
     async def _call(self, path: str, request: bytes, repeatable: bool) -> bytes:
         """Try each server once, and once more after renewing the token. Raises AioRpcError, TimeoutError."""
         renewed = False
-        attempts = len(self._channels)
+        # A lone server, or a balancer in front of several, gets a second chance: its leader may just have changed.
+        attempts = max(2 if repeatable else 1, len(self._channels))
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
         while True:
             async with asyncio.timeout_at(deadline):
                 channel = await self._connected()
             attempts -= 1
             try:
-                return await self._ask(channel, path, request, deadline, repeatable and attempts > 0)
+                return await self._ask(
+                    channel, path, request, deadline, repeatable and attempts > 0 and len(self._channels) > 1
+                )
             except TimeoutError:
                 # A server that stands still must not be asked again by those who come next.
                 self.fail_over(channel.address)
