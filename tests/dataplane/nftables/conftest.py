@@ -29,6 +29,7 @@ from tortie.netlink.namespace import anonymous_namespace, inside
 ADDRESS_SETS = ("s:a", "s:b")
 PORT_SETS = ("n:a", "n:b")
 POLICIES = tuple(PolicyId("NetworkPolicy", "shop", name) for name in "abc")
+STAGED = tuple(PolicyId("StagedNetworkPolicy", "shop", name) for name in "ab")
 PROFILES = (PolicyId("Profile", "", "p"),)
 NETS = tuple(Cidr.parse(text) for text in ("0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "255.0.0.0/8"))
 NETS6 = tuple(Cidr.parse(text) for text in ("::/0", "fd00::/8", "fd00::/64", "fd00:0:0:1::/64"))
@@ -102,7 +103,7 @@ def states(draw: st.DrawFn) -> DesiredState:
     state.sets = {one: IPSet(one, draw(members)) for one in sets} | {
         one: IPSet(one, draw(port_members), ports=True) for one in ports
     }
-    chosen = draw(st.lists(st.sampled_from((*POLICIES, *PROFILES)), unique=True))
+    chosen = draw(st.lists(st.sampled_from((*POLICIES, *STAGED, *PROFILES)), unique=True))
     state.policies = {one: draw(policies(one, sets, ports)) for one in chosen}
     for name in draw(st.lists(st.sampled_from("abc"), unique=True)):
         profiles = [one for one in chosen if one.kind == "Profile"]
@@ -112,13 +113,21 @@ def states(draw: st.DrawFn) -> DesiredState:
 
 
 @st.composite
+def tiers(draw: st.DrawFn, chosen: list[PolicyId]) -> tuple[TierPolicies, ...]:
+    """Up to one tier with some of these policies."""
+    governing = tuple(draw(st.lists(st.sampled_from(chosen), unique=True))) if chosen else ()
+    default = draw(st.sampled_from((Action.DENY, Action.PASS)))
+    return (TierPolicies("default", governing, default),) if governing else ()
+
+
+@st.composite
 def endpoints(draw: st.DrawFn, name: str, chosen: list[PolicyId], profiles: list[PolicyId]) -> Endpoint:
     """An endpoint governed by some of these; interfaces collide now and then."""
     lists = []
     for _ in range(2):
-        governing = tuple(draw(st.lists(st.sampled_from(chosen), unique=True))) if chosen else ()
-        default = draw(st.sampled_from((Action.DENY, Action.PASS)))
-        lists.append(PolicyList((TierPolicies("default", governing, default),) if governing else (), tuple(profiles)))
+        enforced = draw(tiers([one for one in chosen if not one.is_staged]))
+        pending = draw(st.one_of(st.none(), tiers(chosen)))
+        lists.append(PolicyList(enforced, tuple(profiles), pending))
     return Endpoint(
         EndpointId("shop", name),
         draw(st.sampled_from(("cali1", "cali2", "cali3"))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from tortie.dataplane.nftables import pending
 from tortie.dataplane.nftables.chains import (
     depth,
     endpoint_chain,
@@ -71,16 +72,24 @@ class ChainPlan:
                 for direction in Direction:
                     self._put_policy(policy, direction)
 
+    def refill_pending(self, policies: Iterable[PolicyId]) -> None:
+        """The chains of policies that the kernel has for counting what is staged."""
+        for policy in sorted(policies):
+            for direction in Direction:
+                if pending.policy_chain(policy, direction) in self._kernel.chains:
+                    self._put_pending_policy(policy, direction)
+
     def put_list(self, policies: PolicyList, direction: Direction) -> str:
         """The chain for a list of policies, with all that it leads to; returns its name."""
         chain = endpoint_chain(policies, direction)
         if chain not in self._wanted:
-            self._put(chain, endpoint_rules(chain, policies, direction), endpoint_origin(), direction)
+            self._put(chain, endpoint_rules(chain, policies, direction, self._settings), endpoint_origin(), direction)
             for tier in policies.tiers:
                 self._put_tier(tier, direction)
             for policy in list_policies(policies):
                 if policy not in self._desired.policies:
                     self._put(policy_chain(policy, direction), (), policy, direction)
+            self._put_pending(policies, direction)
         return chain
 
     def known_list(self, policies: PolicyList, direction: Direction) -> str:
@@ -121,6 +130,25 @@ class ChainPlan:
         if chain not in self._wanted:
             passing = {policy for policy in tier.policies if self._can_pass(policy, direction)}
             self._put(chain, tier_rules(tier, direction, passing, self._settings), tier_origin(tier), direction)
+
+    def _put_pending(self, policies: PolicyList, direction: Direction) -> None:
+        """What the chain of a list leads to for counting what is staged."""
+        section = pending.section(policies)
+        if section is None:
+            return
+        chain = pending.list_chain(section.tiers, direction)
+        origin = PolicyId("Pending", "", "list")
+        self._put(chain, pending.list_rules(section.tiers, direction, self._settings), origin, direction)
+        for tier in section.tiers:
+            rules = pending.tier_rules(tier, direction, self._settings)
+            self._put(pending.tier_chain(tier, direction), rules, pending.tier_origin(tier), direction)
+            for policy in tier.policies:
+                self._put_pending_policy(policy, direction)
+
+    def _put_pending_policy(self, policy: PolicyId, direction: Direction) -> None:
+        found = self._desired.policies.get(policy)
+        rules = pending.policy_rules(found, direction, self._sets, self._settings) if found else ()
+        self._put(pending.policy_chain(policy, direction), rules, policy, direction)
 
     def _put(self, chain: str, rules: tuple[KernelRule, ...], origin: PolicyId, direction: Direction) -> None:
         if chain in self._wanted:

@@ -11,22 +11,13 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from tortie.base.hashes import short_hash
+from tortie.dataplane.nftables import pending
 from tortie.dataplane.nftables.layout import established, invalid
 from tortie.dataplane.nftables.model import KernelRule
-from tortie.dataplane.nftables.rules import END, ESTABLISHED, INVALID, ChainWriter, set_mark
+from tortie.dataplane.nftables.rules import END, ESTABLISHED, INVALID, ChainWriter, marked, set_mark
 from tortie.dataplane.nftables.settings import MarkBits, Settings
 from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
-from tortie.netlink.nftables_expressions import (
-    Meta,
-    Operator,
-    Verdict,
-    bitwise,
-    compare,
-    counter,
-    host32,
-    meta,
-    verdict,
-)
+from tortie.netlink.nftables_expressions import Verdict, counter, verdict
 
 _SHORT = {Direction.INGRESS: "in", Direction.EGRESS: "out"}
 _ACCEPT = counter() + verdict(Verdict.ACCEPT)
@@ -50,14 +41,13 @@ def endpoint_chain(policies: PolicyList, direction: Direction) -> str:
 
 def is_shared(chain: str) -> bool:
     """Whether a chain lives only as long as something leads to it."""
-    return chain.startswith(("tier-", "endpoint-"))
+    return chain.startswith(("tier-", "endpoint-", pending.PREFIX))
 
 
 def depth(chain: str) -> int:
     """How many kinds of chains may lead to it."""
-    kinds = ("endpoint", "tier", "policy")
-    kind = chain.partition("-")[0]
-    return kinds.index(kind) + 1 if kind in kinds else 0
+    kinds = ("endpoint", *pending.KINDS, "tier", "policy")
+    return next((place for place, kind in enumerate(kinds, 1) if chain.startswith(f"{kind}-")), 0)
 
 
 def tier_origin(tier: TierPolicies) -> PolicyId:
@@ -77,15 +67,24 @@ def list_policies(policies: PolicyList) -> Iterator[PolicyId]:
     yield from policies.profiles
 
 
-def endpoint_rules(chain: str, policies: PolicyList, direction: Direction) -> tuple[KernelRule, ...]:
-    """Connections allowed before go on; then tiers in order, then profiles; what none decides is dropped."""
+def endpoint_rules(
+    chain: str, policies: PolicyList, direction: Direction, settings: Settings
+) -> tuple[KernelRule, ...]:
+    """Connections allowed before go on; then tiers in order, then profiles; what none decides is dropped.
+
+    Before the tiers that would be different with what is staged, that is counted.
+    """
     writer = ChainWriter(chain, endpoint_origin(), direction)
     writer.add("accept", established() + _ACCEPT, ESTABLISHED)
     writer.add("drop", invalid() + _DROP, INVALID)
-    for tier in policies.tiers:
-        _jump(writer, tier_chain(tier, direction))
+    section = pending.section(policies)
+    for position, tier in enumerate((*policies.tiers, None)):
+        if section and section.position == position:
+            pending.enter(writer, section.tiers, direction, settings)
+        if tier:
+            writer.jump(tier_chain(tier, direction))
     for profile in policies.profiles:
-        _jump(writer, policy_chain(profile, direction))
+        writer.jump(policy_chain(profile, direction))
     writer.add("drop", _DROP, END)
     return writer.rules()
 
@@ -99,17 +98,9 @@ def tier_rules(
     if passing:
         writer.add("clear", set_mark(0, bit))
     for policy in tier.policies:
-        _jump(writer, policy_chain(policy, direction))
+        writer.jump(policy_chain(policy, direction))
         if policy in passing:
-            writer.add("return", _marked(bit) + set_mark(0, bit) + verdict(Verdict.RETURN))
+            writer.add("return", marked(bit) + set_mark(0, bit) + verdict(Verdict.RETURN))
     if tier.default_action is not Action.PASS:
         writer.add("drop", _DROP, END)
     return writer.rules()
-
-
-def _marked(bit: int) -> bytes:
-    return meta(Meta.MARK) + bitwise(host32(bit), bytes(4)) + compare(bytes(4), Operator.NOT_EQUAL)
-
-
-def _jump(writer: ChainWriter, chain: str) -> None:
-    writer.add("jump", verdict(Verdict.JUMP, chain), target=chain)

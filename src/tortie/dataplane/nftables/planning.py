@@ -42,6 +42,7 @@ def plan_changes(settings: Settings, desired: DesiredState, kernel: Kernel, chan
     sets.put_changed(changes.sets, changes.set_changes)
     policies = changes.policies | sets.policies_to_render()
     chains.put_policies(policies)
+    chains.refill_pending(policies)
     chains.put_turned(policies)
     workloads.put_changed(changes.endpoints)
     chains.release(workloads.operations, policies)
@@ -78,5 +79,5 @@ def _is_beyond_repair(kernel: Kernel) -> bool:
 
 
 def _is_wrong_hook(name: str, chain: KernelChain) -> bool:
-    ours = name in HOOKS or name.startswith(("policy-", "tier-", "endpoint-"))
+    ours = name in HOOKS or name.startswith(("policy-", "tier-", "endpoint-", "pending-"))
     return ours and chain.hook != HOOKS.get(name)

@@ -13,8 +13,10 @@ from tortie.dataplane.nftables.settings import MarkBits, Settings
 from tortie.desired.policy import Action, Direction, Policy, PolicyId, Rule, rule_identity
 from tortie.netlink.nftables_expressions import (
     Meta,
+    Operator,
     Verdict,
     bitwise,
+    compare,
     counter,
     host32,
     lookup,
@@ -58,6 +60,10 @@ class ChainWriter:
         """Append a rule that has no set of its own."""
         self._add(action, expressions, (), index, target)
 
+    def jump(self, chain: str) -> None:
+        """Append a rule that leads to another chain, and comes back."""
+        self.add("jump", verdict(Verdict.JUMP, chain), target=chain)
+
     def match(self, action: str, conditions: Iterable[Condition], then: bytes, index: int = GUIDE) -> None:
         """Append a rule: conditions, then what is to be done."""
         sets: list[RuleSet] = []
@@ -96,6 +102,11 @@ def policy_rules(
 def set_mark(bits: int, mask: int) -> bytes:
     """Set those bits of the mark that `mask` has to those of `bits`."""
     return meta(Meta.MARK) + bitwise(host32(~mask & 0xFFFFFFFF), host32(bits)) + set_meta(Meta.MARK)
+
+
+def marked(bits: int) -> bytes:
+    """Matches when the mark has any of these bits."""
+    return meta(Meta.MARK) + bitwise(host32(bits), bytes(4)) + compare(bytes(4), Operator.NOT_EQUAL)
 
 
 def passes(tags: Iterable[bytes]) -> bool:
