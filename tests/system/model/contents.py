@@ -18,6 +18,12 @@ from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, Netw
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.rules import ICMP, EntityRule, Rule, ServiceAccountMatch, ServiceMatch
+from tortie.api.stagedpolicy import (
+    StagedGlobalNetworkPolicy,
+    StagedGlobalNetworkPolicySpec,
+    StagedNetworkPolicy,
+    StagedNetworkPolicySpec,
+)
 from tortie.api.tier import Tier, TierSpec, TierStatus
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
 
@@ -159,6 +165,7 @@ def contents(dice: Dice) -> Contents:
     found += [draw(dice) for draw in (_extra_profile, _account_profile) if dice.happens(0.7)]
     found += dice.several(_set, 4)
     found += dice.several(_policy, 7, 1)
+    found += dice.several(_staged, 3)
     found += dice.several(_slice, 3)
     found += dice.several(_pod, 2)
     return Contents((resource.key, resource) for resource in found)
@@ -272,6 +279,16 @@ def _policy(dice: Dice) -> NetworkPolicy | GlobalNetworkPolicy:
     namespaces = dice.choice(_NAMESPACE_SELECTORS) if dice.happens(0.2) else ""
     spec = GlobalNetworkPolicySpec(namespace_selector=namespaces, **fields)
     return GlobalNetworkPolicy(metadata=_metadata(name), spec=spec)
+
+
+def _staged(dice: Dice) -> StagedNetworkPolicy | StagedGlobalNetworkPolicy:
+    """A policy that must make no difference, seldom one that would take another away."""
+    policy = _policy(dice)
+    fields = {name: getattr(policy.spec, name) for name in policy.spec.__struct_fields__}
+    fields["staged_action"] = dice.choice(("", "Set", "Learn", "Delete", "Ignore"))
+    if isinstance(policy, NetworkPolicy):
+        return StagedNetworkPolicy(metadata=policy.metadata, spec=StagedNetworkPolicySpec(**fields))
+    return StagedGlobalNetworkPolicy(metadata=policy.metadata, spec=StagedGlobalNetworkPolicySpec(**fields))
 
 
 def _rules(dice: Dice) -> tuple[Rule, ...]:
