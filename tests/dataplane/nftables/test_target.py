@@ -170,10 +170,15 @@ def test_counters_outlive_the_refilling_of_a_chain(namespace: int, tmp_path: Pat
     tag = target.read().chains[chain].tags[0].decode()
     nft(f'flush chain inet tortie {chain}; add rule inet tortie {chain} counter packets 5 bytes 500 comment "{tag}"')
     changed = shop()
-    changed.policies[WEB] = Policy(WEB, "default", (Rule(Action.DENY, 0), Rule(Action.ALLOW, 1)))
+    rules = changed.policies[WEB].ingress
+    changed.policies[WEB] = Policy(WEB, "default", (*rules, Rule(Action.ALLOW, 1)))
     bring(target, changed)
     identity = rule_identity(WEB, Direction.INGRESS, 0)
     assert target.counters()[identity] == (5, 500)
+    assert NftablesTarget(names=tmp_path / "rules").counters()[identity] == (5, 500)
+    changed.policies[WEB] = Policy(WEB, "default", (Rule(Action.DENY, 0), Rule(Action.ALLOW, 1)))
+    bring(target, changed)
+    assert target.counters()[identity] == (0, 0), "another rule stands there now"
     name = RuleNames(tmp_path / "rules").find(identity)
     assert name is not None
     assert (name.kind, name.namespace, name.name, name.index) == ("NetworkPolicy", "shop", "web", 0)

@@ -15,7 +15,7 @@ import msgspec
 from tortie.base.hashes import short_hash
 from tortie.dataplane.nftables.alternatives import SetForms, conjunctions
 from tortie.dataplane.nftables.model import KernelRule
-from tortie.dataplane.nftables.rules import END, GUIDE, ChainWriter, marked, set_mark
+from tortie.dataplane.nftables.rules import END, GUIDE, ChainWriter, marked, rule_meaning, set_mark
 from tortie.dataplane.nftables.settings import MarkBits, Settings
 from tortie.desired.policy import Action, Direction, Policy, PolicyId, PolicyList, TierPolicies
 from tortie.netlink.nftables_expressions import Verdict, counter, verdict
@@ -109,7 +109,8 @@ def policy_rules(policy: Policy, direction: Direction, forms: SetForms, settings
         then = b"" if rule.action is Action.LOG else set_mark(bit, bit) + _RETURN
         for conditions in conjunctions(rule, forms):
             if policy.id.is_staged:
-                writer.match(f"would-{rule.action.value.lower()}", conditions, counter() + then, rule.index)
+                action, meaning = f"would-{rule.action.value.lower()}", rule_meaning(rule)
+                writer.match(action, conditions, counter() + then, rule.index, meaning)
             else:
                 writer.match("lead", conditions, then, GUIDE)
     return writer.rules()

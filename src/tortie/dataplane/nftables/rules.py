@@ -64,12 +64,14 @@ class ChainWriter:
         """Append a rule that leads to another chain, and comes back."""
         self.add("jump", verdict(Verdict.JUMP, chain), target=chain)
 
-    def match(self, action: str, conditions: Iterable[Condition], then: bytes, index: int = GUIDE) -> None:
-        """Append a rule: conditions, then what is to be done."""
+    def match(
+        self, action: str, conditions: Iterable[Condition], then: bytes, index: int = GUIDE, meaning: str = ""
+    ) -> None:
+        """Append a rule: conditions, then what is to be done; `meaning` tells what was written from what was before."""
         sets: list[RuleSet] = []
         parts = [self._place(condition, sets) for condition in conditions]
         parts.append(then)
-        self._add(action, b"".join(parts), tuple(sets), index, "")
+        self._add(action, b"".join(parts), tuple(sets), index, "", meaning)
 
     def _place(self, condition: Condition, sets: list[RuleSet]) -> bytes:
         """The expressions of a condition, its set given a name that is used once in the table."""
@@ -80,10 +82,18 @@ class ChainWriter:
         sets.append(RuleSet(name, condition.declaration, condition.records))
         return condition.expressions + lookup(name, condition.inverted)
 
-    def _add(self, action: str, expressions: bytes, sets: tuple[RuleSet, ...], index: int, target: str) -> None:
+    def _add(
+        self,
+        action: str,
+        expressions: bytes,
+        sets: tuple[RuleSet, ...],
+        index: int,
+        target: str,
+        meaning: str = "",
+    ) -> None:
         identity = rule_identity(self._origin, self._direction, index)
         content = expressions + b"".join(one.records for one in sets)
-        tag = f"{action} {identity:016x} {short_hash(content)}".encode()
+        tag = f"{action} {identity:016x} {short_hash(content)} {meaning}".rstrip().encode()
         self._rules.append(KernelRule(tag, expressions, sets, index, target))
 
 
@@ -94,8 +104,9 @@ def policy_rules(
     writer = ChainWriter(chain, policy.id, direction)
     for rule in policy.rules(direction):
         then = _consequence(rule, policy, direction, settings)
+        meaning = rule_meaning(rule)
         for conditions in conjunctions(rule, forms):
-            writer.match(rule.action.value.lower(), conditions, then, rule.index)
+            writer.match(rule.action.value.lower(), conditions, then, rule.index, meaning)
     return writer.rules()
 
 
@@ -118,9 +129,25 @@ def identity_of(tag: bytes) -> int:
     """The 64-bit identity in a tag; 0 if it is not one of ours."""
     parts = tag.split(b" ")
     try:
-        return int(parts[1], 16) if len(parts) == 3 else 0
+        return int(parts[1], 16) if len(parts) in (3, 4) else 0
     except ValueError:
         return 0
+
+
+def rule_meaning(rule: Rule) -> str:
+    """Tells a rule from others that may stand at the same place of its policy at other times."""
+    return short_hash(repr(rule), 8)
+
+
+def meaning_of(tag: bytes) -> str:
+    """The meaning in a tag; empty for rules that nobody wrote."""
+    parts = tag.split(b" ")
+    return parts[3].decode(errors="replace") if len(parts) == 4 else ""
+
+
+def action_of(tag: bytes) -> str:
+    """What the rule does, in one word."""
+    return tag.partition(b" ")[0].decode(errors="replace")
 
 
 def named_sets(policy: Policy) -> Iterator[str]:

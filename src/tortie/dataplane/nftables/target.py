@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from tortie.dataplane.nftables.connection import Connection
-from tortie.dataplane.nftables.counters import CounterTotals, counted
+from tortie.dataplane.nftables.counters import Counted, CounterTotals, counted, counted_beside
 from tortie.dataplane.nftables.model import Kernel
 from tortie.dataplane.nftables.operations import Against, DeleteChain, DeleteTable, FillChain, Operation, evolve
 from tortie.dataplane.nftables.packing import transactions
@@ -36,7 +36,7 @@ class NftablesTarget:
         self._table = Table(INET, self.settings.table)
         self._connection = Connection(self._table)
         self._names = RuleNames(names) if names else None
-        self._totals = CounterTotals()
+        self._totals = CounterTotals(counted_beside(names) if names else None)
         self._log = structlog.get_logger(target=self.name)
 
     @property
@@ -73,15 +73,34 @@ class NftablesTarget:
         replaced = counted(self._replaced_rules(operations))
         base = next((one.generation for one in operations if isinstance(one, Against)), None)
         self._connection.commit(transactions(self._table, operations), base)
-        self._totals.add(replaced)
+        self._keep_counted(replaced)
 
     def applied(self, actual: Kernel, plan: Plan[Operation]) -> Kernel:
         """The mirror after the plan; changed in place."""
         return self._connection.remember(evolve(actual, plan.operations)) if plan.operations else actual
 
     def counters(self) -> dict[int, tuple[int, int]]:
-        """Packets and bytes by rule identity, since this object was made or the table was found. Raises KernelError."""
+        """Packets and bytes by rule identity, since `counting_since`. Raises KernelError."""
         return self._totals.together_with(counted(self._connection.rules()))
+
+    @property
+    def counting_since(self) -> float:
+        """When counting began, in seconds since the epoch."""
+        return self._totals.since
+
+    def rule_name(self, identity: int) -> RuleName | None:
+        """Whose rule it is, if it was ever recorded."""
+        return self._names.find(identity) if self._names else None
+
+    def rules(self) -> list[RuleInfo]:
+        """All rules that are there. Raises KernelError."""
+        return self._connection.rules()
+
+    def _keep_counted(self, replaced: Counted) -> None:
+        try:
+            self._totals.add(replaced)
+        except OSError as error:
+            self._log.warning("counters not recorded", reason=str(error))
 
     def _record_names(self, operations: Sequence[Operation]) -> None:
         """A full disk must not keep policy from the kernel."""
