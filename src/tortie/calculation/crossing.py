@@ -100,7 +100,7 @@ class Host:
     def at(self, guard: HostEndpoint, place: Place, packet: Packet) -> Stop:
         """What one host endpoint makes of a packet at one place."""
         where = f"HostEndpoint {guard.name} {place.value}"
-        policies, decides = guard.policies(place), place in (Place.INGRESS, Place.EGRESS)
+        policies, decides = guard.policies(place), place.decides
         if not place.is_forward and _is_spared(place, packet, self._surroundings.failsafes):
             return Stop(f"{where}, failsafe", Action.ALLOW if decides else Action.PASS)
         if decides:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import NewType
 
 import msgspec
@@ -30,7 +31,7 @@ Tiers = tuple[TierPolicies, ...]
 class Place(enum.Enum):
     """Where packets of a host's interface are judged, in the order in which a packet gets there.
 
-    What tiers do not decide goes on, except at INGRESS and EGRESS, where profiles decide then.
+    What tiers do not decide goes on, but where a place `decides`: there profiles are asked then.
     """
 
     UNTRACKED_INGRESS = "untracked-in"
@@ -53,6 +54,11 @@ class Place(enum.Enum):
         """Seen from the host."""
         outward = (Place.FORWARD_EGRESS, Place.UNTRACKED_EGRESS, Place.EGRESS)
         return Direction.EGRESS if self in outward else Direction.INGRESS
+
+    @property
+    def decides(self) -> bool:
+        """Whether it is the last for its packets: what neither tiers nor profiles allow is denied."""
+        return self in (Place.INGRESS, Place.EGRESS)
 
     @property
     def is_forward(self) -> bool:
@@ -126,6 +132,10 @@ class Guardians(msgspec.Struct, frozen=True):
         """Who guards an interface of the host, or of a workload of it."""
         found = self.by_interface.get(interface)
         return self.wildcard if found is None and interface != LOOPBACK else found
+
+
+NOBODY = Guardians(MappingProxyType({}))
+"""Without any host endpoint."""
 
 
 def guardians(endpoints: Iterable[HostEndpoint], addresses: Mapping[str, Collection[Cidr]]) -> Guardians:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
 from tortie.desired.endpoints import Endpoint, EndpointId
+from tortie.desired.hosts import HostEndpoint, HostEndpointName
 from tortie.desired.packed import pack
 from tortie.desired.policy import (
     Action,
@@ -20,6 +21,7 @@ from tortie.desired.policy import (
     PortRange,
     Rule,
     Side,
+    Stage,
     TierPolicies,
 )
 from tortie.desired.sets import IPSet, Members
@@ -91,7 +93,8 @@ def policies(draw: st.DrawFn, id: PolicyId, sets: tuple[str, ...], ports: tuple[
     """A policy or profile that names only these sets."""
     chosen = [draw(st.lists(st.integers(0, 9), max_size=2)) for _ in range(2)]
     ingress, egress = (tuple(draw(rules(sets, ports, index)) for index in range(len(one))) for one in chosen)
-    return Policy(id, "" if id.kind == "Profile" else "default", ingress, egress)
+    stage = draw(st.sampled_from((Stage.NORMAL, Stage.NORMAL, *Stage)))
+    return Policy(id, "" if id.kind == "Profile" else "default", ingress, egress, stage)
 
 
 @st.composite
@@ -109,6 +112,9 @@ def states(draw: st.DrawFn) -> DesiredState:
         profiles = [one for one in chosen if one.kind == "Profile"]
         endpoint = draw(endpoints(name, [one for one in chosen if one not in profiles], profiles))
         state.endpoints[endpoint.id] = endpoint
+    for name in draw(st.lists(st.sampled_from("hij"), unique=True)):
+        host = draw(host_endpoints(name, [one for one in chosen if one.kind != "Profile" and not one.is_staged]))
+        state.host_endpoints[host.name] = host
     return state
 
 
@@ -118,6 +124,19 @@ def tiers(draw: st.DrawFn, chosen: list[PolicyId]) -> tuple[TierPolicies, ...]:
     governing = tuple(draw(st.lists(st.sampled_from(chosen), unique=True))) if chosen else ()
     default = draw(st.sampled_from((Action.DENY, Action.PASS)))
     return (TierPolicies("default", governing, default),) if governing else ()
+
+
+@st.composite
+def host_endpoints(draw: st.DrawFn, name: str, chosen: list[PolicyId]) -> HostEndpoint:
+    """A host endpoint governed by some of these; interfaces collide now and then."""
+    return HostEndpoint(
+        HostEndpointName(name),
+        draw(st.sampled_from(("eth0", "eth1", "*", ""))),
+        draw(st.sampled_from(((), (Cidr.parse("10.0.0.1"),)))),
+        PolicyList(draw(tiers(chosen))),
+        PolicyList(draw(tiers(chosen))),
+        *(draw(tiers(chosen)) for _ in range(5)),
+    )
 
 
 @st.composite

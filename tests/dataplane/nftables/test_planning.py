@@ -8,6 +8,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tortie.base.addresses import Cidr
 from tortie.dataplane.nftables.layout import FIXED_SETS
 from tortie.dataplane.nftables.model import Kernel
 from tortie.dataplane.nftables.operations import (
@@ -18,6 +19,7 @@ from tortie.dataplane.nftables.operations import (
     DeleteSet,
     FillChain,
     Operation,
+    PutHost,
     PutWorkload,
     evolve,
     leads,
@@ -25,6 +27,7 @@ from tortie.dataplane.nftables.operations import (
 from tortie.dataplane.nftables.planning import plan_all, plan_changes
 from tortie.dataplane.nftables.sets import KINDS
 from tortie.dataplane.nftables.settings import Settings
+from tortie.desired.hosts import guardians
 from tortie.desired.packed import difference, union
 from tortie.desired.sets import Members, SetChange
 from tortie.desired.state import Changes, DesiredState
@@ -69,6 +72,10 @@ class StrictKernel:
             case PutWorkload(interface, old, new):
                 assert mirror.workloads.get(interface) == old
                 assert all(chain in mirror.chains for chain in leads(new))
+            case PutHost(name, interface, old_chain, new_chain):
+                assert name in mirror.sets
+                assert mirror.hosts.get((name, interface), "") == old_chain
+                assert not new_chain or new_chain in mirror.chains
             case DeleteChain(name):
                 self.names.pop(name, None)
                 assert not mirror.users[name], "deletes a chain that something leads to"
@@ -96,7 +103,20 @@ def difference_between(old: DesiredState, new: DesiredState, exact: bool) -> Cha
     changes.endpoints = {
         one for one in old.endpoints.keys() | new.endpoints.keys() if old.endpoints.get(one) != new.endpoints.get(one)
     }
+    changes.host_endpoints = {
+        one
+        for one in old.host_endpoints.keys() | new.host_endpoints.keys()
+        if old.host_endpoints.get(one) != new.host_endpoints.get(one)
+    }
     return changes
+
+
+def planned(desired: DesiredState, kernel: Kernel, changes: Changes | None = None) -> list[Operation]:
+    """What a target would plan on a host where eth1 has 10.0.0.1."""
+    guards = guardians(desired.host_endpoints.values(), {"eth1": {Cidr.parse("10.0.0.1")}})
+    if changes is None:
+        return plan_all(SETTINGS, desired, kernel, guards)
+    return plan_changes(SETTINGS, desired, kernel, changes, guards if changes.host_endpoints else None)
 
 
 def gained(old: Members, new: Members) -> Members:
@@ -122,12 +142,12 @@ def test_a_change_leads_to_what_a_fresh_start_would_make(
     for set_id in old.sets.keys() & new.sets.keys():
         assert old.sets[set_id].ports == new.sets[set_id].ports
     kernel, fresh = StrictKernel(), StrictKernel()
-    kernel.apply(plan_all(SETTINGS, old, Kernel()))
-    kernel.apply(plan_changes(SETTINGS, new, copy.deepcopy(kernel.mirror), difference_between(old, new, exact)))
-    fresh.apply(plan_all(SETTINGS, new, Kernel()))
+    kernel.apply(planned(old, Kernel()))
+    kernel.apply(planned(new, copy.deepcopy(kernel.mirror), difference_between(old, new, exact)))
+    fresh.apply(planned(new, Kernel()))
     for part in Kernel.__struct_fields__:
         assert getattr(kernel.mirror, part) == getattr(fresh.mirror, part), part
-    assert plan_all(SETTINGS, new, kernel.mirror) == []
+    assert planned(new, kernel.mirror) == []
 
 
 @given(st.data())
@@ -136,17 +156,17 @@ def test_a_full_pass_leads_from_any_state_to_any_other_and_then_has_nothing_to_d
 ) -> None:
     old, new = data.draw(random_states()), data.draw(random_states())
     kernel = StrictKernel()
-    kernel.apply(plan_all(SETTINGS, old, Kernel()))
-    kernel.apply(plan_all(SETTINGS, new, copy.deepcopy(kernel.mirror)))
-    assert plan_all(SETTINGS, new, kernel.mirror) == []
+    kernel.apply(planned(old, Kernel()))
+    kernel.apply(planned(new, copy.deepcopy(kernel.mirror)))
+    assert planned(new, kernel.mirror) == []
 
 
 @settings(max_examples=settings.default.max_examples // 5)
 @given(st.data())
 def test_planning_changes_nothing(random_states: States, data: st.DataObject) -> None:
     old, new = data.draw(random_states()), data.draw(random_states())
-    mirror = evolve(Kernel(), plan_all(SETTINGS, old, Kernel()))
+    mirror = evolve(Kernel(), planned(old, Kernel()))
     before = copy.deepcopy(mirror)
-    plan_all(SETTINGS, new, mirror)
-    plan_changes(SETTINGS, new, mirror, difference_between(old, new, True))
+    planned(new, mirror)
+    planned(new, mirror, difference_between(old, new, True))
     assert mirror == before

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tortie.dataplane.nftables import pending
 from tortie.dataplane.nftables.chains import (
+    Seat,
     depth,
+    direction_of,
     endpoint_chain,
     endpoint_origin,
     endpoint_rules,
@@ -18,6 +20,7 @@ from tortie.dataplane.nftables.chains import (
     tier_origin,
     tier_rules,
 )
+from tortie.dataplane.nftables.host_layout import failsafe_rules, host_base_rules
 from tortie.dataplane.nftables.layout import HOOKS, base_rules
 from tortie.dataplane.nftables.model import Kernel, KernelRule
 from tortie.dataplane.nftables.operations import (
@@ -25,6 +28,7 @@ from tortie.dataplane.nftables.operations import (
     DeleteChain,
     FillChain,
     Operation,
+    PutHost,
     PutWorkload,
     leads,
     targets,
@@ -32,6 +36,7 @@ from tortie.dataplane.nftables.operations import (
 from tortie.dataplane.nftables.rules import passes, policy_rules
 from tortie.dataplane.nftables.set_plan import SetPlan
 from tortie.dataplane.nftables.settings import Settings
+from tortie.desired.hosts import Place
 from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
 from tortie.desired.state import DesiredState
 
@@ -40,7 +45,8 @@ class ChainPlan:
     """Collects operations on chains.
 
     Attributes:
-        base: base chains and their rules.
+        base: base chains, and the rules of those for workloads.
+        host_base: the rules of base chains for hosts, which lead to other chains.
         created, filled: the other chains.
         deleted: chains to which nothing leads.
     """
@@ -52,18 +58,24 @@ class ChainPlan:
         self._sets = sets
         self._wanted: set[str] = set(HOOKS)
         self.base: list[Operation] = []
+        self.host_base: list[Operation] = []
         self.created: list[Operation] = []
         self.filled: list[FillChain] = []
         self.deleted: list[Operation] = []
 
     def put_base(self) -> None:
-        """The base chains."""
+        """The base chains, those for hosts still without rules, and the chains of failsafes."""
+        missing = [name for name in HOOKS if name not in self._kernel.chains]
+        self.base += (CreateChain(name, HOOKS[name]) for name in missing)
         for origin, direction, rules in base_rules(self._settings):
-            old = self._kernel.chains.get(origin.name)
-            if old is None:
-                self.base.append(CreateChain(origin.name, HOOKS[origin.name]))
-            if old is None or old.tags != _tags(rules):
-                self.base.append(FillChain(origin.name, rules, origin, direction, old is not None))
+            self._fill_base(self.base, origin, direction, rules)
+        for origin, direction, rules in failsafe_rules(self._settings):
+            self._put(origin.name, rules, origin, direction)
+
+    def put_host_base(self, used: Collection[Place], wildcard: Mapping[Place, str]) -> None:
+        """The rules of the base chains for hosts, see `host_base_rules`."""
+        for origin, direction, rules in host_base_rules(self._settings, used, wildcard):
+            self._fill_base(self.host_base, origin, direction, rules)
 
     def put_policies(self, policies: Iterable[PolicyId]) -> None:
         """Chains of policies."""
@@ -79,11 +91,12 @@ class ChainPlan:
                 if pending.policy_chain(policy, direction) in self._kernel.chains:
                     self._put_pending_policy(policy, direction)
 
-    def put_list(self, policies: PolicyList, direction: Direction) -> str:
+    def put_list(self, policies: PolicyList, seat: Seat) -> str:
         """The chain for a list of policies, with all that it leads to; returns its name."""
-        chain = endpoint_chain(policies, direction)
+        chain, direction = endpoint_chain(policies, seat), direction_of(seat)
         if chain not in self._wanted:
-            self._put(chain, endpoint_rules(chain, policies, direction, self._settings), endpoint_origin(), direction)
+            rules = endpoint_rules(chain, policies, seat, self._settings)
+            self._put(chain, rules, endpoint_origin(seat), direction)
             for tier in policies.tiers:
                 self._put_tier(tier, direction)
             for policy in list_policies(policies):
@@ -92,10 +105,10 @@ class ChainPlan:
             self._put_pending(policies, direction)
         return chain
 
-    def known_list(self, policies: PolicyList, direction: Direction) -> str:
+    def known_list(self, policies: PolicyList, seat: Seat) -> str:
         """As `put_list`, but nothing is looked at when the kernel has the chain already."""
-        chain = endpoint_chain(policies, direction)
-        return chain if chain in self._kernel.chains else self.put_list(policies, direction)
+        chain = endpoint_chain(policies, seat)
+        return chain if chain in self._kernel.chains else self.put_list(policies, seat)
 
     def put_turned(self, policies: Iterable[PolicyId]) -> None:
         """Tiers with policies that began or ceased to pass: their rules say so, their names do not."""
@@ -110,15 +123,22 @@ class ChainPlan:
         unwanted = [name for name in self._kernel.chains if name not in self._wanted]
         self.deleted += map(DeleteChain, sorted(unwanted, key=depth))
 
-    def release(self, workloads: Sequence[PutWorkload], policies: Iterable[PolicyId]) -> None:
+    def release(self, interfaces: Iterable[PutWorkload | PutHost], policies: Iterable[PolicyId]) -> None:
         """Chains to which nothing leads after this plan, and then those to which only they led."""
-        users = self._gained(workloads)
+        users = self._gained(interfaces)
         for chain in [name for name in users if is_shared(name)]:
             self._release(chain, users)
         for policy in sorted(policies):
             if policy not in self._desired.policies:
                 for direction in Direction:
                     self._release_policy(policy, direction, users)
+
+    def _fill_base(
+        self, plan: list[Operation], origin: PolicyId, direction: Direction, rules: tuple[KernelRule, ...]
+    ) -> None:
+        old = self._kernel.chains.get(origin.name)
+        if _tags(rules) != (old.tags if old else ()):
+            plan.append(FillChain(origin.name, rules, origin, direction, old is not None))
 
     def _put_policy(self, policy: PolicyId, direction: Direction) -> None:
         chain = policy_chain(policy, direction)
@@ -170,18 +190,21 @@ class ChainPlan:
         return old is not None and passes(old.tags) != self._can_pass(policy, direction)
 
     def _tiers(self) -> Iterator[tuple[TierPolicies, Direction]]:
+        for host in self._desired.host_endpoints.values():
+            for place in Place:
+                yield from ((tier, place.direction) for tier in host.policies(place).tiers)
         for endpoint in self._desired.endpoints.values():
             for direction, policies in ((Direction.INGRESS, endpoint.ingress), (Direction.EGRESS, endpoint.egress)):
                 for tier in policies.tiers:
                     yield tier, direction
 
-    def _gained(self, workloads: Sequence[PutWorkload]) -> Counter[str]:
+    def _gained(self, interfaces: Iterable[PutWorkload | PutHost]) -> Counter[str]:
         """By how much the number of rules and map elements that lead to each chain changes."""
         users: Counter[str] = Counter()
-        for one in workloads:
+        for one in interfaces:
             users.subtract(leads(one.old))
             users.update(leads(one.new))
-        for filled in self.filled:
+        for filled in (*self.filled, *(one for one in self.host_base if isinstance(one, FillChain))):
             old = self._kernel.chains.get(filled.name)
             users.subtract(old.targets if old else ())
             users.update(targets(filled.rules))

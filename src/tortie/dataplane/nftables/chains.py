@@ -12,16 +12,22 @@ import msgspec
 
 from tortie.base.hashes import short_hash
 from tortie.dataplane.nftables import pending
+from tortie.dataplane.nftables.host_layout import failsafe_chain
 from tortie.dataplane.nftables.layout import established, invalid
 from tortie.dataplane.nftables.model import KernelRule
 from tortie.dataplane.nftables.rules import END, ESTABLISHED, INVALID, ChainWriter, marked, set_mark
 from tortie.dataplane.nftables.settings import MarkBits, Settings
+from tortie.desired.hosts import Place
 from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
 from tortie.netlink.nftables_expressions import Verdict, counter, verdict
 
 _SHORT = {Direction.INGRESS: "in", Direction.EGRESS: "out"}
 _ACCEPT = counter() + verdict(Verdict.ACCEPT)
 _DROP = counter() + verdict(Verdict.DROP)
+
+
+Seat = Direction | Place
+"""What a list of policies is for: one direction of a workload, or one place of a host endpoint."""
 
 
 def policy_chain(policy: PolicyId, direction: Direction) -> str:
@@ -34,9 +40,10 @@ def tier_chain(tier: TierPolicies, direction: Direction) -> str:
     return f"tier-{_SHORT[direction]}-{short_hash(msgspec.json.encode(tier))}"
 
 
-def endpoint_chain(policies: PolicyList, direction: Direction) -> str:
+def endpoint_chain(policies: PolicyList, seat: Seat) -> str:
     """Name of the chain of all endpoints that have this list."""
-    return f"endpoint-{_SHORT[direction]}-{short_hash(msgspec.json.encode(policies))}"
+    short = seat.value if isinstance(seat, Place) else _SHORT[seat]
+    return f"endpoint-{short}-{short_hash(msgspec.json.encode(policies))}"
 
 
 def is_shared(chain: str) -> bool:
@@ -55,9 +62,16 @@ def tier_origin(tier: TierPolicies) -> PolicyId:
     return PolicyId("Tier", "", tier.name)
 
 
-def endpoint_origin() -> PolicyId:
+def endpoint_origin(seat: Seat) -> PolicyId:
     """Under what name the end of a list of policies counts."""
+    if isinstance(seat, Place):
+        return PolicyId("HostEndpoint", "", seat.value)
     return PolicyId("Endpoint", "", "no match")
+
+
+def direction_of(seat: Seat) -> Direction:
+    """Seen from whom the list is for."""
+    return seat.direction if isinstance(seat, Place) else seat
 
 
 def list_policies(policies: PolicyList) -> Iterator[PolicyId]:
@@ -67,16 +81,21 @@ def list_policies(policies: PolicyList) -> Iterator[PolicyId]:
     yield from policies.profiles
 
 
-def endpoint_rules(
-    chain: str, policies: PolicyList, direction: Direction, settings: Settings
-) -> tuple[KernelRule, ...]:
+def endpoint_rules(chain: str, policies: PolicyList, seat: Seat, settings: Settings) -> tuple[KernelRule, ...]:
     """Connections allowed before go on; then tiers in order, then profiles; what none decides is dropped.
 
-    Before the tiers that would be different with what is staged, that is counted.
+    Before the tiers that would be different with what is staged, that is counted. Places of host endpoints ask for
+    failsafes first; those that do not decide leave the rest to others, and those without a policy everything.
     """
-    writer = ChainWriter(chain, endpoint_origin(), direction)
-    writer.add("accept", established() + _ACCEPT, ESTABLISHED)
-    writer.add("drop", invalid() + _DROP, INVALID)
+    place, direction = seat if isinstance(seat, Place) else None, direction_of(seat)
+    writer = ChainWriter(chain, endpoint_origin(seat), direction)
+    if place and not (place.decides or policies.tiers):
+        return ()
+    if not (place and place.is_untracked):
+        writer.add("accept", established() + _ACCEPT, ESTABLISHED)
+        writer.add("drop", invalid() + _DROP, INVALID)
+    if place and (failsafes := failsafe_chain(place)):
+        writer.jump(failsafes)
     section = pending.section(policies)
     for position, tier in enumerate((*policies.tiers, None)):
         if section and section.position == position:
@@ -85,7 +104,8 @@ def endpoint_rules(
             writer.jump(tier_chain(tier, direction))
     for profile in policies.profiles:
         writer.jump(policy_chain(profile, direction))
-    writer.add("drop", _DROP, END)
+    if not place or place.decides:
+        writer.add("drop", _DROP, END)
     return writer.rules()
 
 

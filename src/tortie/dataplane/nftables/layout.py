@@ -1,5 +1,7 @@
 """What the table always has: base chains, the sets and maps of workload interfaces, and the rules that use them.
 
+What is for interfaces of the host itself is in `host_layout`.
+
 Base chains are made once and never again. Every packet from a workload interface is dropped before
 conntrack unless the interface is known and the source is its own. What is forwarded is judged twice, by
 the policies of the sender in one base chain and by those of the receiver in the next, because `accept`
@@ -13,18 +15,19 @@ from types import MappingProxyType
 
 from tortie.base.addresses import BITS, Cidr
 from tortie.base.hashes import hash64
-from tortie.dataplane.nftables.matches import ICMP, Condition, in_nets, of_family, of_protocol
+from tortie.dataplane.nftables.host_layout import HOST_HOOKS, HOST_SETS
+from tortie.dataplane.nftables.matches import ICMP, Condition, in_nets, of_family, of_icmp_types, of_protocol
 from tortie.dataplane.nftables.model import KernelRule, Source, Workload
 from tortie.dataplane.nftables.rules import DISCOVERY, END, ESTABLISHED, UNKNOWN, ChainWriter
 from tortie.dataplane.nftables.sets import IPV4, IPV6, merged
 from tortie.dataplane.nftables.settings import EndpointToHost, Settings
 from tortie.desired.endpoints import Endpoint
+from tortie.desired.failsafes import WORKLOAD_DISCOVERY
 from tortie.desired.policy import Direction, PolicyId
 from tortie.netlink.nftables import INTERFACE_NAME, Hook, SetDeclaration
 from tortie.netlink.nftables_expressions import (
     NETWORK,
     REGISTER,
-    TRANSPORT,
     Conntrack,
     Meta,
     Operator,
@@ -46,7 +49,7 @@ SENDER = "sender-policy"
 RECEIVER = "receiver-policy"
 TO_HOST = "workload-to-host"
 HOOKS: Mapping[str, Hook] = MappingProxyType(
-    {ANTISPOOFING: Hook(0, -300), SENDER: Hook(2, 0), RECEIVER: Hook(2, 1), TO_HOST: Hook(1, 0)}
+    {ANTISPOOFING: Hook(0, -300), SENDER: Hook(2, 0), RECEIVER: Hook(2, 1), TO_HOST: Hook(1, 0), **HOST_HOOKS}
 )
 """The base chains."""
 
@@ -64,13 +67,11 @@ FIXED_SETS: Mapping[str, SetDeclaration] = MappingProxyType(
         SOURCES[6]: SetDeclaration(INTERFACE_NAME << 6 | IPV6, 32),
         SOURCE_NETS[4]: SetDeclaration(INTERFACE_NAME << 6 | IPV4, 20, interval=True, fields=(16, 4)),
         SOURCE_NETS[6]: SetDeclaration(INTERFACE_NAME << 6 | IPV6, 32, interval=True, fields=(16, 16)),
+        **HOST_SETS,
     }
 )
 """The sets and maps that are not IP sets."""
 
-_ICMPV6_TYPE = SetDeclaration(29, 1)
-_DISCOVERY = (130, 131, 132, 133, 135, 136)
-"""Multicast listener query, report, done; router and neighbour solicitation, neighbour advertisement."""
 _REPORT_V2 = 143
 _UNCONFIGURED = (Cidr(6, 0, 128), Cidr.parse("fe80::/10"))
 _ESTABLISHED_OR_RELATED = host32(2 | 4)
@@ -81,7 +82,7 @@ _DROP = counter() + verdict(Verdict.DROP)
 
 
 def base_rules(settings: Settings) -> Iterator[tuple[PolicyId, Direction, tuple[KernelRule, ...]]]:
-    """The rules of each base chain; the chain is the name in the identity."""
+    """The rules of each base chain for workloads; the chain is the name in the identity."""
     writers = {
         ANTISPOOFING: (_antispoofing, Direction.EGRESS),
         SENDER: (_sender, Direction.EGRESS),
@@ -134,7 +135,7 @@ def _antispoofing(writer: ChainWriter, settings: Settings) -> None:
             writer.match("accept", [of_family(family), _source_of_interface(family, name)], _ACCEPT)
     unconfigured = in_nets(_UNCONFIGURED, 0)
     if unconfigured is not None:
-        writer.match("accept", [*_discovery((*_DISCOVERY, _REPORT_V2)), unconfigured], _ACCEPT)
+        writer.match("accept", [*_discovery((*WORKLOAD_DISCOVERY, _REPORT_V2)), unconfigured], _ACCEPT)
     writer.add("drop", _DROP, END)
 
 
@@ -150,7 +151,7 @@ def _receiver(writer: ChainWriter, settings: Settings) -> None:
 
 def _to_host(writer: ChainWriter, settings: Settings) -> None:
     writer.add("accept", _no_workload(settings) + _ACCEPT)
-    writer.match("accept", _discovery(_DISCOVERY), counter() + _ACCEPT, DISCOVERY)
+    writer.match("accept", _discovery(WORKLOAD_DISCOVERY), counter() + _ACCEPT, DISCOVERY)
     if settings.endpoint_to_host is EndpointToHost.DROP:
         writer.add("accept", established() + counter() + _ACCEPT, ESTABLISHED)
     else:
@@ -169,8 +170,7 @@ def _no_workload(settings: Settings) -> bytes:
 
 
 def _discovery(types: tuple[int, ...]) -> list[Condition]:
-    kinds = Condition(payload(TRANSPORT, 0, 1), _ICMPV6_TYPE, bytes(types))
-    return [of_family(6), of_protocol(ICMP[6]), kinds]
+    return [of_family(6), of_protocol(ICMP[6]), of_icmp_types(types)]
 
 
 def _source_of_interface(family: int, name: str) -> Condition:

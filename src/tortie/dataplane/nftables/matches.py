@@ -39,6 +39,7 @@ _KEPT = 4096
 _SERVICES = SetDeclaration(SERVICE, 2, interval=True)
 _NETS = {4: SetDeclaration(IPV4, 4, interval=True), 6: SetDeclaration(IPV6, 16, interval=True)}
 _PROTOCOLS = SetDeclaration(PROTOCOL, 1)
+_ICMP_TYPES = SetDeclaration(29, 1)
 _LOAD_PROTOCOL = meta(Meta.L4PROTO)
 _LOAD_FAMILY = meta(Meta.NFPROTO)
 _LOAD_PORT = (payload(TRANSPORT, 0, 2), payload(TRANSPORT, 2, 2))
@@ -125,6 +126,11 @@ def of_icmp(match: ICMPMatch, inverted: bool = False) -> Condition:
     """The ICMP type, and the code when given; only for packets that are ICMP."""
     wanted = bytes((match.type,)) if match.code is None else bytes((match.type, match.code))
     return Condition(payload(TRANSPORT, 0, len(wanted)) + compare(wanted, _operator(inverted)))
+
+
+def of_icmp_types(types: Sequence[int]) -> Condition:
+    """The ICMP type is one of these; only for packets that are ICMP."""
+    return Condition(payload(TRANSPORT, 0, 1), _ICMP_TYPES, bytes(types))
 
 
 def _in_net(net: Cidr, inverted: bool) -> bytes:

@@ -79,6 +79,7 @@ class Kernel(msgspec.Struct):
         generation: of the rule set, when this was known to be so.
         flags: of the table; ours has none, and a dormant one (1) filters nothing.
         interfaces: owner to interface; the inverse of `workloads`.
+        hosts: map and interface to the chain of the host endpoint that guards it there.
         users: how many rules and map elements lead to each chain.
     """
 
@@ -89,4 +90,5 @@ class Kernel(msgspec.Struct):
     chains: dict[str, KernelChain] = {}
     workloads: dict[str, Workload] = {}
     interfaces: dict[int, str] = {}
+    hosts: dict[tuple[str, str], str] = {}
     users: Counter[str] = msgspec.field(default_factory=Counter)

@@ -88,6 +88,15 @@ class PutWorkload(msgspec.Struct, frozen=True, gc=False):
     new: Workload | None
 
 
+class PutHost(msgspec.Struct, frozen=True, gc=False):
+    """Replace the chain that a map of host endpoints has for an interface; empty is none."""
+
+    map: str
+    interface: str
+    old: str
+    new: str
+
+
 class DeleteChain(msgspec.Struct, frozen=True, gc=False):
     """Delete a chain that nothing leads to, with its rules."""
 
@@ -105,6 +114,7 @@ Operation: TypeAlias = (
     | CreateChain
     | FillChain
     | PutWorkload
+    | PutHost
     | DeleteChain
 )
 
@@ -132,12 +142,16 @@ def evolve(kernel: Kernel, operations: Sequence[Operation]) -> Kernel:
                 _replace_chain(kernel, operation)
             case PutWorkload():
                 _replace_workload(kernel, operation)
+            case PutHost():
+                _replace_host(kernel, operation)
     return kernel
 
 
-def leads(workload: Workload | None) -> list[str]:
-    """The chains that the maps lead to from an interface."""
-    return [chain for chain in (workload.egress, workload.ingress) if chain] if workload else []
+def leads(what: Workload | str | None) -> list[str]:
+    """The chains that maps lead to from an interface: of a workload, or of the host (one chain, or none if empty)."""
+    if isinstance(what, Workload):
+        return [chain for chain in (what.egress, what.ingress) if chain]
+    return [what] if what else []
 
 
 def targets(rules: Sequence[KernelRule]) -> tuple[str, ...]:
@@ -166,6 +180,16 @@ def _replace_workload(kernel: Kernel, operation: PutWorkload) -> None:
         return
     kernel.workloads[operation.interface] = operation.new
     kernel.interfaces[operation.new.owner] = operation.interface
+
+
+def _replace_host(kernel: Kernel, operation: PutHost) -> None:
+    key = operation.map, operation.interface
+    _count(kernel.users, leads(operation.old), -1)
+    _count(kernel.users, leads(operation.new), 1)
+    if operation.new:
+        kernel.hosts[key] = operation.new
+    else:
+        kernel.hosts.pop(key, None)
 
 
 def _count(users: Counter[str], chains: Sequence[str], step: int) -> None:

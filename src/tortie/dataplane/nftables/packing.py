@@ -18,6 +18,7 @@ from tortie.dataplane.nftables.operations import (
     FillChain,
     GrowSet,
     Operation,
+    PutHost,
     PutWorkload,
 )
 from tortie.dataplane.nftables.sets import KINDS
@@ -92,6 +93,8 @@ def requests(table: Table, operation: Operation) -> Iterator[Request]:
             yield from _fill(table, operation)
         case PutWorkload():
             yield from _workload(table, operation)
+        case PutHost():
+            yield from _host(table, operation)
         case DeleteChain(name):
             yield delete_chain(table, name)
 
@@ -154,6 +157,14 @@ def _workload(table: Table, operation: PutWorkload) -> Iterator[Request]:
         yield from delete_elements(table, name, [gone for whole, gone in old[name].items() if whole not in new[name]])
     for name in FIXED_SETS:
         yield from add_elements(table, name, [come for come in new[name] if come not in old[name]])
+
+
+def _host(table: Table, operation: PutHost) -> Iterator[Request]:
+    key = interface_key(operation.interface)
+    if operation.old:
+        yield from delete_elements(table, operation.map, [element(key)])
+    if operation.new:
+        yield from add_elements(table, operation.map, [verdict_element(key, Verdict.GOTO, operation.new)])
 
 
 def _elements(key: bytes, workload: Workload) -> dict[str, dict[bytes, bytes]]:

@@ -1,55 +1,75 @@
 """The plan: pure, and incremental where it is told what changed.
 
 Operations stand in the order in which they depend on each other: the table and what it always has, new
-sets, members, chains, rules, workload interfaces; removals last.
+sets, members, chains, rules, interfaces; removals last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tortie.dataplane.nftables.chain_plan import ChainPlan
+from tortie.dataplane.nftables.host_plan import HostPlan
 from tortie.dataplane.nftables.layout import FIXED_SETS, HOOKS
 from tortie.dataplane.nftables.model import Kernel, KernelChain
-from tortie.dataplane.nftables.operations import CreateTable, DeleteTable, Operation
+from tortie.dataplane.nftables.operations import CreateTable, DeleteTable, Operation, PutHost, PutWorkload
 from tortie.dataplane.nftables.set_plan import SetPlan
 from tortie.dataplane.nftables.sets import kind_of
 from tortie.dataplane.nftables.settings import Settings
 from tortie.dataplane.nftables.workload_plan import WorkloadPlan
+from tortie.desired.hosts import NOBODY, Guardians
 from tortie.desired.state import Changes, DesiredState
 
 
-def plan_all(settings: Settings, desired: DesiredState, kernel: Kernel) -> list[Operation]:
-    """From whatever is in the table to all that is desired."""
+def plan_all(settings: Settings, desired: DesiredState, kernel: Kernel, guards: Guardians = NOBODY) -> list[Operation]:
+    """From whatever is in the table to all that is desired.
+
+    Args:
+        guards: which host endpoint guards which interface.
+    """
     if kernel.present and _is_beyond_repair(kernel):
-        return [DeleteTable(), *plan_all(settings, desired, Kernel())]
+        return [DeleteTable(), *plan_all(settings, desired, Kernel(), guards)]
     sets = SetPlan(desired, kernel)
     chains = ChainPlan(settings, desired, kernel, sets)
-    workloads = WorkloadPlan(desired, kernel, chains)
+    workloads, hosts = WorkloadPlan(desired, kernel, chains), HostPlan(kernel, chains)
     sets.put_fixed()
     chains.put_base()
     sets.put_all()
     chains.put_policies(desired.policies)
     workloads.put_all()
+    hosts.put(guards, chains.put_list)
     chains.remove_unwanted()
     sets.remove_unwanted()
-    return _ordered(kernel, sets, chains, workloads)
+    return _ordered(kernel, sets, chains, [*workloads.operations, *hosts.operations])
 
 
-def plan_changes(settings: Settings, desired: DesiredState, kernel: Kernel, changes: Changes) -> list[Operation]:
-    """As `plan_all`, looking only at what changed. The table must have been planned wholly before."""
+def plan_changes(
+    settings: Settings, desired: DesiredState, kernel: Kernel, changes: Changes, guards: Guardians | None = None
+) -> list[Operation]:
+    """As `plan_all`, looking only at what changed. The table must have been planned wholly before.
+
+    Args:
+        guards: as there; None when nobody's guard can be different.
+    """
     sets = SetPlan(desired, kernel)
     chains = ChainPlan(settings, desired, kernel, sets)
-    workloads = WorkloadPlan(desired, kernel, chains)
+    workloads, hosts = WorkloadPlan(desired, kernel, chains), HostPlan(kernel, chains)
     sets.put_changed(changes.sets, changes.set_changes)
     policies = changes.policies | sets.policies_to_render()
     chains.put_policies(policies)
     chains.refill_pending(policies)
     chains.put_turned(policies)
     workloads.put_changed(changes.endpoints)
-    chains.release(workloads.operations, policies)
-    return _ordered(kernel, sets, chains, workloads)
+    if guards is not None:
+        hosts.put(guards, chains.known_list)
+    interfaces: list[PutWorkload | PutHost] = [*workloads.operations, *hosts.operations]
+    chains.release(interfaces, policies)
+    return _ordered(kernel, sets, chains, interfaces)
 
 
-def _ordered(kernel: Kernel, sets: SetPlan, chains: ChainPlan, workloads: WorkloadPlan) -> list[Operation]:
+def _ordered(
+    kernel: Kernel, sets: SetPlan, chains: ChainPlan, interfaces: Sequence[PutWorkload | PutHost]
+) -> list[Operation]:
     table = [] if kernel.present else [CreateTable()]
     return [
         *sets.grown,
@@ -60,7 +80,8 @@ def _ordered(kernel: Kernel, sets: SetPlan, chains: ChainPlan, workloads: Worklo
         *sets.changed,
         *chains.created,
         *chains.filled,
-        *workloads.operations,
+        *interfaces,
+        *chains.host_base,
         *chains.deleted,
         *sets.deleted,
     ]
@@ -79,5 +100,5 @@ def _is_beyond_repair(kernel: Kernel) -> bool:
 
 
 def _is_wrong_hook(name: str, chain: KernelChain) -> bool:
-    ours = name in HOOKS or name.startswith(("policy-", "tier-", "endpoint-", "pending-"))
+    ours = name in HOOKS or name.startswith(("policy-", "tier-", "endpoint-", "pending-", "failsafes-"))
     return ours and chain.hook != HOOKS.get(name)

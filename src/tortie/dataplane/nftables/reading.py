@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from tortie.dataplane.nftables.chains import is_shared
-from tortie.dataplane.nftables.layout import FIXED_SETS, RECEIVERS, SENDERS, WORKLOADS
+from tortie.dataplane.nftables.host_layout import HOST_SETS
+from tortie.dataplane.nftables.layout import FIXED_SETS, HOOKS, RECEIVERS, SENDERS, WORKLOADS
 from tortie.dataplane.nftables.model import Kernel, KernelChain, KernelSet, Source, Workload
 from tortie.dataplane.nftables.operations import leads
 from tortie.dataplane.nftables.sets import SetKind, kind_of
@@ -49,6 +50,7 @@ def read_kernel(socket: NetlinkSocket, table: Table) -> Kernel:
         if one.name in FIXED_SETS:
             fixed[one.name] = list(parse_elements(messages))
         kernel.sets[one.name] = KernelSet(one.declaration, _records(one, messages), one.size)
+    kernel.hosts = {(name, _interface(one.key)): _goto(one) for name in HOST_SETS for one in fixed.pop(name, ())}
     kernel.workloads = _workloads(fixed)
     kernel.interfaces = {one.owner: name for name, one in kernel.workloads.items() if one.owner}
     kernel.users = _users(kernel)
@@ -63,7 +65,7 @@ def _chains(chains: Iterable[ChainInfo], rules: Iterable[RuleInfo]) -> dict[str,
 
 
 def _chain(chain: ChainInfo, rules: list[RuleInfo]) -> KernelChain:
-    leading = rules if is_shared(chain.name) else []
+    leading = rules if is_shared(chain.name) or chain.name in HOOKS else []
     targets = tuple(target for rule in leading for target in jump_targets(rule.expressions))
     return KernelChain(tuple(rule.comment for rule in rules), targets, chain.hook)
 
@@ -115,6 +117,7 @@ def _users(kernel: Kernel) -> Counter[str]:
         users.update(chain.targets)
     for workload in kernel.workloads.values():
         users.update(leads(workload))
+    users.update(kernel.hosts.values())
     return users
 
 

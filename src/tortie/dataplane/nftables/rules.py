@@ -10,7 +10,7 @@ from tortie.dataplane.nftables.log_rules import log_expressions
 from tortie.dataplane.nftables.matches import Condition
 from tortie.dataplane.nftables.model import KernelRule, RuleSet
 from tortie.dataplane.nftables.settings import MarkBits, Settings
-from tortie.desired.policy import Action, Direction, Policy, PolicyId, Rule, rule_identity
+from tortie.desired.policy import Action, Direction, Policy, PolicyId, Rule, Stage, rule_identity
 from tortie.netlink.nftables_expressions import (
     Meta,
     Operator,
@@ -21,6 +21,7 @@ from tortie.netlink.nftables_expressions import (
     host32,
     lookup,
     meta,
+    notrack,
     set_meta,
     verdict,
 )
@@ -164,7 +165,7 @@ def named_sets(policy: Policy) -> Iterator[str]:
 def _consequence(rule: Rule, policy: Policy, direction: Direction, settings: Settings) -> bytes:
     match rule.action:
         case Action.ALLOW:
-            return _COUNTER + _ACCEPT
+            return _COUNTER + _allowed(policy.stage, settings) + _ACCEPT
         case Action.DENY:
             return _COUNTER + _DROP
         case Action.LOG:
@@ -174,3 +175,11 @@ def _consequence(rule: Rule, policy: Policy, direction: Direction, settings: Set
             return _COUNTER + set_mark(passed, passed) + _RETURN
         case Action.PASS:
             return _COUNTER + _RETURN
+
+
+def _allowed(stage: Stage, settings: Settings) -> bytes:
+    """What is done, before it is accepted, to a packet that a policy of this stage allows."""
+    if stage is Stage.NORMAL:
+        return b""
+    accept = MarkBits.of(settings.mark_mask).accept
+    return set_mark(accept, accept) + (notrack() if stage is Stage.UNTRACKED else b"")

@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from tortie.dataplane.nftables.log_rules import LogRate
+from tortie.desired.failsafes import DEFAULT, Failsafes
 
 _BITS = 4
 
@@ -20,7 +21,13 @@ class EndpointToHost(enum.Enum):
 
 
 class MarkBits(msgspec.Struct, frozen=True, gc=False):
-    """Single bits of the packet mark; only `passed` is used, the others are kept for verdicts of earlier hooks."""
+    """Single bits of the packet mark.
+
+    Args:
+        accept: policy of an early stage accepted the packet, see `host_layout`.
+        passed: a policy passed it to the next tier.
+        drop, scratch: kept for later use.
+    """
 
     accept: int
     passed: int
@@ -46,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True):
         log_prefix: how messages of Log rules begin, see `log_expressions`.
         log_rate: most messages of each Log rule; None is no limit.
         log_group: nflog group of Log rules; None is the kernel's log.
+        failsafes: what host endpoints always let pass.
     """
 
     table: str = "tortie"
@@ -55,3 +63,4 @@ class Settings(msgspec.Struct, frozen=True):
     log_prefix: str = "calico-packet"
     log_rate: LogRate | None = None
     log_group: int | None = None
+    failsafes: Failsafes = DEFAULT

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
+from tortie.base.addresses import Cidr
 from tortie.dataplane.nftables.connection import Connection
 from tortie.dataplane.nftables.counters import Counted, CounterTotals, counted, counted_beside
+from tortie.dataplane.nftables.host_plan import concerns_hosts, idle, touched
 from tortie.dataplane.nftables.model import Kernel
 from tortie.dataplane.nftables.operations import Against, DeleteChain, DeleteTable, FillChain, Operation, evolve
 from tortie.dataplane.nftables.packing import transactions
@@ -16,11 +18,14 @@ from tortie.dataplane.nftables.planning import plan_all, plan_changes
 from tortie.dataplane.nftables.rule_names import RuleName, RuleNames
 from tortie.dataplane.nftables.settings import Settings
 from tortie.dataplane.target import Plan
+from tortie.desired.hosts import NOBODY, Guardians, guardians
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink.nftables import INET, Table
 from tortie.netlink.nftables_dump import RuleInfo
 
 _FEW_CHAINS = 16
+
+Addresses = Callable[[], Mapping[str, Collection[Cidr]]]
 
 
 class NftablesTarget:
@@ -29,10 +34,14 @@ class NftablesTarget:
     Args:
         settings: may be replaced while running; a full pass then carries it out.
         names: path of the table of rule identities; None keeps none.
+        addresses: tells, in the event loop, what addresses interfaces have as of the last event heard.
     """
 
-    def __init__(self, settings: Settings | None = None, names: Path | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, names: Path | None = None, addresses: Addresses = dict
+    ) -> None:
         self.settings = settings or Settings()
+        self._addresses = addresses
         self._table = Table(INET, self.settings.table)
         self._connection = Connection(self._table)
         self._names = RuleNames(names) if names else None
@@ -55,11 +64,14 @@ class NftablesTarget:
 
     def plan(self, desired: DesiredState, actual: Kernel, changes: Changes | None) -> Plan[Operation]:
         """How to get from `actual` to `desired`."""
+        guards = self._guards(desired) if changes is None or concerns_hosts(desired, changes) else None
         if changes is None:
-            operations = plan_all(self.settings, desired, actual)
+            operations = plan_all(self.settings, desired, actual, guards or NOBODY)
         else:
-            operations = plan_changes(self.settings, desired, actual, changes)
-        return Plan([Against(actual.generation), *operations] if operations else [])
+            operations = plan_changes(self.settings, desired, actual, changes, guards)
+        waiting = idle(desired, guards) if guards else {}
+        settled = touched(desired, changes) - waiting.keys() if guards and changes else ()
+        return Plan([Against(actual.generation), *operations] if operations else [], waiting, settled)
 
     def apply(self, operations: Sequence[Operation]) -> None:
         """Carry out a plan: what changes verdicts in one transaction, the filling of new sets before it.
@@ -101,6 +113,11 @@ class NftablesTarget:
             self._totals.add(replaced)
         except OSError as error:
             self._log.warning("counters not recorded", reason=str(error))
+
+    def _guards(self, desired: DesiredState) -> Guardians:
+        prefixes = self.settings.interface_prefixes
+        addresses = {name: held for name, held in self._addresses().items() if not name.startswith(prefixes)}
+        return guardians(desired.host_endpoints.values(), addresses)
 
     def _record_names(self, operations: Sequence[Operation]) -> None:
         """A full disk must not keep policy from the kernel."""

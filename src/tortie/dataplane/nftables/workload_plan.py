@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from tortie.base.hashes import hash64
 from tortie.dataplane.nftables.chain_plan import ChainPlan
+from tortie.dataplane.nftables.chains import Seat
 from tortie.dataplane.nftables.layout import workload
 from tortie.dataplane.nftables.model import Kernel
 from tortie.dataplane.nftables.operations import PutWorkload
@@ -54,9 +55,7 @@ class WorkloadPlan:
                     owners[endpoint.interface] = endpoint
         return owners
 
-    def _put(
-        self, interface: str, owners: Mapping[str, Endpoint], put_list: Callable[[PolicyList, Direction], str]
-    ) -> None:
+    def _put(self, interface: str, owners: Mapping[str, Endpoint], put_list: Callable[[PolicyList, Seat], str]) -> None:
         old, new = self._kernel.workloads.get(interface), None
         if endpoint := owners.get(interface):
             egress = put_list(endpoint.egress, Direction.EGRESS)
