@@ -217,14 +217,14 @@ def read_documents(given: Input) -> tuple[list[Document], list[Problem]]:
 
 
 def _scan(file: Path) -> tuple[list[Document], list[Problem]]:
+    name = STANDARD_INPUT if str(file) == "-" else str(file)
     try:
-        if str(file) == "-":
-            return scan_documents(sys.stdin.buffer.read().decode("utf-8-sig"), STANDARD_INPUT)
-        return scan_documents(file.read_text("utf-8-sig"), str(file))
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return scan_documents(data.decode("utf-8-sig"), name)
     except OSError as error:
-        return [], [Problem(str(file), "", f"cannot be read: {error.strerror}", "name a file or a folder")]
+        return [], [Problem(name, "", f"cannot be read: {error.strerror}", "name a file or a folder")]
     except UnicodeDecodeError as error:
-        return [], [Problem(str(file), "", f"is not text: {error.reason} at byte {error.start}", "store it as UTF-8")]
+        return [], [Problem(name, "", f"is not text: {error.reason} at byte {error.start}", "store it as UTF-8")]
 
 
 def _described(document: Document) -> ResourceKey:
