@@ -122,7 +122,7 @@ class CalicoctlTable:
 
     def everything(self, resources: Sequence[Resource], *, single: bool) -> str:
         """Tables, each with an empty line below it."""
-        return "\n".join(self._table(list(group)) for _, group in groupby(resources, lambda one: one.kind))
+        return "".join(self._table(list(group)) for _, group in groupby(resources, lambda one: one.kind))
 
     def changes(self, changes: Sequence[Changed]) -> str:
         """Tables of what changed."""
@@ -134,7 +134,7 @@ class CalicoctlTable:
         if self._namespaces and first.namespaced and "NAMESPACE" not in headings:
             headings = ("NAMESPACE", *headings)
         rows = [headings, *(tuple(_text(VALUES[name](one)) for name in headings) for one in resources)]
-        return "\n".join(padded(rows, widths_of(rows))) + "\n"
+        return "\n".join(padded(rows, widths_of(rows))) + "\n\n"
 
 
 def table_option(value: str | None, other: Callable[[], PrinterMaker | None]) -> PrinterMaker | None:
