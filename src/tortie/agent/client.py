@@ -5,14 +5,18 @@ from __future__ import annotations
 import http.client
 import socket
 from pathlib import Path
+from urllib.parse import urlencode
 
 import msgspec
 
+from tortie.agent.hits import HitsReport
 from tortie.agent.status import AgentReport
 from tortie.base.errors import Unavailable
 
 SOCKET = "status.sock"
 """Name of the socket in an agent's run directory."""
+
+HITS = "/policy/hits"
 
 
 def is_ready(run_directory: Path) -> bool:
@@ -29,6 +33,19 @@ def ask(run_directory: Path) -> AgentReport:
     _, body = _get(path, "/status")
     try:
         return msgspec.json.decode(body, type=AgentReport)
+    except msgspec.DecodeError as error:
+        raise Unavailable(f"what answers on {path} is no agent of this version: {error}") from error
+
+
+def ask_hits(run_directory: Path, endpoint: str = "") -> HitsReport:
+    """What rules counted on a node; for an endpoint (`namespace/name`) of its policies only. Raises Unavailable."""
+    path = run_directory / SOCKET
+    query = f"?{urlencode({'endpoint': endpoint})}" if endpoint else ""
+    status, body = _get(path, f"{HITS}{query}")
+    if status != http.client.OK:
+        raise Unavailable(body.decode(errors="replace").strip() or f"{path} answers with {status}")
+    try:
+        return msgspec.json.decode(body, type=HitsReport)
     except msgspec.DecodeError as error:
         raise Unavailable(f"what answers on {path} is no agent of this version: {error}") from error
 

@@ -27,6 +27,7 @@ from tortie.agent.feed import Feed
 from tortie.agent.http import application, listen_tcp, listen_unix, serve
 from tortie.agent.lock import only_agent
 from tortie.agent.metrics import registry
+from tortie.agent.observing import Observed, watching_routes
 from tortie.agent.settings import Settings
 from tortie.agent.status import AgentReport, TargetReport
 from tortie.base.backoff import Backoff
@@ -81,6 +82,7 @@ class Parts(msgspec.Struct, frozen=True):
     calculation: Calculation
     feed: Feed
     reconciler: Reconciler
+    observed: Observed
 
     def complete(self, report: AgentReport) -> AgentReport:
         """The report with what these know."""
@@ -141,7 +143,8 @@ class Agent:
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
         calculation = Calculation(self._settings.node)
         feed = Feed(stream, calculation, reconciler, self._clock)
-        return Parts(datastore, stream, calculation, feed, reconciler)
+        observed = Observed(self._settings.node, calculation.policy_order, reconciler, dataplane, kernel)
+        return Parts(datastore, stream, calculation, feed, reconciler, observed)
 
     async def _work(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> None:
         self._parts = parts
@@ -180,8 +183,12 @@ class Agent:
                 listeners += listen_tcp(self._settings.health_host, self._settings.health_port)
             except OSError as error:
                 self._log.error("health_port_not_served", port=self._settings.health_port, error=str(error))
-        app = application(self.report, self.ready.is_set, registry(self._report_without_bgp))
-        await serve(app, listeners)
+        more = watching_routes(self._observed)
+        await serve(application(self.report, self.ready.is_set, registry(self._report_without_bgp), more), listeners)
+
+    def _observed(self) -> Observed | None:
+        """What people can watch; None while the agent is starting."""
+        return self._parts.observed if self._parts else None
 
     async def report(self) -> AgentReport:
         """What `tortie node status` shows."""

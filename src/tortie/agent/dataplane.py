@@ -54,7 +54,7 @@ class Dataplane:
     """
 
     def __init__(self, settings: Settings, sockets: Sockets, executor: Executor) -> None:
-        links = LinkTable()
+        links = self._link_table = LinkTable()
         prefixes = (settings.interface_prefix,)
         self._sockets = sockets
         self._executor = executor
@@ -93,6 +93,16 @@ class Dataplane:
         finally:
             for events, _ in judges.values():
                 loop.remove_reader(events.fileno())
+
+    @property
+    def filter(self) -> NftablesTarget:
+        """The packet filter; its methods are for the executor's thread."""
+        return self._filter
+
+    @property
+    def links(self) -> LinkTable:
+        """The node's interfaces."""
+        return self._link_table
 
     async def close(self) -> None:
         """Wait for what the worker thread is doing, end it, and close all sockets."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,9 +32,12 @@ class _Server(uvicorn.Server):
 
 
 def application(
-    report: Callable[[], Awaitable[AgentReport]], ready: Callable[[], bool], registry: CollectorRegistry
+    report: Callable[[], Awaitable[AgentReport]],
+    ready: Callable[[], bool],
+    registry: CollectorRegistry,
+    more: Sequence[Route] = (),
 ) -> Starlette:
-    """The routes: /liveness, /readiness (503 until everything was programmed once), /status, /metrics."""
+    """The routes: /liveness, /readiness (503 until everything was programmed once), /status, /metrics, and more."""
 
     async def liveness(_: Request) -> Response:
         return PlainTextResponse("live\n")
@@ -54,6 +57,7 @@ def application(
             Route("/readiness", readiness),
             Route("/status", status),
             Route("/metrics", metrics),
+            *more,
         ]
     )
 

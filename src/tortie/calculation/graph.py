@@ -105,6 +105,10 @@ class Calculation:
             case _:
                 self._bgp.put(key, value if not isinstance(value, IPAMBlock) else None)
 
+    def policy_order(self) -> list[PolicyId]:
+        """All active policies, enforced and staged, in the order in which packets meet them."""
+        return self._policies.ordering.in_order()
+
     def set_in_sync(self) -> None:
         """All resources that existed at the start have been given; from now on `flush` has output."""
         self._in_sync = True

@@ -95,6 +95,10 @@ class Ordering:
         ordered = sorted(tiers, key=self._tier_key)
         return tuple(TierPolicies(name, tuple(tiers[name]), end or self._end(name)) for name in ordered)
 
+    def in_order(self) -> list[PolicyId]:
+        """All policies by tier, and in it by their own order."""
+        return sorted(self.policies, key=lambda one: (self._tier_key(self.policies[one].tier), self._policy_key(one)))
+
     def _rank(self, tier: str) -> TierRank | None:
         return self.tiers.get(tier) or BUILT_IN_TIERS.get(tier)
 

@@ -20,9 +20,6 @@ STORED_ONLY = frozenset(
         "IPAMConfiguration",
         "KubeControllersConfiguration",
         "LiveMigration",
-        "StagedGlobalNetworkPolicy",
-        "StagedKubernetesNetworkPolicy",
-        "StagedNetworkPolicy",
     }
 )
 """Kinds without any effect yet."""

@@ -1,0 +1,71 @@
+"""What people can watch of an agent's packet filter: figures of every rule, and packets as they are decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from tortie.agent.client import HITS
+from tortie.agent.counting import end_hits, policy_hits
+from tortie.agent.dataplane import Dataplane
+from tortie.agent.hits import HitsReport
+from tortie.base.errors import KernelError
+from tortie.dataplane.loop import Reconciler
+from tortie.desired.policy import PolicyId
+
+_STARTING = "the agent is starting; ask again"
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What there is to watch.
+
+    Args:
+        order: gives all policies in the order in which packets meet them.
+        executor: its thread works in the node's network namespace.
+    """
+
+    node: str
+    order: Callable[[], Sequence[PolicyId]]
+    reconciler: Reconciler
+    dataplane: Dataplane
+    executor: Executor
+
+    async def hits(self, endpoint: str = "") -> HitsReport:
+        """What rules counted; of the policies of one endpoint only, if it is given. Raises KernelError."""
+        target = self.dataplane.filter
+        counts = await asyncio.get_running_loop().run_in_executor(self.executor, target.counters)
+        return HitsReport(
+            node=self.node,
+            since=target.counting_since,
+            policies=policy_hits(self.reconciler.desired, self.order(), counts, endpoint),
+            ends=end_hits(counts, target.rule_name),
+        )
+
+    def has_endpoint(self, name: str) -> bool:
+        """Whether a workload of this `namespace/name` is on the node."""
+        return any(str(one) == name for one in self.reconciler.desired.endpoints)
+
+
+def watching_routes(observed: Callable[[], Observed | None]) -> list[Route]:
+    """Routes of the status socket; 503 while the agent is starting."""
+
+    async def hits(request: Request) -> Response:
+        now = observed()
+        if now is None:
+            return PlainTextResponse(_STARTING, 503)
+        endpoint = request.query_params.get("endpoint", "")
+        if endpoint and not now.has_endpoint(endpoint):
+            return PlainTextResponse(f"no workload endpoint {endpoint} is on node {now.node}", 404)
+        try:
+            report = await now.hits(endpoint)
+        except KernelError as error:
+            return PlainTextResponse(str(error), 500)
+        return Response(msgspec.json.encode(report), media_type="application/json")
+
+    return [Route(HITS, hits)]
