@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -18,6 +20,13 @@ settings.register_profile(
 settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=5)
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Capturing logs configures logging for good; the next test shall not see that."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

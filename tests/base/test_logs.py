@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from tortie.base.logs import Logger
@@ -14,7 +13,6 @@ from tortie.base.logs import Logger
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 def test_an_event_reaches_structlog_with_its_level_and_fields(level: str) -> None:
-    structlog.reset_defaults()
     with capture_logs() as logged:
         getattr(Logger("room"), level)("something_happened", key="/a")
     assert logged == [{"event": "something_happened", "key": "/a", "log_level": level}]

@@ -73,24 +73,9 @@ def test_a_wrong_probe_is_noticed() -> None:
 PACKET_CASES = cases("packet_verdicts")[0]
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, id=case["id"]) for case in PACKET_CASES if not PACKETS.unsupported(case)]
-)
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in PACKET_CASES])
 def test_packets_meet_the_fate_that_is_published(case: Any) -> None:
     assert PACKETS.run_case(case) == []
-
-
-def test_only_packets_of_host_interfaces_are_left_out() -> None:
-    left_out = {case["name"] for case in PACKET_CASES if PACKETS.unsupported(case)}
-    assert left_out == {
-        "no policy",
-        "pre-DNAT",
-        "apply-on-forward",
-        "AoF + suppressed normal",
-        "pre-DNAT + workload",
-        "AoF + workload",
-        "XDP deny some",
-    }
 
 
 def test_a_wrong_table_is_noticed() -> None:
