@@ -28,12 +28,14 @@ class Crossing(msgspec.Struct, frozen=True, gc=False):
         incoming: interface that it arrives by; empty when a process of the host sends it.
         outgoing: interface that it leaves by; empty when it is for a process of the host.
         original: as it was before; None if nothing is translated.
+        routed: of what a process of the host sends and what is translated: where it would leave by otherwise.
     """
 
     packet: Packet
     incoming: str = ""
     outgoing: str = ""
     original: Packet | None = None
+    routed: str = ""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -125,12 +127,11 @@ class Host:
         yield from self._forward(crossing, spared) if crossing.outgoing else self._come_home(crossing, spared)
 
     def _leave_home(self, crossing: Crossing) -> Iterator[Stop]:
-        """Where the translated packet goes may be another interface; the first one is not known here."""
-        if self._is_workload(crossing.outgoing):
-            return
-        raw = self._guarded(Place.UNTRACKED_EGRESS, crossing.outgoing, crossing.original or crossing.packet)
+        first = crossing.routed or crossing.outgoing
+        raw = self._guarded(Place.UNTRACKED_EGRESS, first, crossing.original or crossing.packet)
         yield from [raw] if raw else []
-        if raw is None or raw.action is not Action.ALLOW:
+        spared = raw is not None and raw.action is Action.ALLOW
+        if not (spared or self._is_workload(crossing.outgoing)):
             stop = self._guarded(Place.EGRESS, crossing.outgoing, crossing.packet)
             yield from [stop] if stop else []
 
