@@ -16,8 +16,10 @@ import msgspec
 import pytest
 
 from tortie.base.addresses import Cidr
+from tortie.dataplane.nftables.operations import Operation
 from tortie.dataplane.nftables.settings import Settings
 from tortie.dataplane.nftables.target import NftablesTarget
+from tortie.dataplane.target import Plan
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.failsafes import UDP, Failsafe, Failsafes
 from tortie.desired.hosts import HostEndpoint, HostEndpointName, Tiers
@@ -86,6 +88,14 @@ class HostLab:
             plan = self.target.plan(desired, actual, changes)
             self.target.apply(plan.operations)
             self.target.applied(actual, plan)
+
+    def plan(self, desired: DesiredState) -> Plan[Operation]:
+        """What a full pass from what the kernel has would do."""
+        with inside(self.namespaces["host"]):
+            fresh = NftablesTarget(self.target.settings, addresses=self.own_addresses)
+            plan = fresh.plan(desired, fresh.read(), None)
+            fresh.connection.close()
+            return plan
 
     def own_addresses(self) -> dict[str, set[Cidr]]:
         """As a monitor of the host would know them."""
