@@ -20,8 +20,8 @@ lint: setup ## format, lint, types, import contracts
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
-check: lint ## lint, and every test that needs no root, each property with few examples
-	HYPOTHESIS_PROFILE=quick $(PYTEST) $(PARALLEL) -m '$(UNPRIVILEGED)'
+check: lint ## lint, and the tests that need no root, one etcd, each property with few examples
+	HYPOTHESIS_PROFILE=quick $(PYTEST) $(PARALLEL) -m '$(UNPRIVILEGED) and not thorough'
 
 test: lint ## everything: lint, every property with many examples, and the tests on the real kernel
 	$(PYTEST) $(PARALLEL) -m '$(UNPRIVILEGED)'

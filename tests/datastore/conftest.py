@@ -230,7 +230,7 @@ def etcd_for_all(
         server.stop()
 
 
-@pytest.fixture(params=["3.4", "3.5"])
+@pytest.fixture(params=["3.4", pytest.param("3.5", marks=pytest.mark.thorough)])
 def etcd(etcd_for_all: Callable[[str], EtcdServer], request: pytest.FixtureRequest) -> EtcdServer:
     """An etcd without keys, of each version in turn."""
     return emptied(etcd_for_all(request.param))
@@ -253,7 +253,12 @@ def make_etcd(
         yield make
 
 
-@pytest.fixture(params=DRIVERS.values(), ids=DRIVERS.keys())
+@pytest.fixture(
+    params=[
+        pytest.param(opener, id=name, marks=[pytest.mark.thorough] if name == "etcd 3.5" else [])
+        for name, opener in DRIVERS.items()
+    ]
+)
 async def datastore(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Datastore]:
     """An empty datastore of each driver in turn."""
     opener: Opener = request.param

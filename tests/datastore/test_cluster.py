@@ -30,6 +30,7 @@ def tried(etcd_programs: Mapping[str, Path], version: str, *arguments: str, seco
     return report
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fault", ["kill_leader", "kill_follower", "pause_leader", "restart_each", "restart_all"])
 def test_writes_and_watches_survive(etcd_programs: Mapping[str, Path], fault: str) -> None:
     tried(etcd_programs, "3.4", fault)

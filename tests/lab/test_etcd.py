@@ -10,6 +10,8 @@ import pytest
 from tortie.base.errors import Unavailable, Unsupported
 from tortie.lab.etcd import EtcdCluster, on_loopback
 
+pytestmark = pytest.mark.thorough
+
 NAMES = ("a", "b", "c")
 
 
