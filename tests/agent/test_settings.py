@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tortie.agent.main import show
 from tortie.agent.settings import TABLE, Settings, read_settings
 from tortie.base.errors import InvalidResource
+from tortie.desired.failsafes import Failsafe
 
 
 def test_every_field_has_one_row_in_the_table_and_every_default_is_usable() -> None:
@@ -55,6 +56,8 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("NODENAME", "n1", "node", "n1"),
         ("FELIX_INTERFACEPREFIX", "tap", "interface_prefix", "tap"),
         ("FELIX_DEFAULTENDPOINTTOHOSTACTION", "RETURN", "default_endpoint_to_host_action", "Return"),
+        ("FELIX_FAILSAFEINBOUNDHOSTPORTS", "udp:68", "failsafe_inbound_host_ports", (Failsafe(17, 68),)),
+        ("FELIX_FAILSAFEOUTBOUNDHOSTPORTS", "none", "failsafe_outbound_host_ports", ()),
         ("FELIX_HEALTHHOST", "0.0.0.0", "health_host", "0.0.0.0"),
         ("FELIX_HEALTHPORT", "9199", "health_port", 9199),
         ("FELIX_LOGSEVERITYSCREEN", "Warning", "log_level", "warning"),
@@ -86,6 +89,7 @@ def test_felixs_variables_are_understood_and_ours_win(variable: str, value: str,
         ("interface_prefix", "elevenchars", "up to 10"),
         ("default_endpoint_to_host_action", "Allow", "Drop, Accept, Return"),
         ("log_level", "loud", "debug, info, warning, error"),
+        ("failsafe_inbound_host_ports", "tcp:all", "separated by commas"),
         ("node", "a/b", "Node resource"),
     ],
 )

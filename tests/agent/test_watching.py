@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tortie.agent.watching import LinkWatch
+from tortie.agent.watching import LinkWatch, held_addresses
 from tortie.base.addresses import Cidr
 from tortie.dataplane.routes import PROTOCOL, RoutesTarget
-from tortie.netlink import links, route
+from tortie.netlink import addresses, links, route
+from tortie.netlink.address_table import AddressTable
 from tortie.netlink.batch import execute
 from tortie.netlink.monitor import LinkTable, Resync
 from tortie.netlink.namespace import anonymous_namespace, enter, inside
@@ -29,8 +30,16 @@ class Told:
         self.told: list[str] = []
         self._news = asyncio.Event()
 
+    @property
+    def others(self) -> list[str]:
+        """All but that addresses changed."""
+        return [one for one in self.told if one != "addresses"]
+
     def interface_changed(self, name: str) -> None:
         self._note(f"interface {name}")
+
+    def addresses_changed(self) -> None:
+        self._note("addresses")
 
     def drifted(self, target: str) -> None:
         self._note(f"drifted {target}")
@@ -53,7 +62,8 @@ class Rig:
         with inside(namespace):
             self.others, self.ours = NetlinkSocket(NETLINK_ROUTE), NetlinkSocket(NETLINK_ROUTE)
         self.links = LinkTable()
-        self.watch = LinkWatch(self.links, RoutesTarget(self.links, self.ours, None), executor, "cali")
+        self.addresses = AddressTable()
+        self.watch = LinkWatch(self.links, self.addresses, RoutesTarget(self.links, self.ours, None), executor, "cali")
         self.told = Told()
 
     def make_link(self, name: str) -> int:
@@ -87,7 +97,7 @@ async def test_workload_interfaces_that_come_and_go_are_told_of_and_no_others(ri
     assert rig.watch.is_workload(index)
     execute(rig.others, links.delete("cali1"))
     await rig.told.until(lambda told: len(told) > 1 and rig.links.get("cali1") is None)
-    assert set(rig.told.told) == {"interface cali1"}
+    assert set(rig.told.others) == {"interface cali1"}
     assert not rig.watch.is_workload(index)
 
 
@@ -98,14 +108,31 @@ async def test_a_route_of_ours_that_somebody_else_changes_is_drift_and_what_we_c
     execute(rig.ours, route.replace(ours))
     execute(rig.others, route.replace(theirs))
     execute(rig.others, route.delete(ours))
-    await rig.told.until(bool)
-    assert rig.told.told == ["drifted routes"]
+    await rig.told.until(lambda _: bool(rig.told.others))
+    assert rig.told.others == ["drifted routes"]
 
 
 async def test_lost_events_are_made_up_for(rig: Rig) -> None:
     reconciler: Any = rig.told
     rig.watch._heard(Resync(), reconciler)
-    await rig.told.until(lambda told: len(told) == 2)
-    assert rig.told.told == ["drifted routes", "drifted interfaces"]
+    await rig.told.until(lambda _: len(rig.told.others) == 2)
+    assert rig.told.others == ["drifted routes", "drifted interfaces"]
     rig.make_link("cali2")
     await rig.told.until(lambda told: "interface cali2" in told)
+
+
+async def test_addresses_of_the_host_are_known_and_told_of_and_those_of_workloads_are_not_told(rig: Rig) -> None:
+    one, two = rig.make_link("other"), rig.make_link("cali3")
+    await rig.told.until(lambda told: "interface cali3" in told)
+    ours, theirs = (addresses.Address(index, Cidr.host("192.0.2.1"), 24) for index in (one, two))
+    rig.told.told.clear()
+    execute(rig.others, addresses.add(ours))
+    await rig.told.until(lambda told: "addresses" in told)
+    assert Cidr.host("192.0.2.1") in held_addresses(rig.links, rig.addresses)["other"]
+    rig.told.told.clear()
+    execute(rig.others, addresses.delete(ours), addresses.add(theirs))
+    await rig.told.until(lambda told: bool(told) and Cidr.host("192.0.2.1") in rig.addresses.of(two))
+    assert rig.told.told.count("addresses") == 1
+    execute(rig.others, links.delete("other"))
+    await rig.told.until(lambda _: rig.links.get("other") is None)
+    assert "other" not in held_addresses(rig.links, rig.addresses)

@@ -12,11 +12,10 @@ from tortie.cli.reservations import FIELDS, STORED_ONLY
 
 Run = Callable[..., Result]
 
-HOST_ENDPOINT = """
+FILTER = """
 apiVersion: projectcalico.org/v3
-kind: HostEndpoint
-metadata: {name: h}
-spec: {node: n, interfaceName: eth0}
+kind: BGPFilter
+metadata: {name: f}
 """
 
 POOL = """
@@ -52,7 +51,7 @@ spec: {egress: [{action: Allow, destination: {services: {name: s}}}]}
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (HOST_ENDPOINT, ["HostEndpoint h: is stored, but"]),
+        (FILTER, ["BGPFilter f: is stored, but"]),
         (POOL, ["spec.natOutgoing is stored", "spec.vxlanMode is stored"]),
         (SERVICE, ["Service n/s: its backends are those of EndpointSlices labelled kubernetes.io/service-name: s"]),
         (SLICE, ["EndpointSlice n/s: belongs to no service, as it lacks the label kubernetes.io/service-name"]),

@@ -119,7 +119,7 @@ PARSERS: tuple[Callable[[wire.Message], object], ...] = (
     neighbours.decode_neighbour,
     conntrack.decode_connection,
     netconf.interpret,
-    lambda message: monitor.interpret(message, monitor.LinkTable()),
+    lambda message: monitor.interpret(message, monitor.LinkTable(), monitor.AddressTable()),
     nftables_dump.parse_chain,
     nftables_dump.parse_set,
     lambda message: list(nftables_dump.parse_elements([message])),

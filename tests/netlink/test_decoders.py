@@ -20,7 +20,7 @@ DECODERS: dict[str, Callable[[wire.Message], object]] = {
     "route": route.decode_route,
     "neighbour": neighbours.decode_neighbour,
     "connection": conntrack.decode_connection,
-    "event": lambda message: monitor.interpret(message, monitor.LinkTable()),
+    "event": lambda message: monitor.interpret(message, monitor.LinkTable(), monitor.AddressTable()),
 }
 HEADERS = [
     struct.pack("=BxHiII", 0, 1, 7, 0x41, 0),

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tortie.agent.settings import Settings
-from tortie.agent.watching import LinkWatch
+from tortie.agent.watching import LinkWatch, held_addresses
 from tortie.base.errors import KernelError
 from tortie.bgp.target import BirdTarget
 from tortie.dataplane.interfaces import InterfacesTarget
@@ -23,8 +23,10 @@ from tortie.dataplane.nftables.settings import Settings as FilterSettings
 from tortie.dataplane.nftables.target import NftablesTarget
 from tortie.dataplane.routes import RoutesTarget
 from tortie.dataplane.target import Target
+from tortie.desired.failsafes import Failsafes
 from tortie.desired.state import DesiredState
 from tortie.netlink import netconf
+from tortie.netlink.address_table import AddressTable
 from tortie.netlink.monitor import LinkTable
 from tortie.netlink.nftables import EVENTS
 from tortie.netlink.socket import NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket
@@ -55,10 +57,12 @@ class Dataplane:
 
     def __init__(self, settings: Settings, sockets: Sockets, executor: Executor) -> None:
         links = self._link_table = LinkTable()
+        addresses = AddressTable()
         prefixes = (settings.interface_prefix,)
         self._sockets = sockets
         self._executor = executor
-        self._filter = NftablesTarget(_filter_settings(settings), settings.run_directory / "rules.jsonl")
+        names = settings.run_directory / "rules.jsonl"
+        self._filter = NftablesTarget(_filter_settings(settings), names, partial(held_addresses, links, addresses))
         routes = RoutesTarget(links, sockets.routes, sockets.connections)
         self.targets: list[Target[Any, Any]] = [
             self._filter,
@@ -68,7 +72,7 @@ class Dataplane:
         if settings.bird_directory is not None:
             bird = BirdTarget(settings.bird_directory, settings.bird_program, settings.interface_prefix)
             self.targets.append(bird)
-        self._links = LinkWatch(links, routes, executor, settings.interface_prefix)
+        self._links = LinkWatch(links, addresses, routes, executor, settings.interface_prefix)
 
     async def stand_guard(self) -> None:
         """Where no table of ours is, put one that drops everything from and to workloads, before anything else is done.
@@ -164,4 +168,5 @@ def _filter_settings(settings: Settings) -> FilterSettings:
         log_prefix=settings.log_prefix,
         log_rate=LogRate.parse(rate, settings.log_action_rate_limit_burst) if rate else None,
         log_group=settings.log_group,
+        failsafes=Failsafes(settings.failsafe_inbound_host_ports, settings.failsafe_outbound_host_ports),
     )

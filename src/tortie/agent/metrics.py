@@ -14,6 +14,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[AgentReport], float]], ...] = (
     ("tortie_agent_ready", "1 once everything was programmed", lambda report: float(report.ready)),
     ("tortie_datastore_in_sync", "1 once the datastore was read", lambda report: float(report.in_sync)),
     ("tortie_endpoints_local", "Endpoints of this node", lambda report: report.endpoints),
+    ("tortie_host_endpoints_local", "Host endpoints of this node", lambda report: report.host_endpoints),
     ("tortie_policies_active", "Policies and profiles in force here", lambda report: report.policies),
     ("tortie_sets_active", "IP sets in use here", lambda report: report.sets),
     ("tortie_routes_local", "Routes to local workloads", lambda report: report.routes),

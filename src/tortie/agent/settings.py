@@ -16,6 +16,7 @@ import msgspec
 
 from tortie.base.errors import InvalidResource, Problem
 from tortie.dataplane.nftables.log_rules import LogRate
+from tortie.desired.failsafes import DEFAULT_FAILSAFES, Failsafe, failsafes_text, parse_failsafes
 
 _DIGITS = re.compile(r"[0-9]{1,5}")
 _INTERFACE_PREFIX = re.compile(r"[A-Za-z0-9]{1,10}")
@@ -38,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_action_rate_limit: str
     log_action_rate_limit_burst: int
     log_group: int | None
+    failsafe_inbound_host_ports: tuple[Failsafe, ...]
+    failsafe_outbound_host_ports: tuple[Failsafe, ...]
     health_host: str
     health_port: int
     refresh_seconds: float
@@ -178,6 +181,21 @@ TABLE: tuple[Setting, ...] = (
         ("FELIX_LOGACTIONRATELIMITBURST",),
     ),
     Setting("log_group", _group, "", "nflog group that Log rules write to; the kernel's log when empty."),
+    Setting(
+        "failsafe_inbound_host_ports",
+        parse_failsafes,
+        failsafes_text(DEFAULT_FAILSAFES.inbound),
+        "Ports of the host that stay open whatever policy says, each with the network that may use it: "
+        "tcp:22, tcp:10.0.0.0/8:22, tcp:[fd00::/8]:22; none closes all.",
+        ("FELIX_FAILSAFEINBOUNDHOSTPORTS",),
+    ),
+    Setting(
+        "failsafe_outbound_host_ports",
+        parse_failsafes,
+        failsafes_text(DEFAULT_FAILSAFES.outbound),
+        "Ports that the host can always reach whatever policy says, in the same form.",
+        ("FELIX_FAILSAFEOUTBOUNDHOSTPORTS",),
+    ),
     Setting("health_host", str, "localhost", "Where health, status and metrics are served.", ("FELIX_HEALTHHOST",)),
     Setting("health_port", _port, "9099", "TCP port of health, status and metrics; 0 for none.", ("FELIX_HEALTHPORT",)),
     Setting("refresh_seconds", _positive, "90", "Time between full comparisons with the kernel."),

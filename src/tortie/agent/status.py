@@ -51,6 +51,7 @@ class AgentReport(msgspec.Struct, frozen=True):
     ready: bool
     in_sync: bool = False
     endpoints: int = 0
+    host_endpoints: int = 0
     policies: int = 0
     sets: int = 0
     routes: int = 0

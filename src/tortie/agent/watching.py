@@ -1,49 +1,56 @@
-"""Kernel notifications to the reconciler: links that come and go, and changes that others made to what is ours."""
+"""Kernel notifications to the reconciler: links and addresses that come and go, and what others did to what is ours."""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
 
+from tortie.base.addresses import Cidr
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.routes import RoutesTarget
+from tortie.netlink.address_table import AddressTable
+from tortie.netlink.addresses import Address, list_addresses
 from tortie.netlink.links import Link, list_links
-from tortie.netlink.monitor import Event, LinkEvent, LinkTable, Monitor, Resync, RouteEvent
+from tortie.netlink.monitor import AddressEvent, Event, LinkEvent, LinkTable, Monitor, Resync, RouteEvent
 from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
 
 
 class LinkWatch:
-    """Follows links and routes of one network namespace for the life of an agent.
+    """Follows links, addresses and routes of one network namespace for the life of an agent.
 
     Args:
         links: kept current.
+        addresses: kept current too.
         routes: tells which route changes are someone else's.
         executor: a thread in the namespace.
         prefix: how names of workload interfaces begin.
     """
 
-    def __init__(self, links: LinkTable, routes: RoutesTarget, executor: Executor, prefix: str) -> None:
+    def __init__(
+        self, links: LinkTable, addresses: AddressTable, routes: RoutesTarget, executor: Executor, prefix: str
+    ) -> None:
         self._links = links
+        self._addresses = addresses
         self._routes = routes
         self._executor = executor
         self._prefix = prefix
         self._lost = asyncio.Event()
 
     async def run(self, reconciler: Reconciler, watching: asyncio.Event) -> None:
-        """Work until cancelled; `watching` is set once every link is known."""
+        """Work until cancelled; `watching` is set once every link and address is known."""
 
         def heard(event: Event) -> None:
             self._heard(event, reconciler)
 
         loop = asyncio.get_running_loop()
-        monitor = await loop.run_in_executor(self._executor, Monitor, heard, self._links)
+        monitor = await loop.run_in_executor(self._executor, Monitor, heard, self._links, self._addresses)
         try:
-            monitor.start(await loop.run_in_executor(self._executor, _list_links))
+            monitor.start(*await loop.run_in_executor(self._executor, _list))
             watching.set()
             while True:
                 await self._lost.wait()
                 self._lost.clear()
-                monitor.resynchronised(await loop.run_in_executor(self._executor, _list_links))
+                monitor.resynchronised(*await loop.run_in_executor(self._executor, _list))
                 for target in ("routes", "interfaces"):
                     reconciler.drifted(target)
         finally:
@@ -57,6 +64,10 @@ class LinkWatch:
         match event:
             case LinkEvent(name=name) if name.startswith(self._prefix):
                 reconciler.interface_changed(name)
+            case LinkEvent():
+                reconciler.addresses_changed()
+            case AddressEvent(index=index) if not self._links.name_of(index).startswith(self._prefix):
+                reconciler.addresses_changed()
             case RouteEvent() if self._routes.is_foreign(event):
                 reconciler.drifted("routes")
             case Resync():
@@ -65,6 +76,11 @@ class LinkWatch:
                 pass
 
 
-def _list_links() -> list[Link]:
+def held_addresses(links: LinkTable, addresses: AddressTable) -> dict[str, frozenset[Cidr]]:
+    """What each interface has."""
+    return {link.name: addresses.of(link.index) for link in links}
+
+
+def _list() -> tuple[list[Link], list[Address]]:
     with NetlinkSocket(NETLINK_ROUTE) as socket:
-        return list_links(socket)
+        return list_links(socket), list_addresses(socket)

@@ -14,7 +14,7 @@ from tortie.base.addresses import BITS, Cidr
 from tortie.calculation.setindex import SetIndex
 from tortie.calculation.verdict import ICMP_PROTOCOL, Packet, Step, evaluate, evaluate_tiers
 from tortie.desired.endpoints import Endpoint
-from tortie.desired.failsafes import DEFAULT, HOST_DISCOVERY, WORKLOAD_DISCOVERY, Failsafes, is_failsafe
+from tortie.desired.failsafes import DEFAULT_FAILSAFES, HOST_DISCOVERY, WORKLOAD_DISCOVERY, Failsafes, is_failsafe
 from tortie.desired.hosts import HostEndpoint, Place, guardians
 from tortie.desired.policy import Action, Direction, PolicyList
 from tortie.desired.state import DesiredState
@@ -48,7 +48,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     """
 
     addresses: Mapping[str, Collection[Cidr]] = {}
-    failsafes: Failsafes = DEFAULT
+    failsafes: Failsafes = DEFAULT_FAILSAFES
     prefixes: tuple[str, ...] = ("cali",)
     reach_host: bool = False
 

@@ -124,7 +124,7 @@ def describe(report: AgentReport) -> str:
         + ("ready" if report.ready else "not ready")
         + (f": {report.delayed}" if report.delayed else ""),
         f"{report.endpoints} endpoints, {report.policies} policies and profiles, {report.sets} IP sets, "
-        f"{report.routes} routes",
+        f"{report.routes} routes" + (f", {report.host_endpoints} host endpoints" if report.host_endpoints else ""),
         "",
         _targets(report),
     ]

@@ -16,7 +16,6 @@ STORED_ONLY = frozenset(
         "CalicoNodeStatus",
         "ClusterInformation",
         "FelixConfiguration",
-        "HostEndpoint",
         "IPAMConfiguration",
         "KubeControllersConfiguration",
         "LiveMigration",

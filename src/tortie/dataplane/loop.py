@@ -81,6 +81,11 @@ class Reconciler:
         self._changes.interfaces.add(name)
         self._wake.set()
 
+    def addresses_changed(self) -> None:
+        """An interface of the host itself has got or lost an address, or its name."""
+        self._changes.addresses = True
+        self._wake.set()
+
     def drifted(self, target: str) -> None:
         """Someone else changed kernel objects of this target."""
         self._keepers[target].drifted()

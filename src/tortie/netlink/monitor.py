@@ -1,4 +1,4 @@
-"""What happens to links and routes, as it happens: a table of links kept by events (linux/rtnetlink.h)."""
+"""What happens to links, addresses and routes, as it happens: tables kept by events (linux/rtnetlink.h)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from tortie.base.errors import KernelError
+from tortie.netlink.address_table import AddressTable
+from tortie.netlink.addresses import RTM_DELADDR, RTM_NEWADDR, Address, decode_address
 from tortie.netlink.links import RTM_DELLINK, RTM_NEWLINK, Link, decode_link
 from tortie.netlink.route import RTM_DELROUTE, RTM_NEWROUTE, Route, decode_route
 from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
 from tortie.netlink.wire import Message
 
 RTNLGRP_LINK = 1
+RTNLGRP_IPV4_IFADDR = 5
 RTNLGRP_IPV4_ROUTE = 7
+RTNLGRP_IPV6_IFADDR = 9
 RTNLGRP_IPV6_ROUTE = 11
-GROUPS = (RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE)
+GROUPS = (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE)
 
 _AF_BRIDGE = 7
 _READS_PER_TURN = 64
@@ -31,6 +35,12 @@ class LinkEvent(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     link: Link | None
+
+
+class AddressEvent(msgspec.Struct, frozen=True, gc=False):
+    """The device of this index has got or lost an address."""
+
+    index: int
 
 
 class RouteEvent(msgspec.Struct, frozen=True, gc=False):
@@ -48,10 +58,10 @@ class RouteEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Resync(msgspec.Struct, frozen=True, gc=False):
-    """Events were lost: read links and routes again; the monitor pauses until `Monitor.resynchronised`."""
+    """Events were lost: read links, addresses and routes again; the monitor pauses until `Monitor.resynchronised`."""
 
 
-Event = LinkEvent | RouteEvent | Resync
+Event = LinkEvent | AddressEvent | RouteEvent | Resync
 
 
 class LinkTable:
@@ -67,6 +77,10 @@ class LinkTable:
     def get(self, name: str) -> Link | None:
         """The link of this name, or None."""
         return self._by_name.get(name)
+
+    def name_of(self, index: int) -> str:
+        """The name of the link of this index; empty if there is none."""
+        return self._names.get(index, "")
 
     def __iter__(self) -> Iterator[Link]:
         return iter(list(self._by_name.values()))
@@ -105,26 +119,31 @@ class Monitor:
     Create it in a thread that is in the namespace and before the first list, so that nothing falls in between.
 
     Args:
-        listener: called in the event loop for each event; `links` already contains it.
+        listener: called in the event loop for each event; `links` and `addresses` already contain it.
     """
 
-    def __init__(self, listener: Callable[[Event], None], links: LinkTable | None = None) -> None:
+    def __init__(
+        self, listener: Callable[[Event], None], links: LinkTable | None = None, addresses: AddressTable | None = None
+    ) -> None:
         self.links = links if links is not None else LinkTable()
+        self.addresses = addresses if addresses is not None else AddressTable()
         self._listener = listener
         self._socket = NetlinkSocket(NETLINK_ROUTE, GROUPS)
         self._socket.set_blocking(False)
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def start(self, links: Iterable[Link]) -> None:
-        """Begin with a complete list of links, then follow events; to be called in the event loop."""
+    def start(self, links: Iterable[Link], addresses: Iterable[Address] = ()) -> None:
+        """Begin with complete lists, then follow events; to be called in the event loop."""
         self._loop = asyncio.get_running_loop()
-        self.resynchronised(links)
+        self.resynchronised(links, addresses)
 
-    def resynchronised(self, links: Iterable[Link]) -> None:
-        """Take in a complete list of links, read after `Resync` was heard, and go on from there."""
+    def resynchronised(self, links: Iterable[Link], addresses: Iterable[Address] = ()) -> None:
+        """Take in complete lists, read after `Resync` was heard, and go on from there."""
         assert self._loop is not None, "not started"
         for event in self.links.replace(links):
             self._listener(event)
+        for index in sorted(self.addresses.replace(addresses)):
+            self._listener(AddressEvent(index))
         self._loop.add_reader(self._socket.fileno(), self._read)
 
     def fileno(self) -> int:
@@ -150,7 +169,7 @@ class Monitor:
                 self._pause()
                 return
             for answer in answers:
-                for event in interpret(answer, self.links):
+                for event in interpret(answer, self.links, self.addresses):
                     self._listener(event)
 
     def _pause(self) -> None:
@@ -168,12 +187,16 @@ class Monitor:
         self._listener(Resync())
 
 
-def interpret(message: Message, links: LinkTable) -> list[Event]:
-    """What one message means, after taking it into the table of links. Raises TruncatedMessage."""
+def interpret(message: Message, links: LinkTable, addresses: AddressTable) -> list[Event]:
+    """What one message means, after taking it into the tables. Raises TruncatedMessage."""
     if message.type in (RTM_NEWLINK, RTM_DELLINK):
         if message.payload[:1] == bytes([_AF_BRIDGE]):
             return []
         return [*links.note(decode_link(message), gone=message.type == RTM_DELLINK)]
+    if message.type in (RTM_NEWADDR, RTM_DELADDR):
+        address = decode_address(message)
+        is_new = address is not None and addresses.note(address, gone=message.type == RTM_DELADDR)
+        return [AddressEvent(address.index)] if address is not None and is_new else []
     if message.type in (RTM_NEWROUTE, RTM_DELROUTE):
         route = decode_route(message)
         return [RouteEvent(route, message.type == RTM_DELROUTE, message.port)] if route else []

@@ -7,7 +7,7 @@ import enum
 import msgspec
 
 from tortie.dataplane.nftables.log_rules import LogRate
-from tortie.desired.failsafes import DEFAULT, Failsafes
+from tortie.desired.failsafes import DEFAULT_FAILSAFES, Failsafes
 
 _BITS = 4
 
@@ -63,4 +63,4 @@ class Settings(msgspec.Struct, frozen=True):
     log_prefix: str = "calico-packet"
     log_rate: LogRate | None = None
     log_group: int | None = None
-    failsafes: Failsafes = DEFAULT
+    failsafes: Failsafes = DEFAULT_FAILSAFES
