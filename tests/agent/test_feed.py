@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from tortie.agent.consent import INFORMATION, LOCKED, UNWRITTEN, Consent
 from tortie.agent.feed import Feed
+from tortie.api.clusterinformation import ClusterInformation, ClusterInformationSpec
 from tortie.api.resource import Metadata, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.base.clock import SystemClock
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.target import Plan
+from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.resources import ResourceStore
 from tortie.datastore.stream import Change, StreamBatch
 from tortie.desired.endpoints import EndpointId
+from tortie.selector.check import selector_problem
 
 IDENTITY = EndpointId("default", "n1-cni-c1-eth0")
 KEY = ResourceKey("WorkloadEndpoint", "default", "n1-cni-c1-eth0")
@@ -25,6 +30,9 @@ KEY = ResourceKey("WorkloadEndpoint", "default", "n1-cni-c1-eth0")
 
 class Stream:
     """Batches that the test gives."""
+
+    outage = ""
+    listings = 1
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[StreamBatch] = asyncio.Queue()
@@ -67,7 +75,10 @@ class Rig:
         self.targets: list[Any] = [Recording(name) for name in ("nftables", "interfaces", "routes")]
         self.executor = ThreadPoolExecutor(1)
         self.reconciler = Reconciler(self.targets, self.executor, SystemClock())
-        self.feed = Feed(self.stream, Calculation("n1"), self.reconciler, SystemClock())
+        self.datastore = EmbeddedDatastore.open_memory()
+        self.store = ResourceStore(self.datastore, SystemClock(), selector_problem)
+        self.consent = Consent(self.datastore, SystemClock(), is_needed=False)
+        self.feed = Feed(self.stream, Calculation("n1"), self.reconciler, self.consent, SystemClock())
 
     async def settled(self) -> None:
         for _ in range(20):
@@ -83,6 +94,7 @@ async def rig() -> AsyncIterator[Rig]:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     one.executor.shutdown()
+    await one.datastore.close()
 
 
 def endpoint(revision: int, node: str = "n1") -> Change:
@@ -158,3 +170,69 @@ async def test_what_others_wait_for_holds_up_nobody(rig: Rig) -> None:
     rig.targets[2].waiting = {"10.65.0.99/32": "interface cali12 does not exist"}
     rig.stream.tell(endpoint(1))
     await rig.feed.programmed(IDENTITY, 1)
+
+
+def locked(is_ready: bool | None) -> Change:
+    """What `tortie datastore migrate lock`, and `unlock`, tell."""
+    spec = ClusterInformationSpec(datastore_ready=is_ready)
+    return Change(INFORMATION, ClusterInformation(metadata=Metadata(name="default"), spec=spec))
+
+
+async def test_while_the_datastore_is_locked_the_kernel_stays_as_it_was_and_catches_up_when_it_is_not(
+    rig: Rig,
+) -> None:
+    rig.stream.tell(endpoint(5))
+    await rig.feed.programmed(IDENTITY, 5)
+    rig.stream.tell(locked(False))
+    rig.stream.tell(Change(KEY, None))
+    await rig.settled()
+    assert rig.feed.closed == rig.feed.refusal == LOCKED
+    assert rig.reconciler.desired.endpoints.keys() == {IDENTITY}
+    rig.stream.tell(endpoint(8))
+    late = asyncio.create_task(rig.feed.programmed(IDENTITY, 8))
+    await rig.settled()
+    assert not late.done(), "what was written while it was locked is not in the kernel"
+    rig.stream.tell(locked(True))
+    await late
+    assert rig.feed.closed == ""
+
+
+async def test_a_fresh_agent_programs_nothing_while_the_datastore_is_locked(rig: Rig) -> None:
+    """Kinds are listed one by one: the lock may be set after its own kind was listed, and before others were."""
+    await rig.store.create(cast(ClusterInformation, locked(False).value))
+    rig.stream.tell(endpoint(5))
+    await rig.settled()
+    assert not rig.feed.synchronised.is_set()
+    assert rig.targets[0].seen == []
+    assert rig.feed.closed == LOCKED
+    rig.stream.tell(locked(True))
+    await rig.feed.programmed(IDENTITY, 5)
+
+
+async def test_where_it_is_needed_a_datastore_that_says_nothing_of_itself_changes_nothing(rig: Rig) -> None:
+    """It was wiped, or it is another than was meant: what it lacks is not to be taken out of the kernel."""
+    rig.consent.is_needed = True
+    await rig.store.ensure_initialized()
+    rig.stream.tell(endpoint(5))
+    await rig.feed.programmed(IDENTITY, 5)
+    await rig.store.delete(INFORMATION)
+    rig.stream.listings += 1
+    rig.stream.tell(Change(KEY, None))
+    await rig.settled()
+    assert rig.feed.refusal == UNWRITTEN
+    assert rig.reconciler.desired.endpoints.keys() == {IDENTITY}
+    await rig.store.ensure_initialized()
+    rig.stream.listings += 1
+    rig.stream.tell()
+    await rig.settled()
+    assert rig.feed.refusal == ""
+    assert not rig.reconciler.desired.endpoints
+
+
+async def test_an_outage_and_a_start_that_is_not_over_are_told_to_those_who_want_to_attach(rig: Rig) -> None:
+    assert "not been read yet" in rig.feed.closed
+    rig.stream.tell()
+    await rig.feed.synchronised.wait()
+    assert rig.feed.closed == ""
+    rig.stream.outage = "etcd: nobody answers"
+    assert rig.feed.closed == "the datastore does not answer: etcd: nobody answers"

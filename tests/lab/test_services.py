@@ -111,7 +111,7 @@ async def test_writing_what_is_there_already_changes_nothing(topology: Topology)
     revisions = []
     for _ in range(2):
         await write(topology, initial_resources(topology))
-        datastore = await EmbeddedDatastore.open(topology.datastore)
+        datastore = await EmbeddedDatastore.open(Path(topology.datastore))
         revisions.append((await datastore.list("")).revision)
         await datastore.close()
     assert revisions[0] == revisions[1]

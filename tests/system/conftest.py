@@ -18,11 +18,11 @@ from tortie.api.documents import load_resource, read_documents
 from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
 from tortie.base.errors import NotFound, Unavailable
-from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.open import open_datastore
 from tortie.datastore.resources import ResourceStore
 from tortie.lab import processes
 from tortie.lab.assembly import StaticRoutes, plugin
-from tortie.lab.cluster import write
+from tortie.lab.cluster import location, write
 from tortie.lab.lab import Lab
 from tortie.lab.probe.model import Probe, Transport
 from tortie.lab.services import AGENT, AgentServices
@@ -127,7 +127,7 @@ class World:
 
 
 async def _delete(topology: Topology, key: ResourceKey) -> None:
-    datastore = await EmbeddedDatastore.open(topology.datastore)
+    datastore = await open_datastore(location(topology))
     try:
         await ResourceStore(datastore, SystemClock(), selector_problem).delete(key)
     except NotFound:

@@ -144,7 +144,7 @@ def test_tracked_connections_of_an_address_go_with_its_workload(settled: World) 
 
 
 def test_without_its_datastore_an_agent_lives_on_and_takes_up_what_it_missed(settled: World) -> None:
-    datastore = settled.lab.topology.datastore
+    datastore = Path(settled.lab.topology.datastore)
     away = datastore.with_name("away.db")
     pid = settled.pid()
     with settled.lab.prober.stream(settled.probe("client", "server")) as stream:
@@ -179,7 +179,8 @@ def test_an_agent_that_never_saw_its_datastore_guards_every_workload_interface_a
     settled: World,
 ) -> None:
     """A fresh host: no table of ours, a datastore that cannot be opened, and interfaces that nobody knows."""
-    datastore, away = settled.lab.topology.datastore, settled.lab.topology.datastore.with_name("away.db")
+    datastore = Path(settled.lab.topology.datastore)
+    away = datastore.with_name("away.db")
     settled.stop()
     settled.run("nft", "delete", "table", "inet", "tortie")
     assert settled.reaches("stranger", "server"), "without a table everything is open"

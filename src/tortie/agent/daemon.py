@@ -16,31 +16,34 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
-import msgspec
 import structlog
 
 from tortie import __version__
 from tortie.agent.attachments import Attachments
 from tortie.agent.client import SOCKET
+from tortie.agent.consent import INFORMATION, Consent
 from tortie.agent.dataplane import Dataplane, open_dataplane
 from tortie.agent.feed import Feed
 from tortie.agent.http import application, listen_tcp, listen_unix, serve
 from tortie.agent.lock import only_agent
 from tortie.agent.metrics import registry
 from tortie.agent.observing import Observed, watching_routes
+from tortie.agent.parts import Parts
 from tortie.agent.settings import Settings
-from tortie.agent.status import AgentReport, TargetReport
+from tortie.agent.status import AgentReport, DatastoreReport
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock, SystemClock
-from tortie.base.errors import KernelError, Unavailable
+from tortie.base.errors import InvalidResource, KernelError, Unavailable
 from tortie.bgp.control import BirdControl, BirdRefused
 from tortie.bgp.status import SessionStatus, sessions
 from tortie.calculation.graph import Calculation
 from tortie.cni.server import CniServer
 from tortie.dataplane.keeper import Schedule
 from tortie.dataplane.loop import Reconciler
-from tortie.dataplane.status import TargetStatus
-from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.contract import Datastore
+from tortie.datastore.etcd.settings import EtcdSettings
+from tortie.datastore.location import Location
+from tortie.datastore.open import open_datastore
 from tortie.datastore.resources import ResourceStore
 from tortie.datastore.stream import ResourceStream
 from tortie.ipam.allocator import Allocator
@@ -53,6 +56,7 @@ DRIFT_SPACING = 0.1
 """Least seconds between two repairs of one target: for so long a host stands open whose table is deleted again."""
 
 WATCHED_KINDS = (
+    INFORMATION.kind,
     "Node",
     "IPPool",
     "BGPConfiguration",
@@ -72,34 +76,7 @@ WATCHED_KINDS = (
     "EndpointSlice",
     "BlockAffinity",
 )
-"""What the calculation reads."""
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """What an agent consists of once its datastore is open."""
-
-    datastore: EmbeddedDatastore
-    stream: ResourceStream
-    calculation: Calculation
-    feed: Feed
-    reconciler: Reconciler
-    observed: Observed
-
-    def complete(self, report: AgentReport) -> AgentReport:
-        """The report with what these know."""
-        desired = self.reconciler.desired
-        rejected = {**self.stream.rejected, **self.calculation.problems.current}
-        return msgspec.structs.replace(
-            report,
-            in_sync=self.feed.synchronised.is_set(),
-            endpoints=len(desired.endpoints),
-            host_endpoints=len(desired.host_endpoints),
-            policies=len(desired.policies),
-            sets=len(desired.sets),
-            routes=len(desired.routes),
-            targets=[_target_report(status) for status in self.reconciler.status()],
-            rejected={str(key): problem for key, problem in rejected.items()},
-        )
+"""What the calculation reads, and what says whether it may be carried out."""
 
 
 class Agent:
@@ -134,17 +111,18 @@ class Agent:
             dataplane = await self._retried(lambda: open_dataplane(self._settings, kernel))
             stack.push_async_callback(dataplane.close)
             await self._retried(dataplane.stand_guard)
-            datastore = await self._retried(lambda: EmbeddedDatastore.open(self._settings.datastore))
+            datastore = await self._retried(lambda: open_datastore(self._settings.datastore))
             stack.push_async_callback(datastore.close)
             self._delayed = ""
             await self._work(self._make_parts(dataplane, datastore, kernel), dataplane, wiring)
 
-    def _make_parts(self, dataplane: Dataplane, datastore: EmbeddedDatastore, kernel: Executor) -> Parts:
+    def _make_parts(self, dataplane: Dataplane, datastore: Datastore, kernel: Executor) -> Parts:
         stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
         schedule = Schedule(full_interval=self._settings.refresh_seconds, drift_spacing=DRIFT_SPACING)
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
         calculation = Calculation(self._settings.node)
-        feed = Feed(stream, calculation, reconciler, self._clock)
+        consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
+        feed = Feed(stream, calculation, reconciler, consent, self._clock)
         observed = Observed(self._settings.node, calculation.policy_order, reconciler, dataplane, kernel)
         return Parts(datastore, stream, calculation, feed, reconciler, observed)
 
@@ -156,8 +134,8 @@ class Agent:
             await watching.wait()
             tasks.create_task(parts.feed.run(), name="feed")
             tasks.create_task(parts.reconciler.run(), name="reconcile")
-            await parts.feed.synchronised.wait()
             tasks.create_task(self._cni_server(parts, wiring).run(serving), name="cni")
+            await parts.feed.synchronised.wait()
             await self._wait_ready(parts.reconciler, serving)
 
     def _cni_server(self, parts: Parts, wiring: Executor) -> CniServer:
@@ -169,7 +147,8 @@ class Agent:
             executor=wiring,
             programmed=parts.feed.programmed,
         )
-        return CniServer(self._settings.run_directory / "cni.sock", attachments.add, attachments.delete)
+        socket = self._settings.run_directory / "cni.sock"
+        return CniServer(socket, attachments.add, attachments.delete, lambda: parts.feed.closed)
 
     async def _wait_ready(self, reconciler: Reconciler, serving: asyncio.Event) -> None:
         """Ready is: in sync, everything programmed once (BIRD may come later), and open for workloads."""
@@ -210,6 +189,10 @@ class Agent:
             bgp=bgp,
             bgp_problem=bgp_problem,
             delayed=self._delayed,
+            datastore=DatastoreReport(_place(self._settings.datastore), problem=self._delayed),
+            problems=[f"BIRD does not answer, routes of other hosts may be missing: {bgp_problem}"]
+            if bgp_problem
+            else [],
         )
         return self._parts.complete(known) if self._parts else known
 
@@ -228,26 +211,17 @@ class Agent:
         while True:
             try:
                 return await work()
-            except (Unavailable, KernelError) as error:
+            except (Unavailable, KernelError, InvalidResource) as error:
                 delay = backoff.next()
                 self._delayed = str(error)
                 self._log.error("start_delayed", reason=str(error), retry_seconds=round(delay, 2))
                 await self._clock.sleep(delay)
 
 
+def _place(location: Location) -> str:
+    return str(location) if isinstance(location, Path) else ",".join(location.endpoints)
+
+
 def _sessions(control_socket: Path) -> list[SessionStatus]:
     with BirdControl(control_socket) as control:
         return sessions(control)
-
-
-def _target_report(status: TargetStatus) -> TargetReport:
-    return TargetReport(
-        name=status.name,
-        state=str(status.phase),
-        reason=status.failing,
-        waiting=dict(status.waiting),
-        operations=status.counters.operations,
-        full_passes=status.counters.full_passes,
-        drifts=status.counters.drifts,
-        failures=status.counters.failures,
-    )

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import structlog
 
+from tortie.agent.consent import INFORMATION, Consent
 from tortie.api.ipam import IPAMConfig, IPAMHandle
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.clock import Clock
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
-from tortie.datastore.stream import Change, ResourceStream, StreamBatch
+from tortie.datastore.stream import Change, ResourceStream
 from tortie.desired.endpoints import EndpointId
 
 SLICE_SECONDS = 0.01
@@ -24,26 +25,56 @@ _TARGETS_OF_AN_ENDPOINT = ("nftables", "routes", "interfaces")
 class Feed:
     """Runs the calculation on what the datastore says and hands its deltas on.
 
+    While the datastore is locked the calculation goes on, but nobody is told: the kernel stays as it is.
+
     Args:
         stream: ordered changes with an in-sync mark.
         calculation: this node's.
-        reconciler: told to start when the datastore is in sync.
+        reconciler: told to start when the datastore is in sync, and not locked.
+        consent: whether the datastore lets us work.
     """
 
-    def __init__(self, stream: ResourceStream, calculation: Calculation, reconciler: Reconciler, clock: Clock) -> None:
+    def __init__(
+        self,
+        stream: ResourceStream,
+        calculation: Calculation,
+        reconciler: Reconciler,
+        consent: Consent,
+        clock: Clock,
+    ) -> None:
         self._stream = stream
         self._calculation = calculation
         self._reconciler = reconciler
+        self._consent = consent
         self._clock = clock
         self._log = structlog.get_logger("tortie.feed")
+        self._listings = 0
+        self._refusal = ""
+        self._untold: dict[EndpointId, int] = {}
         self._revisions: dict[EndpointId, int] = {}
         self._news = asyncio.Condition()
         self.synchronised = asyncio.Event()
 
+    @property
+    def refusal(self) -> str:
+        """Why the datastore lets nobody work; empty when it does."""
+        return self._refusal
+
+    @property
+    def closed(self) -> str:
+        """Why nothing new can be carried out now; empty when it can."""
+        if outage := self._stream.outage:
+            return f"the datastore does not answer: {outage}"
+        if self._refusal:
+            return self._refusal
+        return "" if self.synchronised.is_set() else "the datastore has not been read yet"
+
     async def run(self) -> None:
         """Work until cancelled."""
         async for batch in self._stream.batches():
-            await self._take(batch)
+            await self._update(batch.changes)
+            if batch.in_sync and await self._is_allowed():
+                await self._hand_on()
 
     async def programmed(self, identity: EndpointId, revision: int) -> None:
         """Return when an endpoint of this node is filtered, routed and reachable as it was written at a revision."""
@@ -54,15 +85,28 @@ class Feed:
             # The interface exists; only the kernel's word of it is still on its way.
             await self._clock.sleep(0.002)
 
-    async def _take(self, batch: StreamBatch) -> None:
-        await self._update(batch.changes)
-        first = batch.in_sync and not self.synchronised.is_set()
+    async def _is_allowed(self) -> bool:
+        """Whether what was calculated may be carried out; says so when that changes."""
+        if self._listings != self._stream.listings:
+            self._listings = self._stream.listings
+            await self._consent.ask()
+        refusal = self._consent.refusal
+        if refusal != self._refusal:
+            self._log.warning("datastore_refuses", reason=refusal) if refusal else self._log.info("datastore_allows")
+            self._refusal = refusal
+        return not refusal
+
+    async def _hand_on(self) -> None:
+        first = not self.synchronised.is_set()
         if first:
             self._calculation.set_in_sync()
         delta = self._calculation.flush()
         if delta or first:
             self._reconciler.update(delta)
-        await self._tell(batch.changes)
+        async with self._news:
+            self._revisions.update(self._untold)
+            self._untold.clear()
+            self._news.notify_all()
         if first:
             self._reconciler.start()
             self.synchronised.set()
@@ -73,22 +117,24 @@ class Feed:
         for change in changes:
             value = change.value
             assert not isinstance(value, IPAMHandle | IPAMConfig), "not watched"
+            if change.key == INFORMATION:
+                self._consent.take(value)
+                continue
             self._calculation.update(change.key, value)
+            self._note(change)
             if self._clock.monotonic() > slice_ends:
                 await asyncio.sleep(0)
                 slice_ends = self._clock.monotonic() + SLICE_SECONDS
 
-    async def _tell(self, changes: Sequence[Change]) -> None:
-        """Note which revision of each endpoint of this node the reconciler has been told of."""
-        async with self._news:
-            for change in changes:
-                identity = EndpointId(change.key.namespace, change.key.name)
-                match change.value:
-                    case WorkloadEndpoint(metadata=metadata, spec=spec) if spec.node == self._calculation.node:
-                        self._revisions[identity] = int(metadata.resource_version)
-                    case _ if change.key.kind == "WorkloadEndpoint":
-                        self._revisions.pop(identity, None)
-            self._news.notify_all()
+    def _note(self, change: Change) -> None:
+        """Which revision of each endpoint of this node the calculation has; 0 is none any more."""
+        identity = EndpointId(change.key.namespace, change.key.name)
+        match change.value:
+            case WorkloadEndpoint(metadata=metadata, spec=spec) if spec.node == self._calculation.node:
+                self._untold[identity] = int(metadata.resource_version)
+            case _ if identity in self._revisions or identity in self._untold:
+                if change.key.kind == WorkloadEndpoint.kind:
+                    self._untold[identity] = 0
 
     def _waits(self, identity: EndpointId) -> bool:
         endpoint = self._reconciler.desired.endpoints.get(identity)

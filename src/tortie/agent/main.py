@@ -16,7 +16,8 @@ import structlog
 
 from tortie import __version__
 from tortie.agent.daemon import Agent
-from tortie.agent.settings import Origin, Settings, read_settings
+from tortie.agent.settings import Settings, read_settings
+from tortie.agent.whereabouts import Origin
 from tortie.base.errors import TortieError
 
 CONFIGURATION_FILE = Path("/etc/tortie/agent.conf")

@@ -14,8 +14,10 @@ from typing import Any
 
 import msgspec
 
+from tortie.agent.whereabouts import COMMAND_LINE, CONFIGURATION_FILE, DEFAULT, ENVIRONMENT, Origin, find, shown
 from tortie.base.errors import InvalidResource, Problem
 from tortie.dataplane.nftables.log_rules import LogRate
+from tortie.datastore.location import DEFAULT_FILE, Location
 from tortie.desired.failsafes import DEFAULT_FAILSAFES, Failsafe, failsafes_text, parse_failsafes
 
 _DIGITS = re.compile(r"[0-9]{1,5}")
@@ -25,10 +27,10 @@ _LOG_PREFIX = re.compile(r"[a-zA-Z0-9%: /_-]*")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Effective settings; see TABLE for what each means."""
+    """Effective settings; see TABLE for what each means. `datastore` is what all rows about it say together."""
 
     node: str
-    datastore: Path
+    datastore: Location
     run_directory: Path
     netns: Path | None
     bird_directory: Path | None
@@ -56,6 +58,7 @@ class Setting(msgspec.Struct, frozen=True):
         default: as text.
         also: further environment variables.
         meaning: one sentence for people.
+        secret: never to be shown.
     """
 
     name: str
@@ -63,13 +66,12 @@ class Setting(msgspec.Struct, frozen=True):
     default: str
     meaning: str
     also: tuple[str, ...] = ()
+    secret: bool = False
 
 
-class Origin(msgspec.Struct, frozen=True):
-    """An effective value, as text, and where it came from."""
-
-    value: str
-    source: str
+def _calico(name: str) -> tuple[str, str]:
+    """A variable of Calico's, and its bare form, which counts less."""
+    return f"CALICO_{name}", name
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -90,6 +92,12 @@ def _log_level(text: str) -> str:
 
 def _optional_path(text: str) -> Path | None:
     return Path(text) if text else None
+
+
+def _place(text: str) -> str:
+    if "://" not in text and not Path(text).is_absolute():
+        raise ValueError("use the whole path of a file, or URLs such as http://127.0.0.1:2379")
+    return text
 
 
 def _port(text: str) -> int:
@@ -146,7 +154,48 @@ def _name(text: str) -> str:
 
 TABLE: tuple[Setting, ...] = (
     Setting("node", _name, "", "Name of this node; the host name when empty.", ("FELIX_FELIXHOSTNAME", "NODENAME")),
-    Setting("datastore", Path, "/var/lib/tortie/datastore.db", "File of the embedded datastore."),
+    Setting(
+        "datastore", _place, str(DEFAULT_FILE), "File of the embedded datastore, or URLs of etcd, joined by commas."
+    ),
+    Setting(
+        "datastore_type",
+        str,
+        "",
+        "`etcdv3`; not needed where etcd is named.",
+        ("FELIX_DATASTORETYPE", *_calico("DATASTORE_TYPE")),
+    ),
+    Setting(
+        "etcd_endpoints",
+        str,
+        "",
+        "URLs of etcd, joined by commas; tried in this order.",
+        ("FELIX_ETCDENDPOINTS", *_calico("ETCD_ENDPOINTS")),
+    ),
+    Setting("etcd_addr", str, "127.0.0.1:2379", "Host and port of etcd where no URLs are given.", ("FELIX_ETCDADDR",)),
+    Setting("etcd_scheme", _one_of("http", "https"), "http", "How to speak to it there.", ("FELIX_ETCDSCHEME",)),
+    Setting("etcd_username", str, "", "User of etcd; with a password, or not at all.", _calico("ETCD_USERNAME")),
+    Setting("etcd_password", str, "", "That user's password.", _calico("ETCD_PASSWORD"), secret=True),
+    Setting(
+        "etcd_ca_cert_file",
+        str,
+        "",
+        "Authority that signed the certificates of etcd.",
+        ("FELIX_ETCDCAFILE", *_calico("ETCD_CA_CERT_FILE")),
+    ),
+    Setting(
+        "etcd_cert_file",
+        str,
+        "",
+        "Certificate to show to etcd.",
+        ("FELIX_ETCDCERTFILE", *_calico("ETCD_CERT_FILE")),
+    ),
+    Setting(
+        "etcd_key_file",
+        str,
+        "",
+        "Key of that certificate.",
+        ("FELIX_ETCDKEYFILE", *_calico("ETCD_KEY_FILE")),
+    ),
     Setting("run_directory", Path, "/run/tortie", "Sockets and the rule names of this agent."),
     Setting("netns", _optional_path, "", "Network namespace to work in; that of the process when empty."),
     Setting("bird_directory", _optional_path, "", "Where bird.conf and bird.ctl are; no BGP when empty."),
@@ -233,24 +282,29 @@ def read_settings(
         except ValueError as error:
             problems.append(Problem(origin.source, setting.name, f"{origin.value!r} cannot be used", str(error)))
         origins[setting.name] = origin
+    try:
+        values["datastore"], origins["datastore"] = find(origins, environment)
+    except InvalidResource as error:
+        problems += error.problems
     if problems:
         raise InvalidResource(*problems)
-    return Settings(**values), origins
+    known = {name: value for name, value in values.items() if name in Settings.__struct_fields__}
+    return Settings(**known), {row.name: shown(origins[row.name], row.secret) for row in TABLE}
 
 
 def _origin(
     setting: Setting, environment: Mapping[str, str], from_file: Mapping[str, str], overrides: Mapping[str, str]
 ) -> Origin:
     if setting.name in overrides:
-        return Origin(overrides[setting.name], "command line")
+        return Origin(overrides[setting.name], COMMAND_LINE)
     for variable in (f"TORTIE_{setting.name.upper()}", *setting.also):
         if environment.get(variable):
-            return Origin(environment[variable], f"environment {variable}")
+            return Origin(environment[variable], f"{ENVIRONMENT} {variable}")
     if from_file.get(setting.name):
-        return Origin(from_file[setting.name], "configuration file")
+        return Origin(from_file[setting.name], CONFIGURATION_FILE)
     if setting.name == "node":
         return Origin(socket.gethostname().lower(), "host name")
-    return Origin(setting.default, "default")
+    return Origin(setting.default, DEFAULT)
 
 
 def _parse_file(text: str) -> dict[str, str]:

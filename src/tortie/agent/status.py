@@ -33,13 +33,29 @@ class TargetReport(msgspec.Struct, frozen=True):
     failures: int = 0
 
 
+class DatastoreReport(msgspec.Struct, frozen=True):
+    """The datastore, as the agent sees it.
+
+    Args:
+        place: its file, or the URLs of etcd.
+        state: `starting`, `reading`, `in sync`, `unavailable` or `locked`.
+        problem: why, when it cannot be worked with. The kernel stays as it is then.
+    """
+
+    place: str = ""
+    state: str = "starting"
+    problem: str = ""
+
+
 class AgentReport(msgspec.Struct, frozen=True):
     """One agent.
 
     Args:
         started: seconds since the epoch.
-        ready: the datastore was in sync, everything was programmed once, and workloads can be attached.
+        ready: the datastore was in sync, everything was programmed once, and the plugin is served. An agent stays
+            ready while its datastore or BIRD is away: what runs is routed and filtered, and `problems` says so.
         delayed: what the start waits for; empty once the agent works.
+        problems: what is not as it should be, and what comes of it; empty when all is well.
         rejected: resources that cannot be used, by key, and why.
         bgp: sessions; empty when there is no BIRD.
     """
@@ -59,4 +75,6 @@ class AgentReport(msgspec.Struct, frozen=True):
     bgp: Sequence[SessionStatus] = ()
     bgp_problem: str = ""
     delayed: str = ""
+    datastore: DatastoreReport = DatastoreReport()
+    problems: Sequence[str] = ()
     rejected: dict[str, str] = {}

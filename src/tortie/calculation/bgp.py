@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from collections.abc import Iterator
 from typing import TypeVar
 
 import msgspec
@@ -64,6 +65,18 @@ class BGP:
             return msgspec.UNSET
         self._told = wanted
         return wanted
+
+    def shared_addresses(self) -> Iterator[str]:
+        """BGP addresses that several nodes say are theirs."""
+        owners: dict[str, list[str]] = {}
+        for name, node in sorted(self._nodes.items()):
+            bgp = node.spec.bgp
+            for address in (bgp.ipv4_address, bgp.ipv6_address) if bgp else ():
+                if address:
+                    owners.setdefault(address.partition("/")[0], []).append(name)
+        for address, names in sorted(owners.items()):
+            if len(names) > 1:
+                yield f"address {address} is that of several nodes: {', '.join(names)}"
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""

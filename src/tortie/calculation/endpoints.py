@@ -8,6 +8,7 @@ import msgspec
 
 from tortie.api.workloadendpoint import WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
+from tortie.calculation.contested import contested
 from tortie.calculation.policylists import PolicyLists
 from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.routes import LocalRoutes
@@ -84,6 +85,11 @@ class LocalEndpoints:
             elif local is not None:
                 changed += self._tell(_endpoint(endpoint_id, local, lists))
         return changed, removed
+
+    def contested(self) -> Iterator[str]:
+        """Interfaces that several endpoints claim, and addresses that several programmed ones do."""
+        yield from contested("interface", self._claims)
+        yield from self.routes.contested()
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from tortie.api.endpointslice import EndpointSlice
@@ -145,6 +147,12 @@ class Calculation:
             removed_policies=tuple(removed_policies),
             removed_sets=tuple(sets.removed),
         )
+
+    def conflicts(self) -> Iterator[str]:
+        """What resources, each of them valid, contradict one another in, as far as this node is concerned."""
+        yield from self._endpoints.contested()
+        yield from self._profiles.missing()
+        yield from self._bgp.shared_addresses()
 
     def is_empty(self) -> bool:
         """Whether nothing is held any more: after every resource is gone, and a flush."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tortie.api.profile import Profile
 from tortie.api.rules import Rule
@@ -59,6 +59,11 @@ class ActiveProfiles:
         dirty, self._dirty = self._dirty, set()
         for name in sorted(dirty):
             self._programs.put(profile_id(name), self._compile(name) if name in self._users else None)
+
+    def missing(self) -> Iterator[str]:
+        """Profiles that endpoints list and nobody has written."""
+        for name in sorted(self._users.keys() - self._profiles.keys() - {DEFAULT_ALLOW}):
+            yield f"profile {name} does not exist; {self._users[name]} endpoints here list it, and it allows nothing"
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""

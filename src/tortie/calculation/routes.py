@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tortie.base.addresses import Cidr
+from tortie.calculation.contested import contested
 from tortie.desired.endpoints import EndpointId
 from tortie.desired.routes import Route
 
@@ -47,6 +48,10 @@ class LocalRoutes:
                 self._told[address] = route
                 changed.append(route)
         return changed, removed
+
+    def contested(self) -> Iterator[str]:
+        """Addresses that several endpoints claim."""
+        return contested("address", self._claims)
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""

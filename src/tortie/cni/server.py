@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 import structlog
 
-from tortie.base.errors import TortieError
+from tortie.base.errors import TortieError, Unavailable
+from tortie.base.files import write_atomically
 from tortie.cni.errors import TRY_AGAIN_LATER, CniError
 from tortie.cni.request import Request, parse
 from tortie.cni.result import SUPPORTED_VERSIONS, Attachment, check_version, failure, success
@@ -23,8 +25,16 @@ READ_TIMEOUT = 10.0
 SPOOL_SECONDS = 10.0
 """Between two looks into the spool: a DEL may have missed the start, or have failed."""
 
+LOOK_AGAIN_SECONDS = 0.2
+"""Between two looks whether anything can be carried out again."""
+
 Add = Callable[[Request], Awaitable[Attachment]]
 Delete = Callable[[Request], Awaitable[None]]
+Closed = Callable[[], str]
+
+
+def _never_closed() -> str:
+    return ""
 
 
 class CniServer:
@@ -34,16 +44,20 @@ class CniServer:
         socket: path of the unix socket; the spool is the folder `cni-spool` beside it.
         add: wires a workload; raises CniError or another TortieError.
         delete: takes one away; must be idempotent and work without a namespace.
+        closed: why nothing can be carried out now, empty when it can. Meanwhile ADD is to be tried again, and
+            DEL is kept in the spool.
     """
 
-    def __init__(self, socket: Path, add: Add, delete: Delete) -> None:
+    def __init__(self, socket: Path, add: Add, delete: Delete, closed: Closed = _never_closed) -> None:
         self._socket = socket
         self._spool = socket.parent / "cni-spool"
         self._add = add
         self._delete = delete
+        self._closed = closed
         self._log = structlog.get_logger("tortie.cni")
         self._running: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._drained = asyncio.Event()
+        self._kept = asyncio.Event()
         self._serving: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
@@ -55,11 +69,16 @@ class CniServer:
         self._socket.chmod(0o600)
         try:
             while True:
-                await self.drain_spool()
-                self._drained.set()
-                if ready is not None:
-                    ready.set()
-                await asyncio.sleep(SPOOL_SECONDS)
+                self._kept.clear()
+                is_closed = bool(self._closed())
+                if not is_closed:
+                    await self.drain_spool()
+                    self._drained.set()
+                    if ready is not None:
+                        ready.set()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_AGAIN_SECONDS if is_closed else SPOOL_SECONDS):
+                        await self._kept.wait()
         finally:
             server.close()
             await self._abandon()
@@ -100,7 +119,6 @@ class CniServer:
         try:
             async with asyncio.timeout(READ_TIMEOUT):
                 data = await reader.read(-1)
-            await self._drained.wait()
             status, body = await self._answer(data)
             writer.write(b"%d\n" % status + body + b"\n")
             await writer.drain()
@@ -115,6 +133,11 @@ class CniServer:
             request = parse(data)
             version = request.config.cni_version
             check_version(version)
+            if request.command == "DEL":
+                return 0, await self._delete_or_keep(request, data)
+            if reason := self._closed():
+                raise CniError(TRY_AGAIN_LATER, "no workload can be attached now", reason)
+            await self._drained.wait()
             async with self._lock(request):
                 return 0, await self._carry_out(request)
         except CniError as error:
@@ -125,13 +148,34 @@ class CniServer:
     def _lock(self, request: Request) -> asyncio.Lock:
         return self._running.setdefault(request.workload, asyncio.Lock())
 
+    async def _delete_or_keep(self, request: Request, data: bytes) -> bytes:
+        """What the datastore cannot be told now it is told later; the runtime need not wait for that."""
+        reason = self._closed()
+        if not reason:
+            await self._drained.wait()
+            try:
+                async with self._lock(request):
+                    await self._delete(request)
+            except Unavailable as error:
+                reason = str(error)
+        if reason:
+            await asyncio.to_thread(self._keep, request, data)
+            self._kept.set()
+            self._log.warning("cni_delete_kept", container=request.container_id, reason=reason)
+        return b""
+
+    def _keep(self, request: Request, data: bytes) -> None:
+        """As the plugin does when nobody answers."""
+        try:
+            self._spool.mkdir(mode=0o700, exist_ok=True)
+            write_atomically(self._spool / f"{request.container_id}-{request.interface}", data, sync=True)
+        except OSError as error:
+            raise CniError(TRY_AGAIN_LATER, "the request could not be kept for later", str(error)) from error
+
     async def _carry_out(self, request: Request) -> bytes:
         match request.command:
             case "ADD":
                 return success(await self._add(request), request.config.cni_version)
-            case "DEL":
-                await self._delete(request)
-                return b""
             case "CHECK":
                 return b""
             case other:

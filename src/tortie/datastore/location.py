@@ -46,11 +46,13 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spec: dict[str, str | bool | int | float | None] = {}
 
 
-def find_location(environment: Mapping[str, str], config: Path = CONFIG_FILE, default: Path = DEFAULT_FILE) -> Location:
+def find_location(
+    environment: Mapping[str, str], config: Path | None = CONFIG_FILE, default: Path = DEFAULT_FILE
+) -> Location:
     """Where the datastore is.
 
-    `TORTIE_DATASTORE`, a path or a list of URLs, comes first; then the configuration file, if it exists;
-    then the environment; then the default.
+    `TORTIE_DATASTORE`, a path or a list of URLs, comes first; then the configuration file, if one is given and
+    exists; then the environment; then the default.
 
     Raises:
         InvalidResource: what must be corrected.
@@ -61,7 +63,7 @@ def find_location(environment: Mapping[str, str], config: Path = CONFIG_FILE, de
     fields = _from_environment(environment)
     if ours:
         return _etcd("environment", fields | {_ENDPOINTS: ours})
-    if config.exists():
+    if config is not None and config.exists():
         return _location(str(config), _from_file(config), default)
     return _location("environment", fields, default)
 

@@ -19,6 +19,12 @@ class Outage:
         self._failures = 0
         self._began = 0.0
         self._told = 0.0
+        self._problem = ""
+
+    @property
+    def problem(self) -> str:
+        """What was answered last, while somebody waits; empty when all have an answer."""
+        return self._problem if self._away else ""
 
     def failed(self, prefix: str, problem: str) -> None:
         """Somebody got no answer; the first such failure is told at once, further ones as a count."""
@@ -28,6 +34,7 @@ class Outage:
         is_due = not self._away or now - self._told >= REMINDER_SECONDS
         self._away.add(prefix)
         self._failures += 1
+        self._problem = problem
         if is_due:
             self._told = now
             _log.warning(

@@ -55,7 +55,7 @@ class PrefixSource:
         outage: is told when the datastore does not answer, and when it does again.
 
     Attributes:
-        is_listed: whether a listing has been told completely, ever.
+        listings: how many have been told completely.
     """
 
     def __init__(
@@ -70,7 +70,12 @@ class PrefixSource:
         self._known: dict[str, int] = {}
         self._revision: int | None = None
         self._retried = clock.monotonic()
-        self.is_listed = False
+        self.listings = 0
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether a listing has been told completely, ever."""
+        return self.listings > 0
 
     async def run(self) -> None:
         """Follow the prefix until cancelled."""
@@ -125,7 +130,7 @@ class PrefixSource:
                 await self._sink.room()
         for key in sorted(vanished):
             self._tell(StoredChange(key, None, revision))
-        self.is_listed = True
+        self.listings += 1
         self._sink.settled()
         return revision
 

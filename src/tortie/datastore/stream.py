@@ -71,9 +71,9 @@ class ResourceStream:
         self._with_default_allow = ALLOW_PROFILE.kind in kinds
         self._intake = Intake()
         self._rejected: dict[ResourceKey, str] = {}
-        outage = Outage(clock)
+        self._outage = Outage(clock)
         self._sources = [
-            PrefixSource(datastore, prefix, clock, backoff(), self._intake, outage)
+            PrefixSource(datastore, prefix, clock, backoff(), self._intake, self._outage)
             for prefix in (_prefixes_of(kinds) if prefixes is None else prefixes)
         ]
 
@@ -81,6 +81,16 @@ class ResourceStream:
     def rejected(self) -> Mapping[ResourceKey, str]:
         """Objects that are stored but cannot be read, and why."""
         return MappingProxyType(self._rejected)
+
+    @property
+    def outage(self) -> str:
+        """Why the datastore does not answer; empty while it does."""
+        return self._outage.problem
+
+    @property
+    def listings(self) -> int:
+        """How many listings of prefixes have been told: more than at the start when history had a gap."""
+        return sum(source.listings for source in self._sources)
 
     async def batches(self) -> AsyncIterator[StreamBatch]:
         """Everything that is stored, then every change, until cancelled or closed. May be called once."""

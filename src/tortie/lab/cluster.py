@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec
 from tortie.api.ippool import IPPool, IPPoolSpec
@@ -10,7 +11,9 @@ from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
 from tortie.api.resource import Metadata, Resource
 from tortie.base.clock import SystemClock
 from tortie.convert.kubernetes import convert
-from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.etcd.settings import EtcdSettings
+from tortie.datastore.location import Location
+from tortie.datastore.open import open_datastore
 from tortie.datastore.resources import ResourceStore
 from tortie.lab.topology import Host, Topology
 from tortie.selector.check import selector_problem
@@ -31,9 +34,14 @@ def initial_resources(topology: Topology) -> list[Resource]:
     return [bgp, *pools, *nodes, *(_profile(namespace) for namespace in namespaces)]
 
 
+def location(topology: Topology) -> Location:
+    """Where the lab's datastore is, for this machine."""
+    return EtcdSettings(endpoints=topology.etcd_urls) if topology.etcd else Path(topology.datastore)
+
+
 async def write(topology: Topology, resources: Iterable[Resource]) -> None:
-    """Apply resources to the lab's datastore, making it if there is none."""
-    datastore = await EmbeddedDatastore.open(topology.datastore)
+    """Apply resources to the lab's datastore, making the file if there is none."""
+    datastore = await open_datastore(location(topology))
     try:
         store = ResourceStore(datastore, SystemClock(), selector_problem)
         await store.ensure_initialized()

@@ -85,6 +85,14 @@ class EtcdCluster:
         """Where clients reach the members, in their order."""
         return [member.url for member in self.members.values()]
 
+    def adopt(self, process: Process) -> None:
+        """Take a member's process for one's own: another program has started it."""
+        self._processes[process.name] = process
+
+    def process(self, name: str) -> Process:
+        """A member's process, running or not. Raises KeyError when it was never started."""
+        return self._processes[name]
+
     def start(self, *names: str) -> None:
         """Start members, all when none is named; does not wait. Those that run are left alone."""
         for name in names or self.members:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -41,7 +41,7 @@ HOST_SYSCTLS: Mapping[str, str] = {
 
 
 def build(topology: Topology) -> None:
-    """Make the fabric and all hosts.
+    """Make the fabric and all hosts, the members of etcd among them.
 
     Each host has `eth0` on the fabric's bridge and a default route to the fabric's own address, which
     also covers 169.254.1.1: a host answers ARP for that only when it has a route to it (measured).
@@ -49,11 +49,12 @@ def build(topology: Topology) -> None:
     Raises:
         KernelError: EEXIST when a namespace of the lab is there already; what was made stays, `demolish` removes it.
     """
+    hosts = (*topology.hosts, *topology.members)
     create_namespace(topology.fabric)
-    for host in topology.hosts:
+    for host in hosts:
         create_namespace(topology.host_namespace(host.name).name)
-    _build_bridge(topology)
-    for host in topology.hosts:
+    _build_bridge(topology, hosts)
+    for host in hosts:
         with inside(topology.host_namespace(host.name)):
             _set_up_host(topology, host)
 
@@ -81,7 +82,7 @@ def write_sysctls(settings: Mapping[str, str]) -> None:
             raise KernelError(f"set sysctl net/{name}", error.errno or errno.EIO) from error
 
 
-def _build_bridge(topology: Topology) -> None:
+def _build_bridge(topology: Topology, hosts: Sequence[Host]) -> None:
     with ExitStack() as stack:
         stack.enter_context(inside(topology.host_namespace("fabric")))
         socket = stack.enter_context(NetlinkSocket(NETLINK_ROUTE))
@@ -89,7 +90,7 @@ def _build_bridge(topology: Topology) -> None:
         execute(socket, links.change("lo", up=True), links.create_bridge(BRIDGE))
         bridge = _index(socket, BRIDGE)
         requests: list[Request] = []
-        for number, host in enumerate(topology.hosts, 1):
+        for number, host in enumerate(hosts, 1):
             descriptor = open_namespace(topology.host_namespace(host.name))
             stack.callback(os.close, descriptor)
             requests += _plug_in(f"port{number}", descriptor, bridge)

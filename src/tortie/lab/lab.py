@@ -14,6 +14,7 @@ import msgspec
 
 from tortie.base.errors import Conflict, NotFound, TortieError, Unavailable
 from tortie.lab import fabric, processes, workload
+from tortie.lab.datastore import PLACE, LabEtcd
 from tortie.lab.limits import raise_limits, restore_limits
 from tortie.lab.place import HostServices, NoServices, Place
 from tortie.lab.probe.matrix import EVERY_TRANSPORT, Matrix, Member, Question, matrices
@@ -39,11 +40,12 @@ class HostStatus(msgspec.Struct, frozen=True):
 
 
 class LabStatus(msgspec.Struct, frozen=True):
-    """A lab as it stands."""
+    """A lab as it stands; `members` of etcd with whether each lives."""
 
     topology: Topology
     hosts: tuple[HostStatus, ...]
     attachments: dict[str, Attachment]
+    members: dict[str, bool] = {}
 
 
 class Lab:
@@ -140,17 +142,31 @@ class Lab:
         """One host. Raises NotFound."""
         return Place(self.topology, self.topology.host(host))
 
+    @property
+    def etcd(self) -> LabEtcd:
+        """The members of its etcd, where it has one."""
+        return LabEtcd(self.topology)
+
     def start_services(self, host: str) -> None:
-        """Start what runs on a host. Raises NotFound."""
-        self._services.start(self.place(host))
+        """Start what runs on a host, or a member of etcd. Raises NotFound."""
+        if self.topology.member(host):
+            self.etcd.start(host)
+        else:
+            self._services.start(self.place(host))
 
     def stop_services(self, host: str) -> None:
-        """End in good order what runs on a host. Raises NotFound."""
-        self._services.stop(self.place(host))
+        """End in good order what runs on a host, or a member of etcd. Raises NotFound."""
+        if self.topology.member(host):
+            self.etcd.stop(host)
+        else:
+            self._services.stop(self.place(host))
 
     def kill_services(self, host: str) -> None:
-        """Crash what runs on a host. Raises NotFound."""
-        self._services.kill(self.place(host))
+        """Crash what runs on a host, or a member of etcd. Raises NotFound."""
+        if self.topology.member(host):
+            self.etcd.kill(host)
+        else:
+            self._services.kill(self.place(host))
 
     def attach(self, name: str, host: str = "", addresses: Sequence[str] = ()) -> Attachment:
         """Connect a workload to a host: by default where the topology says, with addresses of the attacher's choice.
@@ -211,11 +227,12 @@ class Lab:
             self.topology,
             tuple(self._host_status(place, state) for place in self.places()),
             dict(state.attachments),
+            {member.name: self.etcd.is_alive(member.name) for member in self.topology.members},
         )
 
     def namespace(self, where: str) -> Path:
         """The namespace of a host, a workload (a host goes before one of its name) or `fabric`. Raises NotFound."""
-        if where == fabric.BRIDGE or any(host.name == where for host in self.topology.hosts):
+        if where == fabric.BRIDGE or any(host.name == where for host in (*self.topology.hosts, *self.topology.members)):
             return self.topology.host_namespace(where)
         return self.topology.workload_namespace(self.topology.workload(where).name)
 
@@ -279,9 +296,15 @@ class Lab:
         )
 
     def _end_processes(self) -> None:
-        """Those remembered in good order; then those that nobody lived to record, found by where they live."""
+        """Those remembered in good order; then those that nobody lived to record, found by where they live.
+
+        Members of etcd would wait for one another, and for what nobody will read again.
+        """
         with suppress(NotFound):
-            processes.stop_all(self.state().processes)
+            recorded = self.state().processes
+            processes.stop_all(one for one in recorded if one.place != PLACE)
+            for one in recorded:
+                processes.kill(one)
         for pid in processes.inhabitants(fabric.namespaces(self.topology)):
             stray = processes.identify(pid, "")
             if stray is not None:

@@ -14,7 +14,7 @@ from tortie.agent.daemon import Agent
 from tortie.agent.settings import read_settings
 from tortie.base.errors import AlreadyExists
 from tortie.bgp.config import minimal
-from tortie.lab.cluster import initial_resources, write
+from tortie.lab.datastore import make_datastore, urls_inside
 from tortie.lab.place import Place
 from tortie.lab.topology import Host, Topology
 
@@ -39,7 +39,7 @@ class AgentServices:
 
     def start(self, place: Place) -> None:
         """Start what does not run; does not wait. The first host started finds, or makes, the lab's datastore."""
-        _make_datastore(self._topology)
+        make_datastore(self._topology)
         if self._bird and not place.alive(BIRD):
             self.start_bird(place)
         if not place.alive(AGENT):
@@ -102,10 +102,12 @@ class InProcessServices:
         """Start the agent; does not wait. Raises AlreadyExists when it runs."""
         if place.host.name in self._running:
             raise AlreadyExists(f"agent on {place.host.name}")
-        _make_datastore(self._topology)
+        make_datastore(self._topology)
         environment = {
             **_agent_environment(self._topology, place),
             "TORTIE_NETNS": str(place.namespace),
+            # Only the sockets of the dataplane are opened in the host's namespace.
+            "TORTIE_DATASTORE": self._topology.datastore,
             "TORTIE_HEALTH_PORT": "0",
             **self._settings,
         }
@@ -187,15 +189,10 @@ def cni_config(topology: Topology, host: Host) -> Mapping[str, Any]:
     }
 
 
-def _make_datastore(topology: Topology) -> None:
-    if not topology.datastore.exists():
-        asyncio.run(write(topology, initial_resources(topology)))
-
-
 def _agent_environment(topology: Topology, place: Place) -> dict[str, str]:
     return {
         "TORTIE_NODE": place.host.name,
-        "TORTIE_DATASTORE": str(topology.datastore),
+        "TORTIE_DATASTORE": urls_inside(topology),
         "TORTIE_RUN_DIRECTORY": str(place.directory),
         "TORTIE_DEFAULT_ENDPOINT_TO_HOST_ACTION": "Return",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from tortie.netlink.namespace import NAMED
 
 _LAB_NAME = re.compile(r"[a-z0-9]{1,20}")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_MEMBER = "etcd"
+_MEMBER_NAME = re.compile(rf"{_MEMBER}[0-9]*")
+_MOST_MEMBERS = 7
 _WORKLOAD_NETWORKS = ("10.65.0.0/16", "fd00:65::/64")
 
 
@@ -46,8 +50,10 @@ class Topology(msgspec.Struct, frozen=True):
 
     Args:
         name: lower-case letters and digits, up to 20; no hyphen, so that no lab's names begin with another's.
-        subnets: of the fabric; its last address but one (of IPv6 too) is the fabric's own.
+        subnets: of the fabric; its last address but one (of IPv6 too) is the fabric's own, and those before it of
+            the first IPv4 one belong to the members of etcd.
         directory: where labs keep their state.
+        etcd: members of the etcd that holds the lab's resources; none is a file.
 
     Raises:
         InvalidResource: a name is malformed or taken, a host is unknown, an address is outside the fabric.
@@ -58,9 +64,10 @@ class Topology(msgspec.Struct, frozen=True):
     workloads: tuple[Workload, ...] = ()
     subnets: tuple[str, ...] = ("172.31.0.0/24", "fd00:31::/64")
     directory: str = "/run/tortie/lab"
+    etcd: int = 0
 
     def __post_init__(self) -> None:
-        problems = [*_bad_names(self), *_bad_hosts(self), *_bad_workloads(self)]
+        problems = [*_bad_names(self), *_bad_hosts(self), *_bad_workloads(self), *_bad_members(self)]
         if problems:
             raise InvalidResource(*problems)
 
@@ -70,9 +77,23 @@ class Topology(msgspec.Struct, frozen=True):
         return Path(self.directory) / self.name
 
     @property
-    def datastore(self) -> Path:
-        """The datastore that the lab's agents share."""
-        return self.run_directory / "datastore.db"
+    def datastore(self) -> str:
+        """The datastore of the lab, for this machine: a file, or URLs of etcd."""
+        return ",".join(self.etcd_urls) if self.etcd else str(self.run_directory / "datastore.db")
+
+    @property
+    def members(self) -> tuple[Host, ...]:
+        """The members of etcd: hosts of their own."""
+        subnet = next((one for one in map(Cidr.parse, self.subnets) if one.family == 4), None)
+        if subnet is None:
+            return ()
+        return tuple(Host(f"{_MEMBER}{n}", (Cidr(4, subnet.last - 1 - n, 32).text,)) for n in range(1, self.etcd + 1))
+
+    @property
+    def etcd_urls(self) -> tuple[str, ...]:
+        """Where programs outside the lab's namespaces reach the members of etcd: addresses of loopback."""
+        first, second = hashlib.sha256(self.name.encode()).digest()[:2]
+        return tuple(f"http://127.{128 + first % 126}.{second}.{n}:2379" for n in range(1, self.etcd + 1))
 
     @property
     def prefix(self) -> str:
@@ -87,6 +108,10 @@ class Topology(msgspec.Struct, frozen=True):
     def host(self, name: str) -> Host:
         """Raises NotFound."""
         return _find(self.hosts, "host", name)
+
+    def member(self, name: str) -> Host | None:
+        """The member of etcd of this name, if it is one."""
+        return next((member for member in self.members if member.name == name), None)
 
     def workload(self, name: str) -> Workload:
         """Raises NotFound."""
@@ -116,7 +141,9 @@ class Topology(msgspec.Struct, frozen=True):
         return [Cidr(one.family, one.last - 1, one.bits) for one in map(Cidr.parse, self.subnets)]
 
 
-def simple(name: str, hosts: int = 3, workloads_each: int = 2, directory: str = "/run/tortie/lab") -> Topology:
+def simple(
+    name: str, hosts: int = 3, workloads_each: int = 2, directory: str = "/run/tortie/lab", etcd: int = 0
+) -> Topology:
     """Hosts `h1`, `h2`, ... with the fabric's first addresses; workloads `w1`, `w2`, ... fill them in order."""
     subnets = Topology(name, ()).subnets
     return Topology(
@@ -125,6 +152,7 @@ def simple(name: str, hosts: int = 3, workloads_each: int = 2, directory: str = 
         tuple(Workload(f"w{n + 1}", f"h{n // workloads_each + 1}") for n in range(hosts * workloads_each)),
         subnets,
         directory,
+        etcd,
     )
 
 
@@ -163,12 +191,22 @@ def _bad_names(topology: Topology) -> list[Problem]:
 def _bad_hosts(topology: Topology) -> list[Problem]:
     problems = []
     for host in topology.hosts:
-        if host.name == "fabric" or host.name.startswith("w-"):
+        if host.name == "fabric" or host.name.startswith("w-") or _MEMBER_NAME.fullmatch(host.name):
             problems.append(_problem(topology, "hosts", f"{host.name} is reserved", "choose another name"))
         for address in host.addresses:
             if not any(Cidr.parse(subnet).contains(Cidr.host(address)) for subnet in topology.subnets):
                 problems.append(_problem(topology, "hosts", f"{address} is in none of the subnets"))
+            if any(address in member.addresses for member in topology.members):
+                problems.append(_problem(topology, "hosts", f"{address} belongs to a member of etcd"))
     return problems
+
+
+def _bad_members(topology: Topology) -> list[Problem]:
+    if not 0 <= topology.etcd <= _MOST_MEMBERS:
+        return [_problem(topology, "etcd", f"{topology.etcd} members", f"none for a file, or up to {_MOST_MEMBERS}")]
+    if topology.etcd and not any("." in subnet for subnet in topology.subnets):
+        return [_problem(topology, "etcd", "its members need an IPv4 subnet")]
+    return []
 
 
 def _bad_workloads(topology: Topology) -> list[Problem]:
