@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 
 import click
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from tortie.agent.client import ask
 from tortie.base.errors import NotFound, Unavailable
 from tortie.cli.connection import FAILED, or_exit
+from tortie.cli.node import standing
 from tortie.cli.options import structured_option
 from tortie.cli.output import Format, aligned, complain, say, structured
 from tortie.lab.assembly import assemble, find
@@ -31,6 +33,9 @@ def commands() -> None:
         sys.exit(FAILED)
 
 
+DATASTORES = {"file": 0, "etcd": 1, "etcd3": 3}
+"""What can hold a lab's resources, and how many members of etcd that takes."""
+
 name_option = click.option("--name", default="lab", show_default=True, help="Name of the lab: letters and digits.")
 
 
@@ -40,13 +45,21 @@ name_option = click.option("--name", default="lab", show_default=True, help="Nam
 @click.option(
     "--workloads", type=click.IntRange(0, 50), default=2, show_default=True, help="How many workloads on each host."
 )
-def up(name: str, hosts: int, workloads: int) -> None:
+@click.option(
+    "--datastore",
+    type=click.Choice(list(DATASTORES)),
+    default="file",
+    show_default=True,
+    help="What holds the resources: a file, an etcd, or an etcd of three members.",
+)
+def up(name: str, hosts: int, workloads: int, datastore: str) -> None:
     """Raise hosts with agents and BIRD, and workloads on them.
 
     \b
       tortie lab up --hosts 3 --workloads 2
+      tortie lab up --datastore etcd3
     """
-    lab = or_exit(lambda: assemble(simple(name, hosts, workloads)))
+    lab = or_exit(lambda: assemble(simple(name, hosts, workloads, etcd=DATASTORES[datastore])))
     or_exit(lab.up)
     or_exit(lambda: wait_established(lab))
     say(_status(lab))
@@ -94,27 +107,33 @@ def execute(where: str, command: tuple[str, ...], name: str) -> None:
 @click.argument("host")
 @name_option
 def kill(host: str, name: str) -> None:
-    """Crash the agent of a host (kill -9); BIRD goes on. `start` brings the agent back.
+    """Crash the agent of a host (kill -9), while BIRD goes on, or a member of etcd. `start` brings it back.
 
     \b
       tortie lab kill h2
+      tortie lab kill etcd1
     """
     lab = or_exit(lambda: find(name))
     or_exit(lambda: lab.kill_services(host))
-    say(f"the agent of {host} is dead; tortie lab start --name {name} {host} brings it back")
+    what = "member" if lab.topology.member(host) else "the agent of"
+    say(f"{what} {host} is dead; tortie lab start --name {name} {host} brings it back")
 
 
 @commands.command()
 @click.argument("host")
 @name_option
 def start(host: str, name: str) -> None:
-    """Start what does not run on a host: its agent, its BIRD.
+    """Start what does not run on a host: its agent, its BIRD; or a member of etcd.
 
     \b
       tortie lab start h2
+      tortie lab start etcd1
     """
     lab = or_exit(lambda: find(name))
     or_exit(lambda: lab.start_services(host))
+    if lab.topology.member(host):
+        say(f"{host} is started")
+        return
     or_exit(lab.wait_ready)
     say(f"{host} is ready")
 
@@ -204,7 +223,19 @@ def _status(lab: Lab) -> str:
     tables = [aligned(["HOST", "IPV4", "IPV6", "AGENT", "ENDPOINTS", "BGP SESSIONS"], hosts)]
     if workloads:
         tables.append(aligned(["NAMESPACE", "WORKLOAD", "HOST", "ADDRESSES"], workloads))
+    if found.members:
+        members = [[each, url, _alive(found.members[each])] for each, url in _members(lab)]
+        tables.append(aligned(["ETCD", "URL", "PROCESS"], members))
     return "\n\n".join(tables)
+
+
+def _members(lab: Lab) -> Iterator[tuple[str, str]]:
+    for member, url in zip(lab.topology.members, lab.topology.etcd_urls, strict=True):
+        yield member.name, url
+
+
+def _alive(is_alive: bool) -> str:
+    return "alive" if is_alive else "dead"
 
 
 def _agent(lab: Lab, host: str) -> list[str]:
@@ -214,7 +245,7 @@ def _agent(lab: Lab, host: str) -> list[str]:
         return ["absent", "-", "-"]
     established = sum(session.established for session in report.bgp)
     return [
-        "ready" if report.ready else "not ready",
+        standing(report),
         str(report.endpoints),
         "BIRD does not answer" if report.bgp_problem else f"{established} of {len(report.bgp)} established",
     ]

@@ -121,8 +121,9 @@ def describe(report: AgentReport) -> str:
     started = datetime.datetime.fromtimestamp(report.started, datetime.UTC)
     parts = [
         f"Node {report.node}: agent {report.version}, process {report.pid}, since {started:%Y-%m-%d %H:%M:%S} UTC, "
-        + ("ready" if report.ready else "not ready")
+        + standing(report)
         + (f": {report.delayed}" if report.delayed else ""),
+        f"Datastore {report.datastore.place}: {report.datastore.state}",
         f"{report.endpoints} endpoints, {report.policies} policies and profiles, {report.sets} IP sets, "
         f"{report.routes} routes" + (f", {report.host_endpoints} host endpoints" if report.host_endpoints else ""),
         "",
@@ -134,10 +135,21 @@ def describe(report: AgentReport) -> str:
         parts += ["", f"BGP: {report.bgp_problem}"]
     waiting = [f"{name}: {reason}" for target in report.targets for name, reason in target.waiting.items()]
     rejected = [f"{key}: {problem}" for key, problem in report.rejected.items()]
-    for heading, lines in (("Waiting", waiting), ("Not usable, treated as absent", rejected)):
+    for heading, lines in (
+        ("Problems", report.problems),
+        ("Waiting", waiting),
+        ("Not usable, treated as absent", rejected),
+    ):
         if lines:
             parts += ["", f"{heading}:", *(f"  {line}" for line in lines)]
     return "\n".join(parts)
+
+
+def standing(report: AgentReport) -> str:
+    """How an agent stands, in a word or three."""
+    if not report.ready:
+        return "not ready"
+    return "ready, with problems" if report.problems else "ready"
 
 
 def _targets(report: AgentReport) -> str:
