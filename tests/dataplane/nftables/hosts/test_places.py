@@ -176,6 +176,19 @@ def test_untracked_policy_needs_both_ways_and_leaves_failsafes_tracked(lab: Any,
     assert lab.answers("host", NEAR[family], 53)
 
 
+def test_marks_that_others_left_accept_nothing(lab: Any, guarded: Any) -> None:
+    lab.bring(guarded.endpoint("h", "eth0").state)
+    lab.run("host", "nft", "add table inet stale")
+    for hook in ("prerouting", "output"):
+        lab.run("host", "nft", f"add chain inet stale {hook} {{ type filter hook {hook} priority -310; }}")
+        lab.run("host", "nft", f"add rule inet stale {hook} meta mark set 0xffffffff")
+    try:
+        assert not lab.arrives("near", HOST[0])
+        assert not lab.arrives("host", NEAR[0])
+    finally:
+        lab.run("host", "nft", "delete table inet stale")
+
+
 def test_what_is_not_tracked_is_not_translated(lab: Any, guarded: Any) -> None:
     raw = guarded.early(ALLOW, 32010, stage=Stage.UNTRACKED)
     lab.bring(guarded.endpoint("h", "eth0", untracked_ingress=raw).state)
