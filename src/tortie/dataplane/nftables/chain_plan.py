@@ -20,7 +20,7 @@ from tortie.dataplane.nftables.chains import (
     tier_origin,
     tier_rules,
 )
-from tortie.dataplane.nftables.host_layout import failsafe_rules, host_base_rules
+from tortie.dataplane.nftables.host_layout import HOST_HOOKS, failsafe_rules, host_base_rules
 from tortie.dataplane.nftables.layout import HOOKS, base_rules
 from tortie.dataplane.nftables.model import Kernel, KernelRule
 from tortie.dataplane.nftables.operations import (
@@ -45,8 +45,8 @@ class ChainPlan:
     """Collects operations on chains.
 
     Attributes:
-        base: base chains, and the rules of those for workloads.
-        host_base: the rules of base chains for hosts, which lead to other chains.
+        base: base chains for workloads.
+        host_base: base chains for hosts, which may lead to other chains.
         created, filled: the other chains.
         deleted: chains to which nothing leads.
     """
@@ -56,26 +56,28 @@ class ChainPlan:
         self._desired = desired
         self._kernel = kernel
         self._sets = sets
-        self._wanted: set[str] = set(HOOKS)
+        self._wanted: set[str] = set(HOOKS.keys() - HOST_HOOKS.keys())
         self.base: list[Operation] = []
         self.host_base: list[Operation] = []
         self.created: list[Operation] = []
         self.filled: list[FillChain] = []
-        self.deleted: list[Operation] = []
+        self.deleted: list[DeleteChain] = []
 
     def put_base(self) -> None:
-        """The base chains, those for hosts still without rules, and the chains of failsafes."""
-        missing = [name for name in HOOKS if name not in self._kernel.chains]
-        self.base += (CreateChain(name, HOOKS[name]) for name in missing)
+        """The base chains for workloads, and the chains of failsafes."""
         for origin, direction, rules in base_rules(self._settings):
-            self._fill_base(self.base, origin, direction, rules)
+            self._put_base(self.base, origin, direction, rules)
         for origin, direction, rules in failsafe_rules(self._settings):
             self._put(origin.name, rules, origin, direction)
 
     def put_host_base(self, used: Collection[Place], wildcard: Mapping[Place, str]) -> None:
-        """The rules of the base chains for hosts, see `host_base_rules`."""
+        """The base chains for hosts, see `host_base_rules`; those without rules are not wanted."""
         for origin, direction, rules in host_base_rules(self._settings, used, wildcard):
-            self._fill_base(self.host_base, origin, direction, rules)
+            if rules:
+                self._wanted.add(origin.name)
+                self._put_base(self.host_base, origin, direction, rules)
+            elif origin.name in self._kernel.chains:
+                self.deleted.append(DeleteChain(origin.name))
 
     def put_policies(self, policies: Iterable[PolicyId]) -> None:
         """Chains of policies."""
@@ -121,7 +123,7 @@ class ChainPlan:
     def remove_unwanted(self) -> None:
         """Every chain in the kernel that was not put."""
         unwanted = [name for name in self._kernel.chains if name not in self._wanted]
-        self.deleted += map(DeleteChain, sorted(unwanted, key=depth))
+        self.deleted = [DeleteChain(name) for name in sorted(unwanted, key=depth)]
 
     def release(self, interfaces: Iterable[PutWorkload | PutHost], policies: Iterable[PolicyId]) -> None:
         """Chains to which nothing leads after this plan, and then those to which only they led."""
@@ -133,10 +135,12 @@ class ChainPlan:
                 for direction in Direction:
                     self._release_policy(policy, direction, users)
 
-    def _fill_base(
+    def _put_base(
         self, plan: list[Operation], origin: PolicyId, direction: Direction, rules: tuple[KernelRule, ...]
     ) -> None:
         old = self._kernel.chains.get(origin.name)
+        if old is None:
+            plan.append(CreateChain(origin.name, HOOKS[origin.name]))
         if _tags(rules) != (old.tags if old else ()):
             plan.append(FillChain(origin.name, rules, origin, direction, old is not None))
 
@@ -204,6 +208,8 @@ class ChainPlan:
         for one in interfaces:
             users.subtract(leads(one.old))
             users.update(leads(one.new))
+        for gone in self.deleted:
+            users.subtract(self._kernel.chains[gone.name].targets)
         for filled in (*self.filled, *(one for one in self.host_base if isinstance(one, FillChain))):
             old = self._kernel.chains.get(filled.name)
             users.subtract(old.targets if old else ())

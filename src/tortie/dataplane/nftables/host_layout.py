@@ -1,8 +1,8 @@
 """What the table has for interfaces of the host itself: base chains, maps, failsafes, and the chains of host endpoints.
 
 Every place where host endpoints judge has a base chain and a map from interfaces to chains. A base chain
-is empty until there is something to judge at its place. What untracked or early policy accepts carries
-the accept mark past the later places of its interface.
+is there only while there is something to judge at its place: even an empty one costs every packet some
+20 ns. What untracked or early policy accepts carries the accept mark past the later places of its interface.
 """
 
 from __future__ import annotations

@@ -142,10 +142,10 @@ class HostLab:
         """Every flow is a new one."""
         self.run("host", "conntrack", "-F")
 
-    def run(self, name: str, *command: str) -> None:
-        """A command in a namespace."""
+    def run(self, name: str, *command: str) -> str:
+        """What a command prints in a namespace."""
         with inside(self.namespaces[name]):
-            subprocess.run(command, check=True, capture_output=True)
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def close(self) -> None:
         for listener in self._listeners:

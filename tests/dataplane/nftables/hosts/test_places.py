@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tortie.base.addresses import Cidr
 from tortie.dataplane.nftables.settings import EndpointToHost, Settings
 from tortie.desired.failsafes import UDP, Failsafe, Failsafes
 from tortie.desired.policy import Action, PolicyList, Stage
-from tortie.desired.state import Changes
+from tortie.desired.state import Changes, DesiredState
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(60)]
 ALLOW, DENY = Action.ALLOW, Action.DENY
@@ -25,6 +26,25 @@ BOTH = pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
 def test_nothing_is_judged_without_host_endpoints(lab: Any, family: int) -> None:
     for sender, destination in (("near", HOST), ("host", NEAR), ("near", POD), ("near", FAR), ("host", POD)):
         assert lab.arrives(sender, destination[family])
+
+
+def test_base_chains_for_hosts_are_there_only_while_they_judge(lab: Any, guarded: Any) -> None:
+    def hooked() -> set[str]:
+        shown = lab.run("host", "nft", "-j", "list", "chains")
+        chains = [one["chain"] for one in json.loads(shown)["nftables"] if "chain" in one]
+        return {one["name"] for one in chains if "hook" in one and one["name"].startswith("host-")}
+
+    free, kept = guarded.state, DesiredState(policies=guarded.state.policies, endpoints=guarded.state.endpoints)
+    assert hooked() == set()
+    lab.bring(guarded.endpoint("h", "*").state, Changes(host_endpoints={"h"}))
+    normal = {"host-untracked-in", "host-untracked-out", "host-in", "host-out", "host-out-translated"}
+    assert hooked() == normal
+    early = {"pre_dnat": guarded.early(DENY, 81), "forward_ingress": guarded.tiers(DENY, 81)}
+    lab.bring(guarded.endpoint("h", "*", **early).state, Changes(host_endpoints={"h"}, policies=set(free.policies)))
+    assert hooked() == normal | {"host-pre-dnat", "host-forward-in"}
+    lab.bring(kept, Changes(host_endpoints={"h"}))
+    assert hooked() == set()
+    assert not lab.plan(kept).operations
 
 
 @BOTH
