@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import msgspec
 
+from tortie.agent.decisions import MONITOR, Filter, Report
 from tortie.agent.hits import HitsReport
 from tortie.agent.status import AgentReport
 from tortie.base.errors import Unavailable
@@ -48,6 +50,30 @@ def ask_hits(run_directory: Path, endpoint: str = "") -> HitsReport:
         return msgspec.json.decode(body, type=HitsReport)
     except msgspec.DecodeError as error:
         raise Unavailable(f"what answers on {path} is no agent of this version: {error}") from error
+
+
+def monitor(run_directory: Path, wanted: Filter) -> Iterator[Report]:
+    """Packets as they are decided, until the caller has enough; the first report says that watching has begun.
+
+    Raises:
+        Unavailable: no agent answers, it cannot do this, or it has ended.
+    """
+    path = run_directory / SOCKET
+    connection = _UnixConnection(path)
+    decoder = msgspec.json.Decoder(Report)
+    try:
+        connection.request("GET", f"{MONITOR}?{urlencode({'filter': msgspec.json.encode(wanted)})}")
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise Unavailable(response.read().decode(errors="replace").strip())
+        connection.sock.settimeout(None)
+        while line := response.readline():
+            yield decoder.decode(line)
+        raise Unavailable(f"the agent on {path} has ended")
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        raise Unavailable(f"no agent answers on {path}: {error}; is tortie-agent running?") from error
+    finally:
+        connection.close()
 
 
 def _get(path: Path, url: str) -> tuple[int, bytes]:

@@ -27,6 +27,7 @@ from tortie.agent.feed import Feed
 from tortie.agent.http import application, listen_tcp, listen_unix, serve
 from tortie.agent.lock import only_agent
 from tortie.agent.metrics import registry
+from tortie.agent.monitor import watch_numbers
 from tortie.agent.observing import Observed, watching_routes
 from tortie.agent.parts import Parts
 from tortie.agent.settings import Settings
@@ -123,7 +124,15 @@ class Agent:
         calculation = Calculation(self._settings.node)
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
         feed = Feed(stream, calculation, reconciler, consent, self._clock)
-        observed = Observed(self._settings.node, calculation.policy_order, reconciler, dataplane, kernel)
+        observed = Observed(
+            node=self._settings.node,
+            order=calculation.policy_order,
+            reconciler=reconciler,
+            dataplane=dataplane,
+            executor=kernel,
+            clock=self._clock,
+            numbers=watch_numbers(),
+        )
         return Parts(datastore, stream, calculation, feed, reconciler, observed)
 
     async def _work(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> None:

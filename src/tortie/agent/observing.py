@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 
 import msgspec
@@ -14,7 +14,10 @@ from starlette.routing import Route
 from tortie.agent.client import HITS
 from tortie.agent.counting import end_hits, policy_hits
 from tortie.agent.dataplane import Dataplane
+from tortie.agent.decisions import MONITOR, Filter
 from tortie.agent.hits import HitsReport
+from tortie.agent.monitor import PacketStream, Surroundings, Watch
+from tortie.base.clock import Clock
 from tortie.base.errors import KernelError
 from tortie.dataplane.loop import Reconciler
 from tortie.desired.policy import PolicyId
@@ -28,6 +31,7 @@ class Observed(msgspec.Struct, frozen=True):
     Args:
         order: gives all policies in the order in which packets meet them.
         executor: its thread works in the node's network namespace.
+        numbers: of watchers.
     """
 
     node: str
@@ -35,6 +39,8 @@ class Observed(msgspec.Struct, frozen=True):
     reconciler: Reconciler
     dataplane: Dataplane
     executor: Executor
+    clock: Clock
+    numbers: Iterator[int]
 
     async def hits(self, endpoint: str = "") -> HitsReport:
         """What rules counted; of the policies of one endpoint only, if it is given. Raises KernelError."""
@@ -50,6 +56,13 @@ class Observed(msgspec.Struct, frozen=True):
     def has_endpoint(self, name: str) -> bool:
         """Whether a workload of this `namespace/name` is on the node."""
         return any(str(one) == name for one in self.reconciler.desired.endpoints)
+
+    def watch(self, wanted: Filter) -> Watch:
+        """A watcher, not yet begun."""
+        around = Surroundings(
+            self.dataplane.filter, self.dataplane.links, self.reconciler.desired, self.executor, self.clock
+        )
+        return Watch(around, wanted, next(self.numbers))
 
 
 def watching_routes(observed: Callable[[], Observed | None]) -> list[Route]:
@@ -68,4 +81,20 @@ def watching_routes(observed: Callable[[], Observed | None]) -> list[Route]:
             return PlainTextResponse(str(error), 500)
         return Response(msgspec.json.encode(report), media_type="application/json")
 
-    return [Route(HITS, hits)]
+    async def monitor(request: Request) -> Response:
+        now = observed()
+        if now is None:
+            return PlainTextResponse(_STARTING, 503)
+        try:
+            wanted = msgspec.json.decode(request.query_params.get("filter", "{}"), type=Filter)
+            watch = now.watch(wanted)
+            await watch.open()
+        except ValueError as error:
+            return PlainTextResponse(f"what to watch cannot be read: {error}", 400)
+        except LookupError as error:
+            return PlainTextResponse(str(error.args[0]), 404)
+        except KernelError as error:
+            return PlainTextResponse(str(error), 500)
+        return PacketStream(watch, now.clock.now())
+
+    return [Route(HITS, hits), Route(MONITOR, monitor)]

@@ -33,6 +33,9 @@ NEWGEN, GETGEN = SUBSYSTEM | 15, SUBSYSTEM | 16
 INET = 1
 """Family of tables that see both IPv4 and IPv6 (NFPROTO_INET)."""
 
+TABLE_OWNED = 0x2
+"""Only the socket that makes a table may change it, and the table goes when the socket is closed (Linux 5.12)."""
+
 SET_ANONYMOUS, SET_CONSTANT, SET_INTERVAL, SET_MAP, SET_CONCAT = 0x1, 0x2, 0x4, 0x8, 0x80
 VERDICTS = 0xFFFFFF00
 """Data type of a verdict map."""
@@ -52,7 +55,6 @@ _ELEMENT_KEY_END = 10
 _INTERVAL_END = 1
 _VALUE = 1
 _COMMENT = 0
-_NO_FLAGS = 0
 _HOST_ORDER = struct.pack("=BBI", 0, 4, 1)
 
 
@@ -103,9 +105,9 @@ class SetDeclaration(msgspec.Struct, frozen=True, gc=False):
         return SET_INTERVAL * self.interval | SET_MAP * self.verdicts | SET_CONCAT * bool(self.fields)
 
 
-def new_table(table: Table) -> Request:
-    """Create a table, or find it there."""
-    payload = table.header() + text(1, table.name) + be32(2, _NO_FLAGS)
+def new_table(table: Table, flags: int = 0) -> Request:
+    """Create a table, or find it there; one with TABLE_OWNED goes with the socket that makes it."""
+    payload = table.header() + text(1, table.name) + be32(2, flags)
     return Request(NEWTABLE, NLM_F_CREATE, payload, f"new table {table.name}")
 
 

@@ -38,6 +38,7 @@ class Meta(IntEnum):
     MARK = 3
     IIFNAME = 6
     OIFNAME = 7
+    NFTRACE = 12
     NFPROTO = 15
     L4PROTO = 16
 

@@ -1,0 +1,152 @@
+"""Packets as they are decided, watched on a running agent: which rule, which packet, and nothing left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Queue
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from tortie.agent.client import monitor
+from tortie.agent.decisions import Filter, Report
+from tortie.api.resource import ResourceKey
+from tortie.base.errors import Unavailable
+from tortie.cli.connection import UNAVAILABLE
+from tortie.dataplane.nftables.trace_table import PREFIX
+
+if TYPE_CHECKING:
+    from conftest import World
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
+
+DENY = """
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: no-web, namespace: default}
+spec:
+  selector: role == 'server'
+  order: 1
+  types: [Ingress]
+  ingress:
+    - {action: Log, protocol: UDP}
+    - {action: Deny, protocol: TCP, destination: {ports: [80]}, source: {selector: role == 'client'}}
+"""
+DENY_KEY = ResourceKey("NetworkPolicy", "default", "no-web")
+
+
+class Watcher:
+    """`tortie monitor` on h1, in JSON."""
+
+    def __init__(self, world: World, *words: str) -> None:
+        self._lines: Queue[str] = Queue()
+        before = tables(world).count(PREFIX)
+        directory = str(world.lab.place("h1").directory)
+        command = [sys.executable, "-m", "tortie.cli", "monitor", "-o", "json", "--run-directory", directory, *words]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self._gather, daemon=True).start()
+        world.until(lambda: tables(world).count(PREFIX) > before, "watching has begun")
+
+    def until(self, verdict: str, direction: str = "ingress") -> Report:
+        """The next report with this verdict."""
+        while True:
+            report = msgspec.json.decode(self._lines.get(timeout=10), type=Report)
+            if report.decision and (report.decision.verdict, str(report.decision.direction.value)) == (
+                verdict,
+                direction,
+            ):
+                return report
+
+    def kill(self) -> None:
+        """As kill -9 does."""
+        self.process.kill()
+        self.process.wait()
+
+    def _gather(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+
+
+@contextmanager
+def watching(world: World, *words: str) -> Iterator[Watcher]:
+    """A watcher that is killed behind the block, and leaves nothing."""
+    before = tables(world).count(PREFIX)
+    watcher = Watcher(world, *words)
+    try:
+        yield watcher
+    finally:
+        watcher.kill()
+    world.until(lambda: tables(world).count(PREFIX) <= before, "the table is gone")
+
+
+def tables(world: World) -> str:
+    return world.run("nft", "list", "tables")
+
+
+def test_a_packet_that_a_rule_denies_shows_the_rule(settled: World) -> None:
+    settled.apply(DENY)
+    settled.until(lambda: not settled.reaches("client", "server"), "the policy is in force")
+    with watching(settled, "--drops", "--destination", settled.address("server")) as watcher:
+        assert not settled.reaches("client", "server")
+        found = watcher.until("Deny")
+    settled.delete(DENY_KEY)
+    settled.until(lambda: settled.reaches("client", "server"), "the policy is gone")
+    assert found.decision is not None and found.packet is not None
+    decision, packet = found.decision, found.packet
+    assert (decision.kind, decision.namespace, decision.name, decision.rule) == (
+        "NetworkPolicy",
+        "default",
+        "no-web",
+        1,
+    )
+    assert (packet.source, packet.destination) == (settled.address("client"), settled.address("server"))
+    assert (packet.protocol, packet.destination_port) == (6, 80)
+    assert found.endpoint == "default/h1-k8s-server-eth0"
+    assert found.interface.startswith("cali")
+
+
+def test_a_packet_that_is_allowed_shows_who_allows_it_on_both_sides(settled: World) -> None:
+    with watching(settled, "--port", "80", "--protocol", "tcp") as watcher:
+        assert settled.reaches("client", "server")
+        found = watcher.until("Allow").decision
+    assert found is not None
+    assert (found.kind, found.name, found.rule) == ("GlobalNetworkPolicy", "server", 0)
+
+
+def test_an_agent_that_is_killed_leaves_nothing_behind(settled: World) -> None:
+    with watching(settled) as watcher:
+        settled.kill()
+        settled.until(lambda: PREFIX not in tables(settled), "the table is gone")
+        assert watcher.process.wait(timeout=10) == UNAVAILABLE
+    settled.start()
+
+
+def test_watching_changes_nothing_of_ours_and_watchers_do_not_disturb_each_other(settled: World) -> None:
+    before, drifts = settled.ruleset(), settled.target("nftables").drifts
+    with watching(settled, "--drops") as first, watching(settled, "--port", "80") as second:
+        assert settled.reaches("client", "server")
+        assert not settled.reaches("neighbour", "server")
+        assert second.until("Allow").decision is not None
+        denied = first.until("Deny").decision
+    assert denied is not None and denied.reason == "end of tier default"
+    assert settled.ruleset() == before
+    assert settled.target("nftables").drifts == drifts
+
+
+def test_an_endpoint_that_is_not_here_is_told(settled: World) -> None:
+    with pytest.raises(Unavailable, match="no workload endpoint default/nobody"):
+        next(monitor(settled.lab.place("h1").directory, Filter(endpoint="default/nobody")))
+
+
+def test_the_command_ends_after_so_many_packets(settled: World) -> None:
+    with watching(settled, "--limit", "1", "--drops", "--endpoint", "default/h1-k8s-server-eth0") as watcher:
+        assert not settled.reaches("neighbour", "server")
+        assert watcher.process.wait(timeout=20) == 0
+        found = watcher.until("Deny").decision
+    assert found is not None and found.reason == "end of tier default"
