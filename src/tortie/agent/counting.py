@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from tortie.agent.hits import EndHits, PolicyHits, RuleHits
 from tortie.dataplane.nftables.rule_names import RuleName
 from tortie.dataplane.nftables.rule_words import words
-from tortie.desired.endpoints import Endpoint
-from tortie.desired.policy import Direction, Policy, PolicyId, PolicyList, rule_identity
+from tortie.desired.policy import Direction, Policy, PolicyId, rule_identity
 from tortie.desired.state import DesiredState
 
 Counts = Mapping[int, tuple[int, int]]
@@ -24,14 +24,17 @@ def policy_hits(
         order: in which they are to be; those that are not programmed are left out.
         endpoint: `namespace/name`: only what governs it. Its figures are those of all that the policies govern.
     """
-    governed = _governed(desired.endpoints.values())
+    governed = _governed(desired)
+    for host in desired.host_endpoints.values():
+        for policy in host.policy_ids():
+            governed[policy] = governed[policy] + 1
     known = [policy for policy in order if policy in desired.policies]
     known += sorted(desired.policies.keys() - set(known))
     if endpoint:
         named = [one for one in desired.endpoints.values() if str(one.id) == endpoint]
         wanted = {policy for one in named for each in (one.ingress, one.egress) for policy in each.policy_ids()}
         known = [policy for policy in known if policy in wanted]
-    return [_hits(desired.policies[policy], counts, governed.get(policy, 0)) for policy in known]
+    return [_hits(desired.policies[policy], counts, governed[policy]) for policy in known]
 
 
 def end_hits(counts: Counts, name_of: Callable[[int], RuleName | None]) -> list[EndHits]:
@@ -45,16 +48,15 @@ def end_hits(counts: Counts, name_of: Callable[[int], RuleName | None]) -> list[
     return sorted(found, key=lambda one: (one.fate, one.reason, one.direction.value))
 
 
-def _governed(endpoints: Iterable[Endpoint]) -> dict[PolicyId, int]:
+def _governed(desired: DesiredState) -> Counter[PolicyId]:
     """How many endpoints each policy governs; equal lists are looked at once."""
-    found: dict[PolicyId, int] = {}
-    named: dict[tuple[PolicyList, PolicyList], set[PolicyId]] = {}
-    for endpoint in endpoints:
-        key = (endpoint.ingress, endpoint.egress)
-        if key not in named:
-            named[key] = endpoint.ingress.policy_ids() | endpoint.egress.policy_ids()
-        for policy in named[key]:
-            found[policy] = found.get(policy, 0) + 1
+    found: Counter[PolicyId] = Counter()
+    lists = Counter((endpoint.ingress, endpoint.egress) for endpoint in desired.endpoints.values())
+    for (ingress, egress), count in lists.items():
+        for policy in ingress.policy_ids() | egress.policy_ids():
+            found[policy] += count
+    for host in desired.host_endpoints.values():
+        found.update(host.policy_ids())
     return found
 
 

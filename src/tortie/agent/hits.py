@@ -24,7 +24,7 @@ class PolicyHits(msgspec.Struct, frozen=True, rename="camel"):
 
     Args:
         staged: what it counts is what it would have decided.
-        endpoints: how many workloads of the node it governs, or would.
+        endpoints: how many workloads and host endpoints of the node it governs, or would.
         packets, bytes: of all its rules.
     """
 
