@@ -14,7 +14,7 @@ import msgspec
 
 from tortie.dataplane.nftables.matches import ICMP, Condition, in_nets, in_ports, of_family, of_icmp_types, of_protocol
 from tortie.dataplane.nftables.model import KernelRule
-from tortie.dataplane.nftables.rules import DISCOVERY, ChainWriter, marked, set_mark
+from tortie.dataplane.nftables.rules import DISCOVERY, FAILSAFE, ChainWriter, marked, set_mark
 from tortie.dataplane.nftables.settings import MarkBits, Settings
 from tortie.desired.failsafes import HOST_DISCOVERY, Failsafe
 from tortie.desired.hosts import LOOPBACK, Place
@@ -182,4 +182,4 @@ def _write_failsafes(writer: ChainWriter, ports: Iterable[Failsafe], way: Direct
         conditions += [condition] if net and (condition := in_nets((net,), peer)) else []
         ranges = [PortRange(number, number) for number in numbers]
         conditions += [in_ports(ranges, 0 if answers else 1)]
-        writer.match("accept", conditions, _COUNTED_ACCEPT)
+        writer.match("accept", conditions, _COUNTED_ACCEPT, FAILSAFE)

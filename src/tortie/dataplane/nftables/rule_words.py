@@ -8,7 +8,7 @@ import msgspec
 
 from tortie.dataplane.nftables.layout import ANTISPOOFING, TO_HOST
 from tortie.dataplane.nftables.rule_names import RuleName
-from tortie.dataplane.nftables.rules import DISCOVERY, END, ESTABLISHED, INVALID, UNKNOWN
+from tortie.dataplane.nftables.rules import DISCOVERY, END, ESTABLISHED, FAILSAFE, INVALID, UNKNOWN
 
 
 class Fate(enum.Enum):
@@ -32,6 +32,7 @@ _BY_INDEX = {
     INVALID: Words(Fate.DENY, "belongs to no connection (conntrack: invalid)"),
     UNKNOWN: Words(Fate.DENY, "unknown interface"),
     DISCOVERY: Words(Fate.ALLOW, "IPv6 neighbour discovery"),
+    FAILSAFE: Words(Fate.ALLOW, "failsafe port of the host"),
 }
 _BASE_ENDS = {
     ANTISPOOFING: Words(Fate.DENY, "spoofed source"),
@@ -50,6 +51,8 @@ def words(name: RuleName) -> Words | None:
             return Words(Fate.PENDING, f"end of tier {name.name}")
         case "Endpoint":
             return Words(Fate.DENY, "no profile matched")
+        case "HostEndpoint":
+            return Words(Fate.DENY, f"no profile matched ({name.name})")
         case "Layout" if name.name in _BASE_ENDS:
             return _BASE_ENDS[name.name]
     return Words(Fate.DENY, f"end of {name.name}")

@@ -26,9 +26,9 @@ from tortie.netlink.nftables_expressions import (
     verdict,
 )
 
-END, ESTABLISHED, INVALID, UNKNOWN, DISCOVERY, GUIDE = -1, -2, -3, -4, -5, -6
+END, ESTABLISHED, INVALID, UNKNOWN, DISCOVERY, GUIDE, FAILSAFE = -1, -2, -3, -4, -5, -6, -7
 """Indexes of rules that nobody wrote: what nothing decided, connections allowed before, packets that conntrack cannot
-place, unknown interfaces, IPv6 discovery, and rules that only lead the way."""
+place, unknown interfaces, IPv6 discovery, rules that only lead the way, and failsafe ports of the host."""
 PASS = b"pass"
 """How tags of rules with action Pass begin."""
 

@@ -97,6 +97,11 @@ class HostLab:
             fresh.connection.close()
             return plan
 
+    def counters(self) -> dict[int, tuple[int, int]]:
+        """Packets and bytes by rule identity."""
+        with inside(self.namespaces["host"]):
+            return self.target.counters()
+
     def own_addresses(self) -> dict[str, set[Cidr]]:
         """As a monitor of the host would know them."""
         with inside(self.namespaces["host"]):

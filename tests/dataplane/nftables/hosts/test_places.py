@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from tortie.base.addresses import Cidr
+from tortie.dataplane.nftables.rule_names import RuleName
+from tortie.dataplane.nftables.rule_words import Fate, Words, words
+from tortie.dataplane.nftables.rules import END, FAILSAFE
 from tortie.dataplane.nftables.settings import EndpointToHost, Settings
 from tortie.desired.failsafes import UDP, Failsafe, Failsafes
-from tortie.desired.policy import Action, PolicyList, Stage
+from tortie.desired.policy import Action, Direction, PolicyList, Stage
 from tortie.desired.state import Changes, DesiredState
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(60)]
@@ -194,6 +197,20 @@ def test_untracked_policy_needs_both_ways_and_leaves_failsafes_tracked(lab: Any,
     assert lab.arrives("far", POD[family], 80)
     assert lab.answers("near", HOST[family], 22)
     assert lab.answers("host", NEAR[family], 53)
+
+
+def test_what_no_policy_decides_is_counted_under_its_place(lab: Any, guarded: Any) -> None:
+    end = RuleName("HostEndpoint", "", "host-in", Direction.INGRESS, END)
+    failsafe = RuleName("Failsafes", "", "failsafes-in", Direction.INGRESS, FAILSAFE)
+    lab.bring(guarded.endpoint("h", "eth0").state)
+    before = lab.counters()
+    for port in (80, 81, 22):
+        lab.arrives("near", HOST[0], port)
+    counted = lab.counters()
+    grown = {one: counted[one.identity][0] - before.get(one.identity, (0, 0))[0] for one in (end, failsafe)}
+    assert grown == {end: 2, failsafe: 1}
+    assert words(end) == Words(Fate.DENY, "no profile matched (host-in)")
+    assert words(failsafe) == Words(Fate.ALLOW, "failsafe port of the host")
 
 
 def test_marks_that_others_left_accept_nothing(lab: Any, guarded: Any) -> None:
