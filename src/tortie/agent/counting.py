@@ -25,9 +25,6 @@ def policy_hits(
         endpoint: `namespace/name`: only what governs it. Its figures are those of all that the policies govern.
     """
     governed = _governed(desired)
-    for host in desired.host_endpoints.values():
-        for policy in host.policy_ids():
-            governed[policy] = governed[policy] + 1
     known = [policy for policy in order if policy in desired.policies]
     known += sorted(desired.policies.keys() - set(known))
     if endpoint:
