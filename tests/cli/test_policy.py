@@ -10,7 +10,7 @@ from click.testing import Result
 
 from tortie.agent.decisions import Decision, Packet, Report
 from tortie.agent.hits import EndHits, HitsReport, PolicyHits, RuleHits
-from tortie.cli.monitor import line
+from tortie.cli.monitor import Columns, cells
 from tortie.cli.policy import describe
 from tortie.desired.policy import Direction
 
@@ -65,8 +65,14 @@ def test_without_policies_that_is_said() -> None:
     ],
 )
 def test_a_packet_is_a_line(packet: Packet, decision: Decision, words: tuple[str, ...]) -> None:
-    text = line(Report(0.0, "cali1", "shop/web-1", packet, decision))
+    text = Columns().line(cells(Report(0.0, "cali1", "shop/web-1", packet, decision)))
     assert all(word in text for word in (*words, "cali1", "shop/web-1", decision.verdict))
+
+
+def test_a_long_cell_widens_its_column_for_what_follows() -> None:
+    columns = Columns()
+    widened = columns.line(("t", "i", "e" * 40, "ingress", "Deny", "packet", "by"))
+    assert widened.index("ingress") == columns.line(("t", "i", "e", "ingress", "Deny", "packet", "by")).index("ingress")
 
 
 def test_everything_that_is_wrong_is_said_at_once(run: Run, tmp_path: Path) -> None:

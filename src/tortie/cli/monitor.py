@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -21,7 +21,8 @@ from tortie.cli.node import run_directory_option
 from tortie.cli.output import GAP, complain
 
 _HEADINGS = ("TIME", "INTERFACE", "ENDPOINT", "DIRECTION", "VERDICT", "PACKET", "BY")
-_WIDTHS = (15, 15, 24, 9, 7, 48, 0)
+_WIDTHS = (15, 15, 24, 9, 7, 44, 0)
+"""To begin with; a longer cell widens its column from there on."""
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}
 
 
@@ -70,15 +71,26 @@ def monitor(
     or_exit(lambda: _show(watched(run_directory, wanted), limit, output is not None))
 
 
-def line(report: Report) -> str:
-    """One report for people."""
+class Columns:
+    """Lines that stand below each other although the next is not known."""
+
+    def __init__(self) -> None:
+        self._widths = list(_WIDTHS)
+
+    def line(self, cells: Sequence[str]) -> str:
+        """The next line."""
+        self._widths = [max(len(cell), width) for cell, width in zip(cells[:-1], self._widths, strict=False)] + [0]
+        return GAP.join(cell.ljust(width) for cell, width in zip(cells, self._widths, strict=True)).rstrip()
+
+
+def cells(report: Report) -> tuple[str, ...]:
+    """One report for people; empty when it is of no packet."""
     decision, packet = report.decision, report.packet
     if decision is None or packet is None:
-        return ""
+        return ()
     time = datetime.datetime.fromtimestamp(report.time).strftime("%H:%M:%S.%f")
     direction = decision.direction.value if decision.direction else ""
-    cells = (time, report.interface, report.endpoint, direction, decision.verdict, describe(packet), _by(decision))
-    return _columns(cells)
+    return (time, report.interface, report.endpoint, direction, decision.verdict, describe(packet), _by(decision))
 
 
 def describe(packet: Packet) -> str:
@@ -100,20 +112,17 @@ def _by(decision: Decision) -> str:
 def _show(reports: Iterator[Report], limit: int | None, as_json: bool) -> None:
     """Raises Unavailable when the agent ends."""
     next(reports)
+    columns = Columns()
     if not as_json:
-        click.echo(_columns(_HEADINGS))
+        click.echo(columns.line(_HEADINGS))
     left = itertools.count(1)
     for report in reports:
         if report.lost:
             complain("some packets came too fast to be shown")
             continue
-        click.echo(json.dumps(msgspec.to_builtins(report)) if as_json else line(report))
+        click.echo(json.dumps(msgspec.to_builtins(report)) if as_json else columns.line(cells(report)))
         if limit is not None and next(left) >= limit:
             return
-
-
-def _columns(cells: tuple[str, ...]) -> str:
-    return GAP.join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
 
 
 def _filter(drops: bool, endpoint: str, ends: tuple[str, str], protocol: str, port: int | None, rate: int) -> Filter:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from tortie.dataplane.nftables.rule_names import RuleName
-from tortie.dataplane.nftables.rule_words import words
+from tortie.dataplane.nftables.rule_words import Fate, Words, words
 from tortie.dataplane.nftables.rules import action_of
 from tortie.dataplane.nftables.trace_table import PREFIX
 from tortie.netlink.nftables import Table
@@ -90,9 +90,14 @@ def _of_ours(trace: Trace, packet: _Packet, action: str, name: RuleName) -> Deci
         packet.staged = said.reason if said else _whose(name)
         packet.staged = f"{action.removeprefix(_WOULD).replace('drop', 'deny').capitalize()} by {packet.staged}"
         return None
-    if trace.verdict not in (Verdict.ACCEPT, Verdict.DROP) or (name.index < 0 and said is None):
+    if trace.verdict not in (Verdict.ACCEPT, Verdict.DROP) or (name.index < 0 and not _is_news(said)):
         return None
     return Decided(packet.headers, trace.verdict == Verdict.ACCEPT, name, said.reason if said else "", packet.staged)
+
+
+def _is_news(said: Words | None) -> bool:
+    """What is always allowed is nothing that anybody decided."""
+    return said is not None and said.fate is not Fate.ALLOW
 
 
 def _of_others(trace: Trace, packet: _Packet) -> Decided | None:
