@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tortie.api.endpointslice import SERVICE_LABEL, Backend, BackendPort, EndpointSlice
+from tortie.api.hostendpoint import HostEndpoint, HostEndpointSpec
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
 from tortie.api.pod import Container, ContainerPort, Pod, PodSpec
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy, NetworkPolicySpec
@@ -26,6 +27,7 @@ from tortie.api.stagedpolicy import (
 )
 from tortie.api.tier import Tier, TierSpec, TierStatus
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
+from tortie.lab.fabric import UPLINK
 
 
 class Contents(dict[ResourceKey, Resource]):
@@ -168,6 +170,7 @@ def contents(dice: Dice) -> Contents:
     found += dice.several(_staged, 3)
     found += dice.several(_slice, 3)
     found += dice.several(_pod, 2)
+    found += dice.several(_host_endpoint, 2)
     return Contents((resource.key, resource) for resource in found)
 
 
@@ -252,6 +255,17 @@ def _backend_port(dice: Dice) -> BackendPort:
     return BackendPort(protocol=dice.choice(("", "TCP", "UDP", "SCTP")), port=dice.choice((*PORTS, None)))
 
 
+def _host_endpoint(dice: Dice) -> HostEndpoint:
+    """Of the interface between hosts, or of all; the addresses that it is said to have are those of anybody."""
+    spec = HostEndpointSpec(
+        node=dice.choice(("h1", "h2")),
+        interface_name=dice.choice((UPLINK, "*")),
+        expected_ips=dice.some(("172.31.0.254", "fd00:31::254", "10.65.0.4", "fd00:65::1"), 2, 0),
+        profiles=dice.choice(((), ("extra",))),
+    )
+    return HostEndpoint(metadata=_metadata(dice.choice("ab"), "", _labels(dice)), spec=spec)
+
+
 def _pod(dice: Dice) -> Pod:
     """What a pod says of itself beside what is stored of its endpoint."""
     member = dice.choice(CAST)
@@ -277,7 +291,8 @@ def _policy(dice: Dice) -> NetworkPolicy | GlobalNetworkPolicy:
         metadata = _metadata(name, dice.choice(("red", "blue")))
         return NetworkPolicy(metadata=metadata, spec=NetworkPolicySpec(**fields))
     namespaces = dice.choice(_NAMESPACE_SELECTORS) if dice.happens(0.2) else ""
-    spec = GlobalNetworkPolicySpec(namespace_selector=namespaces, **fields)
+    stage = dice.choice(({}, {}, {"apply_on_forward": True}, {"apply_on_forward": True, "pre_dnat": True}))
+    spec = GlobalNetworkPolicySpec(namespace_selector=namespaces, **stage, **fields)
     return GlobalNetworkPolicy(metadata=_metadata(name), spec=spec)
 
 

@@ -111,7 +111,8 @@ class Network:
         self._contents: Contents = Contents()
         self._interfaces = {name: one.interface for name, one in lab.state().attachments.items()}
         self.stations = tuple(
-            Station(one.name, one.addresses, one.host, EndpointId(one.namespace, one.name)) for one in CAST
+            Station(one.name, one.addresses, one.host, EndpointId(one.namespace, one.name), self._interfaces[one.name])
+            for one in CAST
         )
         self.stations += (Station(BRIDGE, tuple(one.text for one in lab.topology.gateways())),)
         for station in self.stations:

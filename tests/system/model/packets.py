@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from tortie.base.addresses import Cidr
-from tortie.calculation.setindex import SetIndex
-from tortie.calculation.verdict import Packet, Verdict, evaluate
-from tortie.desired.endpoints import Endpoint, EndpointId
-from tortie.desired.policy import Action, Direction
+from tortie.calculation.crossing import Crossing, Host
+from tortie.calculation.verdict import Packet
+from tortie.desired.endpoints import EndpointId
+from tortie.desired.policy import Action
 from tortie.desired.state import DesiredState
+from tortie.lab.fabric import UPLINK
 from tortie.lab.probe.model import Probe, Transport
 
 _NUMBERS = {Transport.TCP: 6, Transport.UDP: 17, Transport.SCTP: 132}
@@ -28,12 +29,14 @@ class Station(msgspec.Struct, frozen=True):
     Args:
         addresses: packets of a family come from the first of that family.
         host: where it is, empty outside the cluster.
+        interface: of its host, that leads to it.
     """
 
     name: str
     addresses: tuple[str, ...]
     host: str = ""
     endpoint: EndpointId = EndpointId("", "")
+    interface: str = ""
 
     def source(self, family: int) -> Cidr:
         """From where its packets come."""
@@ -49,7 +52,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What becomes of a packet at its sender and its receiver.
+    """What becomes of a packet at the hosts of its sender and its receiver.
 
     Args:
         way: everything that took effect, in words.
@@ -68,35 +71,39 @@ class Judge:
 
     def __init__(self, states: Mapping[str, DesiredState]) -> None:
         self._states = states
-        self._sets = {host: SetIndex(state.sets.values()) for host, state in states.items()}
+        self._hosts = {host: Host(state) for host, state in states.items()}
 
     def judge(self, question: Question) -> Judgement:
-        """The fate of the first packet."""
+        """The fate of the first packet, and whether it can be answered."""
         packet = _packet(question.probe, question.source)
         ways: list[str] = []
         denials: list[str] = []
-        for one, way, address in (
-            (question.source, Direction.EGRESS, packet.source),
-            (question.to, Direction.INGRESS, packet.destination),
-        ):
-            if one.host:
-                action, steps = self._fate(one, way, packet, address)
-                ways.append(steps)
-                denials += [f"{one.name} {way.value}: {steps}"] if action is Action.DENY else []
+        for host, crossing in _crossings(question, packet):
+            passage = self._hosts[host].judge(crossing)
+            ways.append(", ".join(map(str, passage.stops)))
+            denials += [f"{host}: {ways[-1]}"] if passage.action is Action.DENY else []
+        if question.to.host and not self._owns(question.to, packet):
+            ways.append("not its address")
+            denials.append(f"{question.to.name}: not its address")
         return Judgement(" / ".join(ways), tuple(denials))
 
-    def _fate(self, one: Station, way: Direction, packet: Packet, address: int) -> tuple[Action, str]:
-        endpoint = self._states[one.host].endpoints.get(one.endpoint)
-        if endpoint is None:
-            return Action.DENY, "unknown"
-        if not _owns(endpoint, packet.family, address):
-            return Action.DENY, "not its address"
-        verdict = self._evaluate(one.host, endpoint, way, packet)
-        return verdict.action, ", ".join(map(str, verdict.trace))
+    def _owns(self, to: Station, packet: Packet) -> bool:
+        """What comes from an address that an endpoint does not have is dropped, answers too."""
+        endpoint = self._states[to.host].endpoints.get(to.endpoint)
+        destination = (packet.family, packet.destination)
+        return endpoint is not None and destination in {(one.family, one.address) for one in endpoint.addresses}
 
-    def _evaluate(self, host: str, endpoint: Endpoint, way: Direction, packet: Packet) -> Verdict:
-        policies = endpoint.egress if way is Direction.EGRESS else endpoint.ingress
-        return evaluate(policies, way, packet, self._states[host].policies, self._sets[host])
+
+def _crossings(question: Question, packet: Packet) -> Iterator[tuple[str, Crossing]]:
+    """The hosts that a packet crosses, and from where to where."""
+    source, to = question.source, question.to
+    if source.host and source.host == to.host:
+        yield source.host, Crossing(packet, source.interface, to.interface)
+        return
+    if source.host:
+        yield source.host, Crossing(packet, source.interface, UPLINK)
+    if to.host:
+        yield to.host, Crossing(packet, UPLINK, to.interface)
 
 
 def questions(
@@ -136,11 +143,6 @@ def _in_turn(groups: Iterable[Sequence[Fate]]) -> Iterator[Fate]:
     """One of each group, then a second one of each, and so on."""
     for several in itertools.zip_longest(*groups):
         yield from (one for one in several if one is not None)
-
-
-def _owns(endpoint: Endpoint, family: int, address: int) -> bool:
-    """What comes from an address that an endpoint does not have is dropped, answers too."""
-    return any(one.family == family and one.address == address for one in endpoint.addresses)
 
 
 def _packet(probe: Probe, source: Station) -> Packet:
