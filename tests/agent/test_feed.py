@@ -19,6 +19,7 @@ from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.target import Plan
 from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.migration import set_ready
 from tortie.datastore.resources import ResourceStore
 from tortie.datastore.stream import Change, StreamBatch
 from tortie.desired.endpoints import EndpointId
@@ -40,6 +41,10 @@ class Stream:
     async def batches(self) -> AsyncIterator[StreamBatch]:
         while True:
             yield await self._queue.get()
+
+    def begin_again(self) -> None:
+        self.listings += 1
+        self.tell()
 
     def tell(self, *changes: Change, in_sync: bool = True) -> None:
         self._queue.put_nowait(StreamBatch(changes, in_sync))
@@ -205,8 +210,25 @@ async def test_a_fresh_agent_programs_nothing_while_the_datastore_is_locked(rig:
     assert not rig.feed.synchronised.is_set()
     assert rig.targets[0].seen == []
     assert rig.feed.closed == LOCKED
+    await set_ready(rig.store, True)
     rig.stream.tell(locked(True))
     await rig.feed.programmed(IDENTITY, 5)
+
+
+async def test_what_was_brought_in_under_a_lock_is_read_as_a_whole_before_it_is_carried_out(rig: Rig) -> None:
+    await rig.store.create(cast(ClusterInformation, locked(False).value))
+    rig.stream.tell()
+    await rig.settled()
+    read_again: list[bool] = []
+    rig.stream.begin_again = lambda: read_again.append(True)
+    rig.stream.tell(locked(True), endpoint(5))
+    await rig.settled()
+    assert read_again == [True]
+    assert rig.targets[0].seen == []
+    assert rig.feed.closed == LOCKED
+    rig.stream.tell()
+    await rig.feed.programmed(IDENTITY, 5)
+    assert read_again == [True]
 
 
 async def test_where_it_is_needed_a_datastore_that_says_nothing_of_itself_changes_nothing(rig: Rig) -> None:

@@ -167,6 +167,21 @@ def world(new_topology: Callable[..., Topology]) -> Iterator[World]:
         yield one
 
 
+@pytest.fixture(scope="module")
+def etcd_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Three hosts on an etcd of three members, and the policy in force. Tests leave it as they find it."""
+    bare = simple(f"s{os.getpid()}x{next(_NUMBERS)}", 3, 0, str(tmp_path_factory.mktemp("lab")), etcd=3)
+    stranger = msgspec.structs.replace(WORKLOADS[3], host="h3")
+    spread = (*WORKLOADS[:3], stranger, Workload("leaver", "h1", labels={"role": "stranger"}))
+    topology = msgspec.structs.replace(bare, workloads=spread)
+    services = AgentServices(topology, bird=False, settings={"TORTIE_ETCD_TIMEOUT_SECONDS": "2"})
+    with Lab(topology, services, StaticRoutes(plugin(topology))) as lab:
+        one = World(lab, services)
+        one.apply(POLICY)
+        one.until(lambda: not one.reaches("stranger", "server"), "the policy is in force")
+        yield one
+
+
 @pytest.fixture
 def settled(world: World) -> World:
     """The same with every agent ready."""

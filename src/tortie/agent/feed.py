@@ -50,6 +50,7 @@ class Feed:
         self._log = structlog.get_logger("tortie.feed")
         self._listings = 0
         self._refusal = ""
+        self._is_read_again = False
         self._untold: dict[EndpointId, int] = {}
         self._revisions: dict[EndpointId, int] = {}
         self._news = asyncio.Condition()
@@ -91,9 +92,15 @@ class Feed:
             self._listings = self._stream.listings
             await self._consent.ask()
         refusal = self._consent.refusal
+        if self._refusal and not refusal and not self._is_read_again:
+            # Kinds come one by one. What was brought in meanwhile is to be carried out as a whole.
+            self._is_read_again = True
+            self._stream.begin_again()
+            return False
         if refusal != self._refusal:
             self._log.warning("datastore_refuses", reason=refusal) if refusal else self._log.info("datastore_allows")
             self._refusal = refusal
+        self._is_read_again = False
         return not refusal
 
     async def _hand_on(self) -> None:

@@ -196,6 +196,9 @@ TABLE: tuple[Setting, ...] = (
         "Key of that certificate.",
         ("FELIX_ETCDKEYFILE", *_calico("ETCD_KEY_FILE")),
     ),
+    Setting(
+        "etcd_timeout_seconds", _positive, "10", "Time without an answer of any member after which etcd counts as away."
+    ),
     Setting("run_directory", Path, "/run/tortie", "Sockets and the rule names of this agent."),
     Setting("netns", _optional_path, "", "Network namespace to work in; that of the process when empty."),
     Setting("bird_directory", _optional_path, "", "Where bird.conf and bird.ctl are; no BGP when empty."),
@@ -283,7 +286,7 @@ def read_settings(
             problems.append(Problem(origin.source, setting.name, f"{origin.value!r} cannot be used", str(error)))
         origins[setting.name] = origin
     try:
-        values["datastore"], origins["datastore"] = find(origins, environment)
+        values["datastore"], origins["datastore"] = find(origins, environment, values.get("etcd_timeout_seconds", 1.0))
     except InvalidResource as error:
         problems += error.problems
     if problems:

@@ -39,7 +39,7 @@ class Origin(msgspec.Struct, frozen=True):
     source: str
 
 
-def find(origins: Mapping[str, Origin], environment: Mapping[str, str]) -> tuple[Location, Origin]:
+def find(origins: Mapping[str, Origin], environment: Mapping[str, str], timeout: float) -> tuple[Location, Origin]:
     """Where the datastore is, by the effective rows of the table, and what says so.
 
     `datastore` decides unless a stronger source names etcd. A file for calicoctl is not looked at: it may hold
@@ -47,6 +47,7 @@ def find(origins: Mapping[str, Origin], environment: Mapping[str, str]) -> tuple
 
     Args:
         environment: of the process, for what no row is about.
+        timeout: seconds after which etcd counts as away.
 
     Raises:
         InvalidResource: what must be corrected.
@@ -58,6 +59,7 @@ def find(origins: Mapping[str, Origin], environment: Mapping[str, str]) -> tuple
     location = find_location({**said, **access, _DISCOVERY: discovery}, None)
     if isinstance(location, EtcdSettings):
         read_endpoints(location)
+        location = msgspec.structs.replace(location, timeout=timeout)
     return location, origin
 
 

@@ -55,7 +55,9 @@ class PrefixSource:
         outage: is told when the datastore does not answer, and when it does again.
 
     Attributes:
+        is_listed: whether a listing has been told completely since the beginning, or since history broke.
         listings: how many have been told completely.
+        breaks: how often history turned out to be another.
     """
 
     def __init__(
@@ -70,12 +72,9 @@ class PrefixSource:
         self._known: dict[str, int] = {}
         self._revision: int | None = None
         self._retried = clock.monotonic()
+        self.is_listed = False
         self.listings = 0
-
-    @property
-    def is_listed(self) -> bool:
-        """Whether a listing has been told completely, ever."""
-        return self.listings > 0
+        self.breaks = 0
 
     async def run(self) -> None:
         """Follow the prefix until cancelled."""
@@ -84,18 +83,22 @@ class PrefixSource:
                 await self._follow()
             except HistoryBroken as error:
                 _log.error("datastore_history_broken", prefix=self._prefix, problem=str(error))
-                self._known = dict.fromkeys(self._known, _UNTRUSTED)
-                await self._list_again()
+                self.breaks += 1
+                self.distrust()
+                await self._wait()
             except RevisionTooOld as error:
                 _log.info("datastore_relist", prefix=self._prefix, reason=str(error))
-                await self._list_again()
+                self._revision = None
+                await self._wait()
             except Unavailable as error:
                 self._outage.failed(self._prefix, str(error))
                 await self._wait()
 
-    async def _list_again(self) -> None:
+    def distrust(self) -> None:
+        """What is known may be of another history: tell it again, whatever its revision."""
+        self._known = dict.fromkeys(self._known, _UNTRUSTED)
         self._revision = None
-        await self._wait()
+        self.is_listed = False
 
     async def _wait(self) -> None:
         if self._clock.monotonic() - self._retried > _CALM_SECONDS:
@@ -130,6 +133,7 @@ class PrefixSource:
                 await self._sink.room()
         for key in sorted(vanished):
             self._tell(StoredChange(key, None, revision))
+        self.is_listed = True
         self.listings += 1
         self._sink.settled()
         return revision

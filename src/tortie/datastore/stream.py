@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -37,7 +37,11 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class StreamBatch(msgspec.Struct, frozen=True, gc=False):
-    """Changes by revision, at most one a key; `in_sync` once every kind has been told completely, and ever after."""
+    """Changes by revision, at most one a key.
+
+    `in_sync` once every kind has been told completely, and from then on; but when the datastore turns out to be
+    another than before, or set back, not before every kind has been told of it again.
+    """
 
     changes: Sequence[Change]
     in_sync: bool
@@ -70,6 +74,8 @@ class ResourceStream:
         self._decode = decode
         self._with_default_allow = ALLOW_PROFILE.kind in kinds
         self._intake = Intake()
+        self._breaks: dict[PrefixSource, int] = {}
+        self._is_to_begin_again = False
         self._rejected: dict[ResourceKey, str] = {}
         self._outage = Outage(clock)
         self._sources = [
@@ -92,37 +98,61 @@ class ResourceStream:
         """How many listings of prefixes have been told: more than at the start when history had a gap."""
         return sum(source.listings for source in self._sources)
 
+    def begin_again(self) -> None:
+        """Tell everything as it is now, whatever was told before; batches are not in sync until that is done."""
+        self._is_to_begin_again = True
+        self._intake.news.set()
+
     async def batches(self) -> AsyncIterator[StreamBatch]:
         """Everything that is stored, then every change, until cancelled or closed. May be called once."""
-        tasks = [asyncio.create_task(source.run()) for source in self._sources]
-        for task in tasks:
-            task.add_done_callback(lambda _: self._intake.news.set())
+        tasks = {source: self._started(source) for source in self._sources}
         try:
             if self._with_default_allow:
                 yield StreamBatch((Change(ALLOW_PROFILE.key, ALLOW_PROFILE),), in_sync=False)
             async for batch in self._batches(tasks):
                 yield batch
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _cancelled(tasks.values())
 
-    async def _batches(self, tasks: Sequence[asyncio.Task[None]]) -> AsyncIterator[StreamBatch]:
+    def _started(self, source: PrefixSource) -> asyncio.Task[None]:
+        task = asyncio.create_task(source.run())
+        task.add_done_callback(lambda _: self._intake.news.set())
+        return task
+
+    async def _batches(self, tasks: dict[PrefixSource, asyncio.Task[None]]) -> AsyncIterator[StreamBatch]:
         was_in_sync = False
         while True:
             await self._intake.news.wait()
             self._intake.news.clear()
-            _raise_failure(tasks)
+            _raise_failure(tasks.values())
+            await self._follow_break(tasks)
             in_sync = all(source.is_listed for source in self._sources)
+            was_in_sync = was_in_sync and in_sync
             newest = self._intake.taken()
             for begin in range(0, len(newest), BATCH_CHANGES):
                 changes = self._decoded(newest[begin : begin + BATCH_CHANGES])
                 is_last = begin + BATCH_CHANGES >= len(newest)
-                yield StreamBatch(changes, was_in_sync or (in_sync and is_last))
+                yield StreamBatch(changes, (was_in_sync or (in_sync and is_last)) and not self._is_to_begin_again)
                 await asyncio.sleep(0)
             if in_sync and not was_in_sync and not newest:
                 yield StreamBatch((), in_sync=True)
             was_in_sync = in_sync
+
+    async def _follow_break(self, tasks: dict[PrefixSource, asyncio.Task[None]]) -> None:
+        """Where one source found that history is another, those begin anew that did not: together they are one state.
+
+        Policies of one history over endpoints of another would be what nobody ever wrote.
+        """
+        unaware = [source for source in self._sources if source.breaks == self._breaks.get(source, 0)]
+        if self._is_to_begin_again:
+            self._is_to_begin_again, unaware = False, self._sources
+        elif len(unaware) == len(self._sources):
+            return
+        self._breaks = {source: source.breaks for source in self._sources}
+        await _cancelled([tasks[source] for source in unaware])
+        for source in unaware:
+            source.distrust()
+            tasks[source] = self._started(source)
 
     def _decoded(self, stored: Sequence[StoredChange]) -> Sequence[Change]:
         changes = []
@@ -148,7 +178,13 @@ def _prefixes_of(kinds: Sequence[str]) -> list[str]:
     return [prefix for kind in kinds for prefix in stream_prefixes(kind)]
 
 
-def _raise_failure(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _cancelled(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _raise_failure(tasks: Iterable[asyncio.Task[None]]) -> None:
     """A source ends by a bug only, and a bug must not look like silence."""
     for task in tasks:
         if task.done():
