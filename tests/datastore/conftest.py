@@ -125,8 +125,8 @@ class CountedFromOne:
         except StaleRevision as error:
             raise StaleRevision(key, error.expected - self._base, error.actual - self._base) from error
 
-    async def put(self, key: str, value: bytes) -> int:
-        return await self._store.put(key, value) - self._base
+    async def put(self, key: str, value: bytes, lifetime: int = 0) -> int:
+        return await self._store.put(key, value, lifetime) - self._base
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         return await self._store.delete(key, revision and revision + self._base) - self._base

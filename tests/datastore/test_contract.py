@@ -313,3 +313,32 @@ async def test_crowds_of_tasks_increment_one_counter_by_compare_and_swap(datasto
     assert stored is not None
     assert stored.value == str(tasks * rounds).encode()
     assert stored.revision == tasks * rounds + 1
+
+
+async def test_a_key_vanishes_at_the_end_of_its_lifetime_and_watchers_are_told(datastore: Datastore) -> None:
+    async with aclosing(datastore.watch("/p/", 0)) as watch:
+        await datastore.put("/p/a", b"1", lifetime=1)
+        assert await take(watch, 2) == [Event("/p/a", b"1", 1, 1), Event("/p/a", None, 2, 1, b"1")]
+    assert await datastore.get("/p/a") is None
+    assert await datastore.create("/p/a", b"2") == 3
+
+
+async def test_the_lifetime_of_a_key_is_that_of_its_last_write(datastore: Datastore) -> None:
+    await datastore.put("/p/longer", b"", lifetime=1)
+    await datastore.put("/p/longer", b"", lifetime=600)
+    await datastore.put("/p/put", b"", lifetime=1)
+    await datastore.put("/p/put", b"")
+    written = await datastore.put("/p/updated", b"", lifetime=1)
+    await datastore.update("/p/updated", b"", written)
+    written = await datastore.put("/p/made anew", b"", lifetime=1)
+    await datastore.delete("/p/made anew", written)
+    begun = await datastore.create("/p/made anew", b"")
+    async with aclosing(datastore.watch("/p/", begun)) as watch:
+        await datastore.put("/p/short", b"", lifetime=2)
+        assert [event.key for event in await take(watch, 2)] == ["/p/short"] * 2
+    assert [item.key for item in (await datastore.list("/p/")).items] == [
+        "/p/longer",
+        "/p/made anew",
+        "/p/put",
+        "/p/updated",
+    ]

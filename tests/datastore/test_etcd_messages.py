@@ -28,7 +28,10 @@ DEFINITIONS: dict[str, dict[str, tuple[int, int | str]]] = {
     },
     "RangeRequest": {"key": (1, BYTES), "range_end": (2, BYTES), "limit": (3, INT64), "revision": (4, INT64)},
     "RangeResponse": {"header": (1, "Header"), "kvs": (2, "KeyValue*"), "more": (3, BOOL), "count": (4, INT64)},
-    "PutRequest": {"key": (1, BYTES), "value": (2, BYTES)},
+    "PutRequest": {"key": (1, BYTES), "value": (2, BYTES), "lease": (3, INT64)},
+    "LeaseGrantRequest": {"TTL": (1, INT64), "ID": (2, INT64)},
+    "LeaseGrantResponse": {"header": (1, "Header"), "ID": (2, INT64), "TTL": (3, INT64), "error": (4, TEXT)},
+    "LeaseRevokeRequest": {"ID": (1, INT64)},
     "PutResponse": {"header": (1, "Header")},
     "DeleteRequest": {"key": (1, BYTES), "range_end": (2, BYTES), "prev_kv": (3, BOOL)},
     "DeleteResponse": {"header": (1, "Header"), "deleted": (2, INT64)},
@@ -119,6 +122,29 @@ def test_a_put_transaction_reads_as_it_was_meant(key: bytes, value: bytes, revis
     assert (compare.result, compare.target, compare.key, compare.mod_revision) == (0, 2, key, revision)
     assert (sent.success[0].put.key, sent.success[0].put.value) == (key, value)
     assert sent.failure[0].range.key == key
+
+
+@given(KEYS, st.binary(), REVISIONS)
+def test_a_put_names_its_lease(key: bytes, value: bytes, lease: int) -> None:
+    sent = GOOGLE["PutRequest"].FromString(messages.put_request(key, value, lease))
+    assert (sent.key, sent.value, sent.lease) == (key, value, lease)
+
+
+@given(st.integers(1, 2**31))
+def test_a_lease_is_asked_for_in_seconds_and_given_back_by_its_number(number: int) -> None:
+    asked = GOOGLE["LeaseGrantRequest"].FromString(messages.lease_grant_request(number))
+    assert (asked.TTL, asked.ID) == (number, 0)
+    assert GOOGLE["LeaseRevokeRequest"].FromString(messages.lease_revoke_request(number)).ID == number
+
+
+@given(HEADERS, st.integers(-(2**63), 2**63 - 1), st.integers(1, 2**31))
+def test_the_number_of_a_lease_is_read_as_google_reads_it(header: Any, number: int, seconds: int) -> None:
+    answer = GOOGLE["LeaseGrantResponse"](header=header, ID=number, TTL=seconds).SerializeToString()
+    if number:
+        assert messages.granted_lease(answer) == number
+    else:
+        with pytest.raises(MalformedMessage):
+            messages.granted_lease(answer)
 
 
 def test_a_comparison_with_zero_says_what_it_compares() -> None:

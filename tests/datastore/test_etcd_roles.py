@@ -131,3 +131,11 @@ async def test_an_agent_may_take_and_give_back_addresses_and_watch(open_as: Call
     watch = datastore.watch("/calico/resources/", start)
     assert (await anext(watch)).events[0].key.endswith("workloadendpoints/shop/n1-k8s-web-eth0")
     await watch.aclose()
+
+
+async def test_an_agent_may_say_that_it_lives(open_as: Callable[[str], Any]) -> None:
+    datastore = await open_as("n1")
+    key = "/calico/felix/v2/no-region/host/n1/status"
+    written = [await datastore.put(key, b"{}", lifetime=600) for _ in range(2)]
+    stored = await datastore.get(key)
+    assert (stored.created, stored.revision) == tuple(written)

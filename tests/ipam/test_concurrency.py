@@ -52,8 +52,8 @@ class Mortal:
     async def update(self, key: str, value: bytes, revision: int) -> int:
         return await self._write(self._datastore.update, key, value, revision)
 
-    async def put(self, key: str, value: bytes) -> int:
-        return await self._write(self._datastore.put, key, value)
+    async def put(self, key: str, value: bytes, lifetime: int = 0) -> int:
+        return await self._write(self._datastore.put, key, value, lifetime)
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         return await self._write(self._datastore.delete, key, revision)

@@ -66,8 +66,13 @@ class Datastore(Protocol):
     async def update(self, key: str, value: bytes, revision: int) -> int:
         """Write a key that must be at `revision`; returns the new one. Raises NotFound, StaleRevision."""
 
-    async def put(self, key: str, value: bytes) -> int:
-        """Write a key whatever it holds; for status and settings only."""
+    async def put(self, key: str, value: bytes, lifetime: int = 0) -> int:
+        """Write a key whatever it holds; for status and settings only.
+
+        Args:
+            lifetime: whole seconds after which the key vanishes, or somewhat later, unless it is written again
+                before; what is written last counts. 0 is for ever.
+        """
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         """Remove a key, if it is at `revision` when given. Raises NotFound, StaleRevision."""

@@ -13,13 +13,15 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
+from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import Conflict, Unavailable
 from tortie.base.logs import Logger
-from tortie.datastore import tables
+from tortie.datastore import lifetimes, tables
 from tortie.datastore.contract import Batch, KeyValue, Listing
 from tortie.datastore.feed import Feed
 from tortie.datastore.inotify import FileWatch
@@ -34,6 +36,9 @@ _FALLBACK_SECONDS = 1.0
 _PAGE_EVENTS = 1_000
 _COMMIT_WRITES = 256
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _Waiting = tuple[Write, asyncio.Future[int]]
 
 _log = Logger(__name__)
@@ -42,9 +47,10 @@ _log = Logger(__name__)
 class EmbeddedDatastore:
     """A `Datastore` on one SQLite file, or in memory; belongs to one event loop. Made by `open` or `open_memory`."""
 
-    def __init__(self, path: Path | None, keep_revisions: int) -> None:
+    def __init__(self, path: Path | None, keep_revisions: int, clock: Clock) -> None:
         self._path = path
         self._keep_revisions = keep_revisions
+        self._clock = clock
         self._writer = Lane(path)
         self._reader = Lane(path) if path else self._writer
         self._follower = Lane(path) if path else self._writer
@@ -52,30 +58,33 @@ class EmbeddedDatastore:
         self._file_watch: FileWatch | None = None
         self._waiting: deque[_Waiting] = deque()
         self._committer: asyncio.Task[None] | None = None
+        self._alarms: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @classmethod
-    async def open(cls, path: Path, keep_revisions: int = KEEP_REVISIONS) -> EmbeddedDatastore:
+    async def open(
+        cls, path: Path, keep_revisions: int = KEEP_REVISIONS, clock: Clock | None = None
+    ) -> EmbeddedDatastore:
         """Open a file, or create it with mode 0600.
 
         Raises:
             NotADatastore: the file is damaged, foreign, or of a newer version.
             Unavailable: the file cannot be opened or written.
         """
-        return await asyncio.to_thread(cls, path, keep_revisions)
+        return await asyncio.to_thread(cls, path, keep_revisions, clock or SystemClock())
 
     @classmethod
-    def open_memory(cls, keep_revisions: int = KEEP_REVISIONS) -> EmbeddedDatastore:
-        """A datastore of this process alone, without threads and timers, for tests and simulations."""
-        return cls(None, keep_revisions)
+    def open_memory(cls, keep_revisions: int = KEEP_REVISIONS, clock: Clock | None = None) -> EmbeddedDatastore:
+        """A datastore of this process alone, without threads and polling, for tests and simulations."""
+        return cls(None, keep_revisions, clock or SystemClock())
 
     async def get(self, key: str) -> KeyValue | None:
         self._refuse_closed()
-        return await self._reader.run(tables.read_key, key)
+        return await self._read(self._reader, tables.read_key, key)
 
     async def list(self, prefix: str) -> Listing:
         self._refuse_closed()
-        return await self._reader.run(tables.read_prefix, prefix)
+        return await self._read(self._reader, tables.read_prefix, prefix)
 
     async def pages(self, prefix: str) -> AsyncGenerator[Listing, None]:
         # The file is on this machine: one page is what reading costs anyway.
@@ -87,8 +96,11 @@ class EmbeddedDatastore:
     async def update(self, key: str, value: bytes, revision: int) -> int:
         return await self._write(Write(key, value, revision))
 
-    async def put(self, key: str, value: bytes) -> int:
-        return await self._write(Write(key, value))
+    async def put(self, key: str, value: bytes, lifetime: int = 0) -> int:
+        revision = await self._write(Write(key, value, lifetime=lifetime))
+        if lifetime and self._path is None:
+            self._set_alarm(lifetime)
+        return revision
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         return await self._write(Write(key, None, revision))
@@ -97,7 +109,7 @@ class EmbeddedDatastore:
         self._refuse_closed()
         self._notice_other_processes()
         while not self._closed:
-            page = await self._follower.run(tables.read_history, revision, prefix, _PAGE_EVENTS)
+            page = await self._read(self._follower, tables.read_history, revision, prefix, _PAGE_EVENTS)
             if page.events:
                 yield Batch(page.events, page.revision)
             revision = page.revision
@@ -116,6 +128,8 @@ class EmbeddedDatastore:
         if self._closed:
             return
         self._closed = True
+        for alarm in self._alarms:
+            alarm.cancel()
         await self._feed.close()
         if self._committer is not None:
             await self._committer
@@ -137,7 +151,30 @@ class EmbeddedDatastore:
             self._feed.unsubscribe(subscription)
 
     async def _read_feed(self, after: int) -> Page:
-        return await self._follower.run(tables.read_history, after, "", _PAGE_EVENTS)
+        return await self._read(self._follower, tables.read_history, after, "", _PAGE_EVENTS)
+
+    async def _read(
+        self, lane: Lane, call: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """What a lane reads, after whatever has outlived its time is gone."""
+        try:
+            return await lane.run(lifetimes.read_unless_over, self._clock.monotonic(), call, *args, **kwargs)
+        except lifetimes.Overdue:
+            # Where nothing can be written, what is there can still be read.
+            with contextlib.suppress(Unavailable):
+                await self._writer.run(_commit, self._path, (), self._keep_revisions, self._clock.monotonic())
+                self._feed.wake()
+            return await lane.run(call, *args, **kwargs)
+
+    def _set_alarm(self, seconds: int) -> None:
+        """Look when a key's time is over; watchers of a file look once a second anyway."""
+        alarm = asyncio.get_running_loop().create_task(self._wake_in(seconds))
+        self._alarms.add(alarm)
+        alarm.add_done_callback(self._alarms.discard)
+
+    async def _wake_in(self, seconds: int) -> None:
+        await self._clock.sleep(seconds)
+        self._feed.wake()
 
     def _notice_other_processes(self) -> None:
         if self._path is None or self._file_watch is not None:
@@ -178,7 +215,9 @@ class EmbeddedDatastore:
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         results: Sequence[int | Conflict | Unavailable] = ()
         try:
-            results = await self._writer.run(_commit, self._path, [write for write, _ in batch], self._keep_revisions)
+            writes = [write for write, _ in batch]
+            now = self._clock.monotonic()
+            results = await self._writer.run(_commit, self._path, writes, self._keep_revisions, now)
         except Unavailable as error:
             results = [error] * len(batch)
         finally:
@@ -190,9 +229,9 @@ class EmbeddedDatastore:
 
 
 def _commit(
-    connection: sqlite3.Connection, path: Path | None, writes: Sequence[Write], keep: int
+    connection: sqlite3.Connection, path: Path | None, writes: Sequence[Write], keep: int, now: float
 ) -> Sequence[int | Conflict]:
-    results = tables.write_all(connection, writes, keep)
+    results = tables.write_all(connection, writes, keep, now)
     if path is not None:
         _tell_other_processes(path)
     return results

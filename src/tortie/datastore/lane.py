@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from tortie.base.errors import Unavailable
-from tortie.datastore import tables
+from tortie.datastore import lifetimes, tables
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -123,6 +123,7 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
         tables.create_tables(connection)
     if not tables.is_ours(connection):
         raise NotADatastore(f"{path}: not a datastore of this version; move the file away or name another")
+    lifetimes.add_table(connection)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA journal_size_limit = 16777216")

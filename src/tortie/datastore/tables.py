@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import msgspec
 
 from tortie.base.errors import AlreadyExists, Conflict, HistoryBroken, NotFound, RevisionTooOld, StaleRevision
+from tortie.datastore import lifetimes
 from tortie.datastore.contract import Event, KeyValue, Listing
 
 APPLICATION_ID = 0x54525449
@@ -39,11 +40,13 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     Args:
         value: the new value, or None to delete.
         expected: the revision that the key must be at, 0 for "must not exist", None for any.
+        lifetime: seconds until it vanishes; 0 is never.
     """
 
     key: str
     value: bytes | None
     expected: int | None = None
+    lifetime: int = 0
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -130,25 +133,32 @@ def read_history(connection: sqlite3.Connection, after: int, prefix: str, limit:
     return Page(events, revision, complete=True)
 
 
-def write_all(connection: sqlite3.Connection, writes: Sequence[Write], keep: int) -> list[int | Conflict]:
-    """Carry out writes in order in one commit, and trim history to `keep` revisions.
+def write_all(connection: sqlite3.Connection, writes: Sequence[Write], keep: int, now: float) -> list[int | Conflict]:
+    """Remove what has outlived its time, carry out writes in order, all in one commit, and trim history.
 
-    Each gets its own revision, or the conflict that prevented it and no other.
+    Each write gets its own revision, or the conflict that prevented it and no other.
+
+    Args:
+        keep: revisions of history that stay.
+        now: on the monotonic clock.
     """
     with transaction(connection, "IMMEDIATE"):
         revision, compacted = _counter(connection)
+        over = [Write(key, None, expected) for key, expected in lifetimes.take_over(connection, now)]
         results: list[int | Conflict] = []
-        for write in writes:
+        for write in (*over, *writes):
             current = read_key(connection, write.key)
             problem = _conflict(write, current)
             if problem is None:
                 revision += 1
                 _write(connection, write, revision, current)
+                if write.lifetime:
+                    lifetimes.begin(connection, write.key, revision, now, write.lifetime)
             results.append(problem or revision)
         connection.execute("UPDATE counter SET revision = ?", (revision,))
         if revision - keep - compacted >= _TRIM_CHUNK:
             _forget(connection, revision - keep)
-    return results
+    return results[len(over) :]
 
 
 def compact(connection: sqlite3.Connection, revision: int) -> None:

@@ -11,6 +11,7 @@ from tortie.base.errors import AlreadyExists, NotFound, RevisionTooOld, StaleRev
 from tortie.datastore.contract import Batch, KeyValue, Listing
 from tortie.datastore.etcd import messages
 from tortie.datastore.etcd.cluster import Cluster, Compacted, TooLargeForServer
+from tortie.datastore.etcd.leases import Lease, Leases
 from tortie.datastore.etcd.messages import MOD_REVISION, VERSION, RangePage, TxnReply, encode_key
 from tortie.datastore.etcd.paging import Paging
 from tortie.datastore.etcd.settings import EtcdSettings
@@ -27,6 +28,7 @@ class EtcdDatastore:
         self._settings = settings
         self._clock = clock
         self._cluster = Cluster(settings)
+        self._leases = Leases(self._cluster)
         self._listed_in: dict[str, int] = {}
 
     @classmethod
@@ -83,9 +85,13 @@ class EtcdDatastore:
         reply = await self._transact(messages.put_transaction(name, value, condition), key, value)
         return _written(key, revision, reply)
 
-    async def put(self, key: str, value: bytes) -> int:
-        answer = await self._write(messages.PUT, messages.put_request(encode_key(key), value), key, value)
-        return messages.reply_revision(answer)
+    async def put(self, key: str, value: bytes, lifetime: int = 0) -> int:
+        lease = await self._leases.grant(lifetime) if lifetime else 0
+        request = messages.put_request(encode_key(key), value, lease)
+        revision = messages.reply_revision(await self._write(messages.PUT, request, key, value))
+        if lease:
+            await self._leases.replace(key, Lease(revision, lease))
+        return revision
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         name = encode_key(key)

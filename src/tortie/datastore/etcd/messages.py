@@ -18,6 +18,8 @@ PUT = "/etcdserverpb.KV/Put"
 TXN = "/etcdserverpb.KV/Txn"
 COMPACT = "/etcdserverpb.KV/Compact"
 WATCH = "/etcdserverpb.Watch/Watch"
+LEASE_GRANT = "/etcdserverpb.Lease/LeaseGrant"
+LEASE_REVOKE = "/etcdserverpb.Lease/LeaseRevoke"
 AUTHENTICATE = "/etcdserverpb.Auth/Authenticate"
 
 VERSION, MOD_REVISION = 0, 2
@@ -89,9 +91,19 @@ def prefix_range(prefix: bytes) -> tuple[bytes, bytes]:
     return prefix or _EVERYTHING, prefix_end(prefix)
 
 
-def put_request(key: bytes, value: bytes) -> bytes:
-    """Write one key."""
-    return text(1, key) + text(2, value)
+def put_request(key: bytes, value: bytes, lease: int = 0) -> bytes:
+    """Write one key, which vanishes with the lease if there is one."""
+    return text(1, key) + text(2, value) + integer(3, lease)
+
+
+def lease_grant_request(seconds: int) -> bytes:
+    """Ask for a lease; the server makes up its number."""
+    return integer(1, seconds)
+
+
+def lease_revoke_request(lease: int) -> bytes:
+    """End a lease, and with it the keys that still hang on it."""
+    return integer(1, lease)
 
 
 def compact_request(revision: int) -> bytes:
@@ -187,6 +199,14 @@ def token(data: bytes) -> str:
         if number == 2 and end >= 0:
             return data[begin:end].decode("utf-8", "replace")
     raise wire.MalformedMessage("authentication was answered without a token")
+
+
+def granted_lease(data: bytes) -> int:
+    """The number of the lease that answers a request for one. Raises MalformedMessage."""
+    for number, value, end in fields(data, 0, len(data)):
+        if number == 2 and end < 0 and value:
+            return signed(value)
+    raise wire.MalformedMessage("a lease was granted without a number")
 
 
 def txn_reply(data: bytes) -> TxnReply:
