@@ -29,6 +29,10 @@ FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
         "ipipMode": lambda spec: spec.ipip_mode not in ("", "Never"),
         "vxlanMode": lambda spec: spec.vxlan_mode not in ("", "Never"),
     },
+    "StagedGlobalNetworkPolicy": {
+        "doNotTrack": lambda spec: spec.do_not_track,
+        "preDNAT": lambda spec: spec.pre_dnat,
+    },
     "WorkloadEndpoint": {
         "ipNATs": lambda spec: bool(spec.ip_nats),
         "qosControls": lambda spec: spec.qos_controls is not None,
