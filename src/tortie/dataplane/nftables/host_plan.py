@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tortie.dataplane.nftables.chain_plan import ChainPlan
 from tortie.dataplane.nftables.chains import Seat
@@ -51,14 +51,13 @@ def _judges(guard: HostEndpoint, place: Place) -> bool:
 
 def concerns_hosts(desired: DesiredState, changes: Changes) -> bool:
     """Whether another host endpoint than before may guard some interface, or guard it otherwise."""
-    return bool(changes.host_endpoints) or (
-        changes.addresses and any(not one.interface for one in desired.host_endpoints.values())
-    )
+    return bool(changes.host_endpoints) or (changes.addresses and bool(desired.host_endpoints))
 
 
-def idle(desired: DesiredState, guards: Guardians) -> dict[str, str]:
-    """Host endpoints that guard nothing, to the reason."""
-    busy = {one.name for one in (*guards.by_interface.values(), guards.wildcard) if one}
+def idle(desired: DesiredState, guards: Guardians, interfaces: Collection[str]) -> dict[str, str]:
+    """Host endpoints that guard none of these interfaces, to the reason."""
+    busy = {guards.by_interface[name].name for name in guards.by_interface.keys() & set(interfaces)}
+    busy |= {guards.wildcard.name} if guards.wildcard else set()
     return {_text(one.name): _reason(one, guards) for one in desired.host_endpoints.values() if one.name not in busy}
 
 
@@ -74,5 +73,7 @@ def _text(name: HostEndpointName) -> str:
 def _reason(idle: HostEndpoint, guards: Guardians) -> str:
     if not idle.interface:
         return f"no interface that it could guard has {' or '.join(one.text for one in idle.expected)}"
-    other = guards.wildcard if idle.interface == WILDCARD else guards.by_interface.get(idle.interface)
-    return f"{idle.interface} is guarded by {_text(other.name)}" if other else f"{idle.interface} is not guarded"
+    guard = guards.wildcard if idle.interface == WILDCARD else guards.by_interface[idle.interface]
+    if guard is None or guard.name == idle.name:
+        return f"interface {idle.interface} does not exist"
+    return f"{idle.interface} is guarded by {_text(guard.name)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import structlog
@@ -18,7 +18,7 @@ from tortie.dataplane.nftables.planning import plan_all, plan_changes
 from tortie.dataplane.nftables.rule_names import RuleName, RuleNames
 from tortie.dataplane.nftables.settings import Settings
 from tortie.dataplane.target import Plan
-from tortie.desired.hosts import NOBODY, Guardians, guardians
+from tortie.desired.hosts import Guardians, guardians
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink.nftables import INET, Table
 from tortie.netlink.nftables_dump import RuleInfo
@@ -64,14 +64,15 @@ class NftablesTarget:
 
     def plan(self, desired: DesiredState, actual: Kernel, changes: Changes | None) -> Plan[Operation]:
         """How to get from `actual` to `desired`."""
-        guards = self._guards(desired) if changes is None or concerns_hosts(desired, changes) else None
+        if changes is not None and not concerns_hosts(desired, changes):
+            return _plan(actual, plan_changes(self.settings, desired, actual, changes))
+        addresses = self._addresses()
+        guards = self._guards(desired, addresses)
+        waiting = idle(desired, guards, addresses)
         if changes is None:
-            operations = plan_all(self.settings, desired, actual, guards or NOBODY)
-        else:
-            operations = plan_changes(self.settings, desired, actual, changes, guards)
-        waiting = idle(desired, guards) if guards else {}
-        settled = touched(desired, changes) - waiting.keys() if guards and changes else ()
-        return Plan([Against(actual.generation), *operations] if operations else [], waiting, settled)
+            return _plan(actual, plan_all(self.settings, desired, actual, guards), waiting)
+        operations = plan_changes(self.settings, desired, actual, changes, guards)
+        return _plan(actual, operations, waiting, touched(desired, changes) - waiting.keys())
 
     def apply(self, operations: Sequence[Operation]) -> None:
         """Carry out a plan: what changes verdicts in one transaction, the filling of new sets before it.
@@ -114,10 +115,10 @@ class NftablesTarget:
         except OSError as error:
             self._log.warning("counters not recorded", reason=str(error))
 
-    def _guards(self, desired: DesiredState) -> Guardians:
+    def _guards(self, desired: DesiredState, addresses: Mapping[str, Collection[Cidr]]) -> Guardians:
         prefixes = self.settings.interface_prefixes
-        addresses = {name: held for name, held in self._addresses().items() if not name.startswith(prefixes)}
-        return guardians(desired.host_endpoints.values(), addresses)
+        own = {name: held for name, held in addresses.items() if not name.startswith(prefixes)}
+        return guardians(desired.host_endpoints.values(), own)
 
     def _record_names(self, operations: Sequence[Operation]) -> None:
         """A full disk must not keep policy from the kernel."""
@@ -138,6 +139,15 @@ class NftablesTarget:
         else:
             for chain in chains:
                 yield from self._connection.rules(chain)
+
+
+def _plan(
+    actual: Kernel,
+    operations: Sequence[Operation],
+    waiting: Mapping[str, str] | None = None,
+    settled: Set[str] = frozenset(),
+) -> Plan[Operation]:
+    return Plan([Against(actual.generation), *operations] if operations else [], waiting or {}, settled)
 
 
 def _names(operations: Sequence[Operation]) -> Iterator[RuleName]:

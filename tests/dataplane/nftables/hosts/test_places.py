@@ -279,6 +279,17 @@ def test_an_endpoint_follows_its_address_from_interface_to_interface(lab: Any, g
     assert lab.arrives("far", "198.51.100.1")
 
 
+def test_endpoints_that_guard_nothing_are_told_with_the_reason(lab: Any, guarded: Any) -> None:
+    guarded.endpoint("a", "eth0").endpoint("b", "eth0").endpoint("c", "eth7").endpoint("d", "*").endpoint("e", "*")
+    guarded.endpoint("f", "", expected=(Cidr.host("203.0.113.7"), Cidr.host("fd00:7::7")))
+    assert lab.plan(guarded.state).waiting == {
+        "HostEndpoint b": "eth0 is guarded by HostEndpoint a",
+        "HostEndpoint c": "interface eth7 does not exist",
+        "HostEndpoint e": "* is guarded by HostEndpoint d",
+        "HostEndpoint f": "no interface that it could guard has 203.0.113.7 or fd00:7::7",
+    }
+
+
 def test_the_first_endpoint_cuts_no_flow(lab: Any, guarded: Any) -> None:
     assert lab.arrives("near", HOST[0], 80, source_port=31000)
     assert lab.arrives("host", NEAR[0], 81, source_port=1053)
