@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from click.testing import Result
 
-from tortie.agent.status import AgentReport, TargetReport
+from tortie.agent.status import AgentReport, DatastoreReport, TargetReport
 from tortie.bgp.status import SessionStatus
 from tortie.cli.node import describe
 
@@ -44,6 +45,16 @@ def test_the_report_shows_targets_sessions_and_what_is_wrong() -> None:
         "NetworkPolicy a/b: cannot be read",
     ):
         assert part in text
+
+
+def test_what_is_not_as_it_should_be_is_told_though_the_agent_is_ready() -> None:
+    datastore = DatastoreReport("http://etcd-1:2379", "unavailable", "nobody answers")
+    report = msgspec.structs.replace(REPORT, datastore=datastore, problems=["the datastore does not answer"])
+    text = describe(report)
+    assert "UTC, ready, with problems" in text
+    assert "Datastore http://etcd-1:2379: unavailable" in text
+    assert "Problems:\n  the datastore does not answer" in text
+    assert "Problems" not in describe(REPORT)
 
 
 def test_without_an_agent_the_command_says_what_to_look_at(run: Run, tmp_path: Path) -> None:

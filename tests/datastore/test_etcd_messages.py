@@ -133,8 +133,9 @@ def test_a_put_names_its_lease(key: bytes, value: bytes, lease: int) -> None:
 @given(st.integers(1, 2**31))
 def test_a_lease_is_asked_for_in_seconds_and_given_back_by_its_number(number: int) -> None:
     asked = GOOGLE["LeaseGrantRequest"].FromString(messages.lease_grant_request(number))
-    assert (asked.TTL, asked.ID) == (number, 0)
-    assert GOOGLE["LeaseRevokeRequest"].FromString(messages.lease_revoke_request(number)).ID == number
+    assert asked == GOOGLE["LeaseGrantRequest"](TTL=number)
+    given_back = GOOGLE["LeaseRevokeRequest"].FromString(messages.lease_revoke_request(number))
+    assert given_back == GOOGLE["LeaseRevokeRequest"](ID=number)
 
 
 @given(HEADERS, st.integers(-(2**63), 2**63 - 1), st.integers(1, 2**31))
