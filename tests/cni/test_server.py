@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -48,6 +48,12 @@ class Workloads:
         self.calls.append(("DEL", request.container_id))
         if self.failure is not None:
             raise self.failure
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for what another process or task does to files."""
+    while not condition():  # noqa: ASYNC110 - a file is the signal
+        await asyncio.sleep(0.001)
 
 
 async def call(
@@ -163,8 +169,7 @@ async def test_requests_that_come_while_the_spool_is_carried_out_wait_for_it(tmp
         await workloads.delete(request)
 
     task = asyncio.create_task(CniServer(tmp_path / "cni.sock", workloads.add, delete).run())
-    while not (tmp_path / "cni.sock").exists():  # noqa: ASYNC110 - the file is the signal
-        await asyncio.sleep(0.005)
+    await eventually((tmp_path / "cni.sock").exists)
     adding = asyncio.create_task(call(tmp_path, "ADD", "new"))
     deleting = asyncio.create_task(call(tmp_path, "DEL", "other"))
     await asyncio.sleep(0.1)
@@ -186,8 +191,7 @@ async def test_the_spool_is_looked_into_again_while_serving(tmp_path: Path, monk
     async with running(tmp_path, workloads):
         assert len(list((tmp_path / "cni-spool").iterdir())) == 1
         workloads.failure = None
-        while list((tmp_path / "cni-spool").iterdir()):  # noqa: ASYNC110 - the file's absence is the signal
-            await asyncio.sleep(0.005)
+        await eventually(lambda: not list((tmp_path / "cni-spool").iterdir()))
     assert workloads.calls[-1] == ("DEL", "gone")
 
 
@@ -203,8 +207,7 @@ async def test_an_add_under_way_when_the_agent_ends_is_cancelled_and_fails(tmp_p
         raise AssertionError
 
     task = asyncio.create_task(CniServer(tmp_path / "cni.sock", add, Workloads().delete).run())
-    while not (tmp_path / "cni.sock").exists():  # noqa: ASYNC110 - the file is the signal
-        await asyncio.sleep(0.005)
+    await eventually((tmp_path / "cni.sock").exists)
     adding = asyncio.create_task(call(tmp_path, "ADD"))
     await begun.wait()
     task.cancel()
@@ -212,3 +215,56 @@ async def test_an_add_under_way_when_the_agent_ends_is_cancelled_and_fails(tmp_p
     assert cancelled.is_set()
     status, output = await adding
     assert (status, json.loads(output)["code"]) == (1, 11)
+
+
+@asynccontextmanager
+async def opening(directory: Path, workloads: Workloads, reasons: list[str]) -> AsyncIterator[asyncio.Event]:
+    """A server that is closed for as long as there is a reason."""
+    opened = asyncio.Event()
+    server = CniServer(directory / "cni.sock", workloads.add, workloads.delete, lambda: "".join(reasons))
+    task = asyncio.create_task(server.run(opened))
+    await eventually((directory / "cni.sock").exists)
+    try:
+        yield opened
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_while_nothing_can_be_carried_out_add_is_to_come_later_with_the_reason_and_del_is_kept(
+    tmp_path: Path,
+) -> None:
+    workloads, reasons = Workloads(), ["the datastore is locked"]
+    async with opening(tmp_path, workloads, reasons) as opened:
+        status, output = await call(tmp_path, "ADD")
+        assert (status, json.loads(output)["code"]) == (1, TRY_AGAIN_LATER)
+        assert json.loads(output)["details"] == "the datastore is locked"
+        assert await call(tmp_path, "DEL", container="gone") == (0, b"\n")
+        assert [path.name for path in (tmp_path / "cni-spool").iterdir()] == ["gone-eth0"]
+        assert workloads.calls == []
+        assert not opened.is_set()
+        reasons.clear()
+        await opened.wait()
+        assert workloads.calls == [("DEL", "gone")]
+        assert (await call(tmp_path, "ADD"))[0] == 0
+
+
+async def test_a_del_that_the_datastore_cannot_be_told_is_kept_and_carried_out_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "SPOOL_SECONDS", 0.01)
+    workloads = Workloads()
+    workloads.failure = Unavailable("nobody answers")
+    async with running(tmp_path, workloads):
+        assert await call(tmp_path, "DEL") == (0, b"\n")
+        assert len(list((tmp_path / "cni-spool").iterdir())) == 1
+        workloads.failure = None
+        await eventually(lambda: not list((tmp_path / "cni-spool").iterdir()))
+    assert workloads.calls[-1] == ("DEL", "c1")
+
+
+async def test_a_del_that_cannot_even_be_kept_is_to_come_again(tmp_path: Path) -> None:
+    (tmp_path / "cni-spool").write_text("a file where the folder should be")
+    async with opening(tmp_path, Workloads(), ["closed"]):
+        status, output = await call(tmp_path, "DEL")
+    assert (status, json.loads(output)["code"]) == (1, TRY_AGAIN_LATER)
