@@ -195,6 +195,6 @@ def test_what_is_shown_can_be_loaded_again(kind: str, instances: Callable[[type]
             metadata = msgspec.structs.replace(resource.metadata, managed_fields=())
             resource = msgspec.structs.replace(resource, metadata=metadata)
         shown = to_json(resource).decode()
-        assert msgspec.to_builtins(load(shown)) == msgspec.to_builtins(resource)
+        assert load(shown) == resource
 
     comes_back()
