@@ -13,7 +13,18 @@ from tortie.bgp.status import parse_protocols
 from tortie.cni import request as cni
 from tortie.cni.errors import CniError
 from tortie.datastore.etcd import messages
-from tortie.netlink import addresses, conntrack, links, monitor, neighbours, netconf, nftables_dump, route, wire
+from tortie.netlink import (
+    addresses,
+    conntrack,
+    links,
+    monitor,
+    neighbours,
+    netconf,
+    nftables_dump,
+    nftables_trace,
+    route,
+    wire,
+)
 from tortie.netlink.socket import raise_on_error
 
 VERSIONED = messages.message(1, messages.integer(3, 7))
@@ -108,6 +119,15 @@ def netlink_messages() -> list[bytes]:
         struct.pack("=BBH", 1, 0, 0)
         + attribute(4, attribute(1, attribute(1, b"counter\0") + nested))
         + attribute(7, b"\0\4abcd"),
+        struct.pack("=BBH", 1, 0, 0)
+        + attribute(1, b"tortie\0")
+        + attribute(2, b"sender-policy\0")
+        + attribute(3, bytes(8))
+        + attribute(4, b"\0\0\0\3")
+        + attribute(5, attribute(1, b"\0\0\0\1"))
+        + attribute(6, bytes(4))
+        + attribute(8, bytes(20))
+        + attribute(15, b"\0\0\0\2"),
         struct.pack("=i", -2) + struct.pack("=IHHII", 20, 24, 5, 1, 0) + bytes(4),
     ]
 
@@ -127,6 +147,7 @@ PARSERS: tuple[Callable[[wire.Message], object], ...] = (
     lambda message: nftables_dump.jump_targets(nftables_dump.parse_rule(message).expressions),
     lambda message: nftables_dump.counters(nftables_dump.parse_rule(message).expressions),
     lambda message: list(wire.messages(message.payload)),
+    lambda message: nftables_trace.parse_trace(wire.Message(nftables_trace.TRACE, 0, 1, message.payload)),
 )
 
 
