@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -122,7 +123,7 @@ class _Services(AgentServices):
         self._contents = [*initial_resources(topology), *pools]
 
     def start(self, place: Place) -> None:
-        if not self._topology.datastore.exists():
+        if not Path(self._topology.datastore).exists():
             asyncio.run(write(self._topology, self._contents))
         super().start(place)
 
@@ -160,7 +161,7 @@ def _network(address: Cidr) -> Cidr:
 
 async def _arrange(topology: Topology, case: Case, cluster: Mapping[str, Any]) -> None:
     """Make the datastore what the case says: labels, ports, policies. Pods that it does not know stay as they are."""
-    datastore = await EmbeddedDatastore.open(topology.datastore)
+    datastore = await EmbeddedDatastore.open(Path(topology.datastore))
     try:
         store = ResourceStore(datastore, SystemClock(), selector_problem)
         pods = {workload_name(pod): pod for pod in reachability.workloads(cluster)}

@@ -105,7 +105,7 @@ class Shop:
 
 
 async def _delete(topology: Topology, keys: list[ResourceKey]) -> None:
-    datastore = await EmbeddedDatastore.open(topology.datastore)
+    datastore = await EmbeddedDatastore.open(Path(topology.datastore))
     try:
         for key in keys:
             await ResourceStore(datastore, SystemClock(), selector_problem).delete(key)
