@@ -30,7 +30,10 @@ from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, Workload
 Update = tuple[ResourceKey, Resource | BlockAffinity | None]
 
 SELECTORS = st.sampled_from(
-    ["", "all()", "a == 'x'", "a != 'x'", "has(b)", "!has(b)", "b in {'x', 'y'}", "a contains 'x' || b == 'y'", "((("]
+    [
+        *("", "all()", "a == 'x'", "a != 'x'", "has(b)", "!has(b)", "b in {'x', 'y'}", "a contains 'x' || b == 'y'"),
+        *("has(tortie/node) && a != 'x'", "((("),
+    ]
 )
 NAMESPACES = st.sampled_from(["n1", "n2"])
 LABELS = st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy"))

@@ -76,7 +76,7 @@ def test_refreshed_selections_are_those_of_a_fresh_start(
 ) -> None:
     index = indexed(old)
     index.take_changes()
-    selections = Selections(index, index.items)
+    selections = Selections(index, lambda _: index.items)
     held = {text: selections.acquire(parse(text)) for text in texts}
     for number in range(max(len(old), len(new))):
         if number < len(new):

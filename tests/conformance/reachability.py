@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from tortie.api.node import Node, NodeAddress, NodeSpec, NodeStatus
 from tortie.api.resource import Metadata, Resource
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
@@ -137,6 +138,14 @@ def namespaces(cluster: Mapping[str, Any]) -> Iterator[Resource]:
         yield convert(namespace).resource
 
 
+def nodes(cluster: Mapping[str, Any]) -> Iterator[Resource]:
+    """The nodes of a cluster with their addresses, as they are stored."""
+    for node in cluster.get("nodes") or ():
+        addresses = (NodeAddress(address=node["ip"], type="InternalIP"),)
+        metadata = Metadata(name=node["name"], labels=node["labels"])
+        yield Node(metadata=metadata, spec=NodeSpec(addresses=addresses), status=NodeStatus())
+
+
 def workloads(cluster: Mapping[str, Any]) -> list[Pod]:
     """The pods that have a network of their own."""
     return [pod for pod in cluster["pods"] if not pod.get("hostNetwork")]
@@ -151,6 +160,7 @@ def ports(pod: Pod) -> tuple[EndpointPort, ...]:
 
 def _cluster(cluster: Mapping[str, Any]) -> Iterator[Resource]:
     yield from namespaces(cluster)
+    yield from nodes(cluster)
     for index, pod in enumerate(workloads(cluster)):
         yield _endpoint(pod, index)
 

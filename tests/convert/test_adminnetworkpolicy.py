@@ -149,7 +149,6 @@ def test_a_rule_without_ports_is_for_every_packet(rule: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("peer", "said"),
     [
-        ({"nodes": {}}, "to[0].nodes: nodes as peers cannot be carried out"),
         ({"domainNames": ["a.b"]}, "to[0].domainNames: domain names as peers cannot be carried out"),
         (
             {"namespaces": {"sameLabels": ["a"]}},

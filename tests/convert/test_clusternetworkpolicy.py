@@ -93,7 +93,7 @@ def test_only_directions_with_rules_are_governed(directions: list[str], types: t
 
 
 def test_a_direction_whose_rules_all_fell_away_is_governed_still() -> None:
-    spec = _spec_of(_convert(egress=[{"action": "Accept", "to": [{"nodes": {}}]}]))
+    spec = _spec_of(_convert(egress=[{"action": "Accept", "to": [{"domainNames": ["a.b"]}]}]))
     assert (spec.egress, spec.types) == ((), ("Egress",))
 
 
@@ -111,6 +111,18 @@ def test_peers_of_namespaces_are_pods_only() -> None:
     peers = [{"namespaces": {"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]}]}}]
     (rule,) = _ingress(**{"from": peers})
     assert rule.source == EntityRule(selector=PODS, namespace_selector="a not in { 'b' }")
+
+
+@pytest.mark.parametrize(
+    ("selector", "text"),
+    [
+        ({}, "has(tortie/node)"),
+        ({"matchLabels": {"kubernetes.io/os": "linux"}}, "has(tortie/node) && kubernetes.io/os == 'linux'"),
+    ],
+)
+def test_peers_of_nodes_are_what_has_the_label_of_nodes(selector: dict[str, Any], text: str) -> None:
+    (rule,) = _egress({"nodes": selector})
+    assert rule.destination == EntityRule(selector=text)
 
 
 def test_peers_stand_each_for_themselves_in_their_order() -> None:
@@ -145,7 +157,6 @@ def test_ports_are_the_receivers_and_merged_by_protocol() -> None:
 @pytest.mark.parametrize(
     ("peer", "said"),
     [
-        ({"nodes": {}}, "to[1].nodes: nodes as peers cannot be carried out (give their addresses as networks)"),
         ({"domainNames": ["*.example.com"]}, "to[1].domainNames: domain names as peers cannot be carried out"),
     ],
 )

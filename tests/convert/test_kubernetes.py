@@ -59,6 +59,11 @@ def test_each_kind_becomes_a_resource(document: dict[str, Any], key: str) -> Non
     assert str(convert(document, namespace="till").resource.key) == key
 
 
+def test_a_node_becomes_one_when_it_has_the_annotations() -> None:
+    document = _document("v1", "Node", annotations={"projectcalico.org/IPv4Address": "10.0.0.1/24"})
+    assert str(convert(document).resource.key) == "Node web"
+
+
 def test_warnings_are_handed_on() -> None:
     document = _document("networking.k8s.io/v1", "NetworkPolicy") | {"spec": {"ingress": [{"x": 1}]}}
     assert len(convert(document).warnings) == 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 from pyroaring import BitMap
 
+from tortie.api.node import Node
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.calculation.interning import Interner
@@ -15,6 +16,8 @@ from tortie.calculation.labels import LabelIndex, Labels, Parents
 from tortie.calculation.owners import Owners
 from tortie.desired.packed import distinct
 from tortie.desired.sets import Members
+from tortie.selector.scoping import means_nodes
+from tortie.selector.selector import Selector
 
 Address = bytes | Cidr
 """A packed address of 4 or 16 bytes, or a prefix."""
@@ -62,8 +65,14 @@ class Columns:
         self._ports: list[tuple[NamedPort, ...]] = []
         self._port_lists: Interner[tuple[NamedPort, ...]] = Interner()
         self._owners: Owners[Address] = Owners()
+        self._nodes = BitMap()
+        self._others = BitMap()
         self._free: list[int] = []
         self._leaving: list[int] = []
+
+    def universe(self, selector: Selector) -> BitMap:
+        """The items among which a selector of a rule selects; not to be modified."""
+        return self._nodes if means_nodes(selector) else self._others
 
     def id_of(self, key: ResourceKey) -> int | None:
         """The id of an item, if it is there."""
@@ -105,6 +114,7 @@ class Columns:
         row = Row(item.hosts4, item.hosts6, item.nets, item.ports)
         if row != self.row(number):
             self._store(number, row)
+        (self._nodes if key.kind == Node.kind else self._others).add(number)
         self._label_index.put(number, item.labels, item.parents)
         return number
 
@@ -120,6 +130,7 @@ class Columns:
         number = self._ids.pop(key, None)
         if number is not None:
             self._store(number, EMPTY)
+            (self._nodes if key.kind == Node.kind else self._others).discard(number)
             self._label_index.remove(number)
             self._leaving.append(number)
         return number
@@ -132,7 +143,8 @@ class Columns:
 
     def is_empty(self) -> bool:
         """Whether no item is held."""
-        return not (self._ids or self._owners or self._nets or self._port_lists)
+        held = (self._ids, self._owners, self._nets, self._port_lists, self._nodes, self._others)
+        return not any(held)
 
     def _allocate(self) -> int:
         if self._free:

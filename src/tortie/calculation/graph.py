@@ -9,6 +9,7 @@ import msgspec
 from tortie.api.endpointslice import EndpointSlice
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ipam import BlockAffinity, IPAMBlock
+from tortie.api.node import Node
 from tortie.api.pod import Pod
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.profile import Profile
@@ -105,6 +106,8 @@ class Calculation:
             case "EndpointSlice":
                 self._services.put(key, value if isinstance(value, EndpointSlice) else None)
             case _:
+                if key.kind == Node.kind:
+                    self._update_item(key, value if isinstance(value, Node) else None)
                 self._bgp.put(key, value if not isinstance(value, IPAMBlock) else None)
 
     def policy_order(self) -> list[PolicyId]:

@@ -52,7 +52,7 @@ class IPSets:
     """Sets are counted by their users; one with no user left is gone at the next flush."""
 
     def __init__(self, columns: Columns, labels: LabelIndex, services: Services) -> None:
-        self.selections = Selections(labels, labels.items)
+        self.selections = Selections(labels, columns.universe)
         self._columns = columns
         self._services = services
         self._users: dict[SetId, int] = {}

@@ -10,12 +10,13 @@ import msgspec
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.hostendpoint import NamedPort as HostPort
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet
+from tortie.api.node import Node, NodeBGP, NodeWireguard
 from tortie.api.resource import Resource
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.calculation.labels import Labels, Parents
 from tortie.calculation.protocols import protocol_number
-from tortie.selector.scoping import NAMESPACE, NAMESPACE_PREFIX, SERVICE_ACCOUNT, SERVICE_ACCOUNT_PREFIX
+from tortie.selector.scoping import NAMESPACE, NAMESPACE_PREFIX, NODE, SERVICE_ACCOUNT, SERVICE_ACCOUNT_PREFIX
 
 ORCHESTRATOR = "projectcalico.org/orchestrator"
 INHERITED = (NAMESPACE_PREFIX, SERVICE_ACCOUNT_PREFIX)
@@ -60,6 +61,8 @@ def item_of(resource: Resource) -> Item | None:
         return _item(labels, (f"kns.{namespace}",), resource.spec.nets, ())
     if isinstance(resource, GlobalNetworkSet):
         return _item(resource.metadata.labels, (), resource.spec.nets, ())
+    if isinstance(resource, Node):
+        return _item(_without_namespace(resource) | {NODE: resource.metadata.name}, (), _node_addresses(resource), ())
     return None
 
 
@@ -89,9 +92,21 @@ def _host(endpoint: HostEndpoint) -> Item:
     spec = endpoint.spec
     if not (spec.interface_name or spec.expected_ips):
         raise ValueError("host endpoint without an interface name or an expected address")
-    labels = {label: value for label, value in endpoint.metadata.labels.items() if label != NAMESPACE}
     addresses = tuple(str(Cidr.host(address)) for address in spec.expected_ips)
-    return _item(labels, spec.profiles, addresses, _ports(spec.ports))
+    return _item(_without_namespace(endpoint), spec.profiles, addresses, _ports(spec.ports))
+
+
+def _without_namespace(resource: Resource) -> dict[str, str]:
+    return {label: value for label, value in resource.metadata.labels.items() if label != NAMESPACE}
+
+
+def _node_addresses(node: Node) -> tuple[str, ...]:
+    """Those that reach the host from everywhere: its own and those of its tunnels, not of any other interface."""
+    spec, bgp, wireguard = node.spec, node.spec.bgp or NodeBGP(), node.spec.wireguard or NodeWireguard()
+    tunnels = (bgp.ipv4_ipip_tunnel_addr, spec.ipv4_vxlan_tunnel_addr, spec.ipv6_vxlan_tunnel_addr)
+    wireguards = (wireguard.interface_ipv4_address, wireguard.interface_ipv6_address)
+    own = (bgp.ipv4_address, bgp.ipv6_address, *(each.address for each in spec.addresses))
+    return tuple(str(Cidr.host(address)) for address in (*own, *tunnels, *wireguards) if address)
 
 
 def _ports(ports: Iterable[EndpointPort | HostPort]) -> tuple[NamedPort, ...]:

@@ -37,7 +37,7 @@ class ActivePolicies:
     """A policy is active while it selects an endpoint of this node that it can govern; only then is it compiled."""
 
     def __init__(self, subjects: Subjects, index: LabelIndex, programs: Programs, problems: Problems) -> None:
-        self.selections = Selections(index, subjects.items)
+        self.selections = Selections(index, lambda _: subjects.items)
         self.ordering = Ordering()
         self._subjects = subjects
         self._programs = programs

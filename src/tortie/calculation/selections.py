@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -38,13 +38,16 @@ class SelectionChange(msgspec.Struct):
 
 
 class Selections:
-    """Selections over one universe of items, one per canonical text.
+    """Selections, one per canonical text.
+
+    Args:
+        universe: the items among which a selector selects; not modified.
 
     Args (attributes):
         evaluations: how many times a selector was evaluated, since the start.
     """
 
-    def __init__(self, index: LabelIndex, universe: BitMap) -> None:
+    def __init__(self, index: LabelIndex, universe: Callable[[Selector], BitMap]) -> None:
         self.evaluations = 0
         self._index = index
         self._universe = universe
@@ -78,7 +81,7 @@ class Selections:
     def _open(self, selector: Selector) -> Selection:
         text = selector.canonical
         anchors = anchors_of(selector, self._index)
-        selection = Selection(selector, self._evaluate(selector, self._universe), anchors)
+        selection = Selection(selector, self._evaluate(selector, self._universe(selector)), anchors)
         self._selections[text] = selection
         for anchor in anchors or ():
             self._anchored.setdefault(anchor, set()).add(text)
@@ -101,7 +104,7 @@ class Selections:
 
     def _reexamine(self, selection: Selection, changed: BitMap) -> SelectionChange:
         before = selection.items & changed
-        now = self._evaluate(selection.selector, changed & self._universe)
+        now = self._evaluate(selection.selector, changed & self._universe(selection.selector))
         selection.items -= before
         selection.items |= now
         return SelectionChange(selection, before, now)

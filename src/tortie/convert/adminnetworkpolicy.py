@@ -156,12 +156,12 @@ def _baseline_place(name: str, spec: BaselineSpec) -> Place:
 
 
 def _peer(peer: Peer, path: str) -> list[EntityRule]:
-    field = the_only(peer, path)
+    the_only(peer, path)
     if peer.namespaces is not None:
         return [pods(*_namespaces(peer.namespaces, f"{path}.namespaces"))]
     if peer.pods is not None:
         return [_pods(peer.pods, f"{path}.pods")]
-    return outside(field, getattr(peer, "networks", None), path)
+    return outside(peer, path)
 
 
 def _pods(given: Pods, path: str) -> EntityRule:

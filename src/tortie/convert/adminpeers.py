@@ -9,7 +9,7 @@ import msgspec
 
 from tortie.api.rules import EntityRule
 from tortie.convert.converted import NotSupported, Unconvertible
-from tortie.convert.labelselector import PODS, namespace_selector, pod_selector
+from tortie.convert.labelselector import PODS, namespace_selector, node_selector, pod_selector
 from tortie.convert.objects import LabelSelector
 from tortie.convert.prefixes import prefix
 
@@ -23,8 +23,6 @@ LONGEST_SELECTOR = 1024
 
 MOST_NETWORKS = 256
 """Prefixes that one side of a rule of ours may have."""
-
-_NOT_SUPPORTED = {"nodes": ("nodes", "nodes"), "domain_names": ("domainNames", "domain names")}
 
 
 class Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
@@ -105,20 +103,22 @@ def in_parts(items: tuple[T, ...], most: int) -> list[tuple[T, ...]]:
     return [items[start : start + most] for start in range(0, len(items), most)] or [()]
 
 
-def outside(field: str, prefixes: tuple[str, ...] | None, path: str) -> list[EntityRule]:
-    """What no pods are: networks; of nodes and domain names nothing is known here.
+def outside(peer: Any, path: str) -> list[EntityRule]:
+    """What no pods are: nodes and networks; of domain names nothing is known here.
 
     Args:
-        field: of the peer, the one that is set.
+        peer: has `nodes`, `networks` or `domain_names`.
 
     Raises:
-        NotSupported: it is nodes or domain names.
-        Unconvertible: a prefix cannot be read.
+        NotSupported: it is domain names.
+        Unconvertible: a selector or prefix cannot be read.
     """
-    if prefixes is not None:
-        return networks(prefixes, f"{path}.networks")
-    name, what = _NOT_SUPPORTED[field]
-    raise NotSupported(f"{path}.{name}", f"{what} as peers cannot be carried out", "give their addresses as networks")
+    if peer.nodes is not None:
+        return [EntityRule(selector=_short(node_selector(peer.nodes, f"{path}.nodes"), f"{path}.nodes"))]
+    if peer.networks is not None:
+        return networks(peer.networks, f"{path}.networks")
+    problem = "domain names as peers cannot be carried out"
+    raise NotSupported(f"{path}.domainNames", problem, "give their addresses as networks")
 
 
 def refuse_port_names(peers: Iterable[Any], path: str) -> None:

@@ -109,12 +109,12 @@ def _place(name: str, spec: Spec) -> Place:
 
 
 def _peer(peer: IngressPeer, path: str) -> list[EntityRule]:
-    field = the_only(peer, path)
+    the_only(peer, path)
     if peer.namespaces is not None:
         return [pods(peer.namespaces, f"{path}.namespaces")]
     if peer.pods is not None:
         return [namespaced_pods(peer.pods, f"{path}.pods")]
-    return outside(field, getattr(peer, "networks", None), path)
+    return outside(peer, path)
 
 
 def _ports(rule: IngressRule | EgressRule, path: str) -> PortsByProtocol:

@@ -14,6 +14,7 @@ from tortie.api.resource import API_VERSION
 from tortie.base.errors import InvalidResource, Problem
 from tortie.convert import adminnetworkpolicy, clusternetworkpolicy
 from tortie.convert import namespace as namespaces
+from tortie.convert import node as nodes
 from tortie.convert import serviceaccount as accounts
 from tortie.convert.adminpolicy import Form, global_network_policy
 from tortie.convert.adminpolicy import stored as stored_globally
@@ -38,7 +39,7 @@ def can_convert(document: Mapping[str, Any]) -> bool:
 
 
 def convert(document: Mapping[str, Any], namespace: str = "default") -> Converted:
-    """The resource that a Namespace, ServiceAccount or policy becomes, under its name in a datastore.
+    """The resource that a Namespace, ServiceAccount, Node or policy becomes, under its name in a datastore.
 
     A NetworkPolicy that names no namespace is left without one, for the caller to fill in.
 
@@ -69,6 +70,10 @@ def _namespace(document: Mapping[str, Any], namespace: str) -> Converted:
     return Converted(namespaces.served(document))
 
 
+def _node(document: Mapping[str, Any], namespace: str) -> Converted:
+    return Converted(nodes.node(document))
+
+
 def _cluster_wide(form: Form, document: Mapping[str, Any], namespace: str) -> Converted:
     return stored_globally(form, global_network_policy(form, document))
 
@@ -85,6 +90,7 @@ _CLUSTER_WIDE = (clusternetworkpolicy.FORM, adminnetworkpolicy.FORM, adminnetwor
 _CONVERSIONS: dict[tuple[str, str], Callable[[Mapping[str, Any], str], Converted]] = {
     ("v1", "Namespace"): _namespace,
     ("v1", "ServiceAccount"): _account,
+    ("v1", "Node"): _node,
     ("networking.k8s.io/v1", "NetworkPolicy"): _policy,
     **{(form.version, form.kind): partial(_cluster_wide, form) for form in _CLUSTER_WIDE},
 }

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from tortie.convert.converted import Unconvertible
 from tortie.convert.objects import Expression, LabelSelector
+from tortie.selector.scoping import NODE
 from tortie.selector.tokens import is_label
 
 PODS = "projectcalico.org/orchestrator == 'k8s'"
 """What Kubernetes means by pods: host endpoints and other orchestrators' workloads are none."""
+
+NODES = f"has({NODE})"
+"""What is a node: nothing else has the label, and only selectors that ask for it mean nodes."""
 
 _OPERATORS = {
     "In": "{key} in {{ {values} }}",
@@ -40,6 +44,15 @@ def namespace_selector(selector: LabelSelector | None, path: str) -> str:
     if selector is None:
         return ""
     return " && ".join(_terms(selector, path)) or "all()"
+
+
+def node_selector(selector: LabelSelector, path: str) -> str:
+    """The nodes that a selector selects.
+
+    Raises:
+        Unconvertible: a key, value or operator is not Kubernetes'.
+    """
+    return " && ".join([NODES, *_terms(selector, path)])
 
 
 def _terms(selector: LabelSelector | None, path: str) -> list[str]:

@@ -29,11 +29,12 @@ class _RulePart(_Part, frozen=True, forbid_unknown_fields=True, kw_only=True, gc
 
 
 class ObjectMeta(_Part, frozen=True, kw_only=True):
-    """Name, namespace and labels."""
+    """Name, namespace, labels and annotations."""
 
     name: str | None = None
     namespace: str | None = None
     labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
 
 
 class Named(_Part, frozen=True, kw_only=True):
@@ -108,6 +109,32 @@ class NetworkPolicy(_Part, frozen=True, kw_only=True):
 
     metadata: ObjectMeta | None = None
     spec: NetworkPolicySpec | None = None
+
+
+class NodeAddress(_Part, frozen=True, kw_only=True):
+    """An address or a name of a node; `type` says which."""
+
+    type: str = ""
+    address: str = ""
+
+
+class NodeSpec(_Part, frozen=True, kw_only=True):
+    """Prefixes that Kubernetes gave the pods of a node."""
+
+    pod_cidrs: tuple[str, ...] | None = msgspec.field(default=None, name="podCIDRs")
+
+
+class NodeStatus(_Part, frozen=True, kw_only=True):
+    """Where a node can be reached."""
+
+    addresses: tuple[NodeAddress, ...] | None = None
+
+
+class KubernetesNode(_Part, frozen=True, kw_only=True):
+    """A Node of `v1`."""
+
+    spec: NodeSpec | None = None
+    status: NodeStatus | None = None
 
 
 def read(type: type[T], value: object, object: str, path: str = "") -> T:

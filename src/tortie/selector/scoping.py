@@ -26,6 +26,9 @@ NAMESPACE = "projectcalico.org/namespace"
 SERVICE_ACCOUNT = "projectcalico.org/serviceaccount"
 """Label with the name of an endpoint's service account."""
 
+NODE = "tortie/node"
+"""Label with the name of a node, which only nodes have: see `means_nodes`."""
+
 NAMESPACE_PREFIX = "pcns."
 """Before the labels that an endpoint inherits from its namespace."""
 
@@ -85,6 +88,16 @@ def entity_selectors(entity: EntityRule, namespace: str) -> EntitySelectors:
     if negative is not None:
         positive = And((positive, negation(negative)))
     return EntitySelectors(positive=Selector.of(positive))
+
+
+def means_nodes(selector: Selector) -> bool:
+    """Whether a selector of a rule means nodes, which it does by asking for their label; all others never do.
+
+    So no policy that was written for endpoints and network sets can mean a node by accident, not even
+    by what it excludes.
+    """
+    asked = selector.restrictions().get(NODE)
+    return asked is not None and asked.present
 
 
 def _global_scope(policy: GlobalNetworkPolicy) -> Node:
