@@ -134,6 +134,7 @@ class World:
 
 def check_delta(delta: Delta, state: DesiredState) -> None:
     """Nothing is said that is known already, and every difference is exact."""
+    assert delta.network != state.network
     for policy in delta.policies:
         assert state.policies.get(policy.id) != policy
     for endpoint in delta.endpoints:
@@ -160,7 +161,7 @@ def check_references(state: DesiredState) -> None:
     named = named.union(*(host.policy_ids() for host in state.host_endpoints.values()))
     assert named == set(state.policies)
     used = {set_id for policy in state.policies.values() for set_id in sets_of(policy)}
-    assert used == set(state.sets)
+    assert used | state.network.set_ids() == set(state.sets)
 
 
 def sets_of(policy: Policy) -> Iterable[SetId]:

@@ -11,6 +11,7 @@ from tortie.api.endpointslice import SERVICE_LABEL, Backend, BackendPort, Endpoi
 from tortie.api.hostendpoint import HostEndpoint, HostEndpointSpec
 from tortie.api.hostendpoint import NamedPort as HostPort
 from tortie.api.ipam import BlockAffinity
+from tortie.api.ippool import IPPool, IPPoolSpec
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
 from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
 from tortie.api.pod import Container, ContainerPort, Pod, PodSpec
@@ -217,8 +218,19 @@ RESOURCES = st.one_of(
         spec=st.builds(
             NodeSpec,
             bgp=st.builds(NodeBGP, ipv4_address=st.sampled_from(["10.9.0.1/24", "10.9.0.2/24", "", "nonsense"])),
+            ipv4_vxlan_tunnel_addr=st.sampled_from(["", "10.8.0.1"]),
         ),
-        status=st.just(NodeStatus()),
+        status=st.builds(NodeStatus, wireguard_public_key=st.sampled_from(["", "", "key"])),
+    ),
+    st.builds(
+        IPPool,
+        metadata=st.builds(metadata, SHORT_NAMES),
+        spec=st.builds(
+            IPPoolSpec,
+            cidr=st.sampled_from(["10.0.0.0/16", "10.0.0.0/24", "fd00::/64", "nonsense"]),
+            ipip_mode=st.sampled_from(["", "Always", "CrossSubnet"]),
+            vxlan_mode=st.sampled_from(["", "Never", "Always"]),
+        ),
     ),
 )
 AFFINITIES = st.tuples(

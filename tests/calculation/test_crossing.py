@@ -10,6 +10,7 @@ from tortie.calculation.verdict import Packet
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.failsafes import Failsafe, Failsafes
 from tortie.desired.hosts import HostEndpoint, HostEndpointName, Tiers
+from tortie.desired.network import Network, Tunnels
 from tortie.desired.policy import (
     Action,
     Policy,
@@ -21,6 +22,7 @@ from tortie.desired.policy import (
     Stage,
     TierPolicies,
 )
+from tortie.desired.sets import IPSet, Members
 from tortie.desired.state import DesiredState
 
 ALLOW, DENY = Action.ALLOW, Action.DENY
@@ -44,6 +46,7 @@ POLICIES = {
         policy("deny-80", DENY, 80),
         policy("early-80", ALLOW, 80, Stage.PRE_DNAT),
         policy("early-deny-80", DENY, 80, Stage.PRE_DNAT),
+        Policy(PolicyId("GlobalNetworkPolicy", "", "open"), "default", (Rule(ALLOW, 0),), (Rule(ALLOW, 0),)),
         policy("raw-80", ALLOW, 80, Stage.UNTRACKED),
         policy("raw-deny-80", DENY, 80, Stage.UNTRACKED),
         policy("raw-deny-22", DENY, 22, Stage.UNTRACKED),
@@ -159,6 +162,34 @@ def test_a_wildcard_guards_forwarding_of_workloads_but_never_the_host_against_th
     early_wildcard = endpoint("h", "*", pre_dnat=early("early-deny-80"))
     assert host(early_wildcard, reach_host=True).judge(Crossing(packet(POD, HERE), "cali1")).action is DENY
     assert host(wildcard).judge(Crossing(packet("127.0.0.1", "127.0.0.1"), "lo")).action is ALLOW
+
+
+def with_peer(state: DesiredState, peer: str) -> DesiredState:
+    """IP in IP and VXLAN from one other node."""
+    members = Members(hosts4=Cidr.host(peer).packed)
+    state.network = Network(Tunnels(ipip=True, vxlan=(4,)))
+    state.sets = {one: IPSet(one, members) for one in state.network.set_ids()}
+    return state
+
+
+@pytest.mark.parametrize("protocol, port", [(4, None), (17, 4789)], ids=["IPIP", "VXLAN"])
+def test_tunnels_of_nodes_pass_and_those_of_others_do_not(protocol: int, port: int | None) -> None:
+    def made(source: str, destination: str) -> Packet:
+        return Packet(4, protocol, Cidr.host(source).address, Cidr.host(destination).address, port, port)
+
+    state = with_peer(DesiredState(host_endpoints={HostEndpointName("h"): endpoint("h", "*")}), OUTSIDE)
+    guarded = Host(state)
+    assert guarded.judge(Crossing(made(OUTSIDE, HERE), "eth0")).action is ALLOW
+    assert guarded.judge(Crossing(made(HERE, OUTSIDE), outgoing="eth0")).action is ALLOW
+    assert guarded.judge(Crossing(made("192.0.2.8", HERE), "eth0")).action is DENY
+    assert guarded.judge(Crossing(made(HERE, "192.0.2.8"), outgoing="eth0")).action is DENY
+    state.host_endpoints = {}
+    assert Host(state).judge(Crossing(made("192.0.2.8", HERE), "eth0")).action is DENY
+    external = Surroundings(external_nodes=(Cidr.parse("192.0.2.0/28"),))
+    assert Host(state, external).judge(Crossing(made("192.0.2.8", HERE), "eth0")).action is ALLOW
+    state.network = Network()
+    assert Host(state).judge(Crossing(made("192.0.2.8", HERE), "eth0")).action is ALLOW
+    assert host(pods="open").judge(Crossing(made(POD, OUTSIDE), "cali1", "eth0")).action is DENY
 
 
 def test_workloads_are_judged_as_ever() -> None:

@@ -14,9 +14,10 @@ from tortie.base.addresses import BITS, Cidr
 from tortie.calculation.setindex import SetIndex
 from tortie.calculation.verdict import ICMP_PROTOCOL, Packet, Step, evaluate, evaluate_tiers
 from tortie.desired.endpoints import Endpoint
-from tortie.desired.failsafes import DEFAULT_FAILSAFES, HOST_DISCOVERY, WORKLOAD_DISCOVERY, Failsafes, is_failsafe
+from tortie.desired.failsafes import DEFAULT_FAILSAFES, HOST_DISCOVERY, UDP, WORKLOAD_DISCOVERY, Failsafes, is_failsafe
 from tortie.desired.hosts import HostEndpoint, Place, guardians
-from tortie.desired.policy import Action, Direction, PolicyList
+from tortie.desired.network import IPIP, NODES, VXLAN_PEERS, VXLAN_PORT
+from tortie.desired.policy import Action, Direction, PolicyList, SetId
 from tortie.desired.state import DesiredState
 
 
@@ -44,12 +45,15 @@ class Surroundings(msgspec.Struct, frozen=True):
     Args:
         addresses: of the host's own interfaces, of full length.
         prefixes: what names of workload interfaces begin with.
+        external_nodes: who may send encapsulated packets besides the nodes of the cluster.
         reach_host: whether workloads may reach their host as far as their policy lets them.
     """
 
     addresses: Mapping[str, Collection[Cidr]] = {}
     failsafes: Failsafes = DEFAULT_FAILSAFES
     prefixes: tuple[str, ...] = ("cali",)
+    external_nodes: tuple[Cidr, ...] = ()
+    vxlan_port: int = VXLAN_PORT
     reach_host: bool = False
 
 
@@ -84,6 +88,7 @@ class Host:
         self._surroundings = surroundings or Surroundings()
         self._policies = state.policies
         self._sets = SetIndex(state.sets.values())
+        self._tunnels = state.network.tunnels
         self._guards = guardians(state.host_endpoints.values(), self._surroundings.addresses)
         self._workloads: dict[str, Endpoint] = {}
         for endpoint in sorted(state.endpoints.values(), key=lambda one: one.id, reverse=True):
@@ -128,14 +133,20 @@ class Host:
 
     def _leave_home(self, crossing: Crossing) -> Iterator[Stop]:
         first = crossing.routed or crossing.outgoing
+        packet = crossing.packet
         raw = self._guarded(Place.UNTRACKED_EGRESS, first, crossing.original or crossing.packet)
         yield from [raw] if raw else []
         spared = raw is not None and raw.action is Action.ALLOW
+        spared = spared or self._is_of_node(packet, _destination_of(packet))
         if not (spared or self._is_workload(crossing.outgoing)):
             stop = self._guarded(Place.EGRESS, crossing.outgoing, crossing.packet)
             yield from [stop] if stop else []
 
     def _come_home(self, crossing: Crossing, spared: bool) -> Iterator[Stop]:
+        tunnelled = self._peers(crossing.packet)
+        if tunnelled is not None:
+            spared = self._is_of_node(crossing.packet, _source_of(crossing.packet))
+            yield Stop("tunnels of nodes", Action.ALLOW if spared else Action.DENY)
         if not self._is_workload(crossing.incoming):
             stop = None if spared else self._guarded(Place.INGRESS, crossing.incoming, crossing.packet)
             yield from [stop] if stop else []
@@ -171,9 +182,28 @@ class Host:
         endpoint = self._workloads.get(interface)
         if endpoint is None:
             return Stop(f"unknown interface {interface}", Action.DENY)
+        if way is Direction.EGRESS and (packet.protocol == IPIP or self._is_vxlan(packet)):
+            return Stop(f"{endpoint.id}: no node, but makes a tunnel", Action.DENY)
         governing: PolicyList = endpoint.egress if way is Direction.EGRESS else endpoint.ingress
         verdict = evaluate(governing, way, packet, self._policies, self._sets)
         return Stop(f"{endpoint.id} {way.value}", verdict.action, verdict.trace)
+
+    def _peers(self, packet: Packet) -> SetId | None:
+        """Who may send this encapsulated packet; None if it is none that the cluster uses."""
+        if self._tunnels.ipip and (packet.family, packet.protocol) == (4, IPIP):
+            return NODES
+        return VXLAN_PEERS if self._tunnels.vxlan and self._is_vxlan(packet) else None
+
+    def _is_of_node(self, packet: Packet, peer: Cidr) -> bool:
+        """Whether it is encapsulated, and its peer may be that."""
+        allowed = self._peers(packet)
+        if allowed is None or (allowed == VXLAN_PEERS and packet.family not in self._tunnels.vxlan):
+            return False
+        external = any(one.contains(peer) for one in self._surroundings.external_nodes)
+        return external or self._sets.has_address(allowed, peer.family, peer.address)
+
+    def _is_vxlan(self, packet: Packet) -> bool:
+        return (packet.protocol, packet.destination_port) == (UDP, self._surroundings.vxlan_port)
 
     def _is_workload(self, interface: str) -> bool:
         return interface.startswith(self._surroundings.prefixes)

@@ -24,6 +24,7 @@ from tortie.calculation.hosts import HostEndpoints
 from tortie.calculation.ipsets import IPSets
 from tortie.calculation.items import Item, item_of
 from tortie.calculation.labels import LabelIndex
+from tortie.calculation.network import ClusterNetwork
 from tortie.calculation.ordering import tier_rank
 from tortie.calculation.pods import Pods
 from tortie.calculation.policies import ActivePolicies
@@ -80,6 +81,7 @@ class Calculation:
         self._hosts = HostEndpoints(self._subjects, self._profiles)
         self._policies = ActivePolicies(self._subjects, self._labels, self._programs, self.problems)
         self._bgp = BGP(node, self.problems)
+        self._network = ClusterNetwork(node, self.problems)
 
     @property
     def work(self) -> Work:
@@ -109,6 +111,7 @@ class Calculation:
                 if key.kind == Node.kind:
                     self._update_item(key, value if isinstance(value, Node) else None)
                 self._bgp.put(key, value if not isinstance(value, IPAMBlock) else None)
+                self._network.put(key, value)
 
     def policy_order(self) -> list[PolicyId]:
         """All active policies, enforced and staged, in the order in which packets meet them."""
@@ -133,12 +136,14 @@ class Calculation:
         self._profiles.flush()
         policies, removed_policies = self._programs.flush()
         sets = self._sets.flush(changes)
+        network = self._network.flush(sets)
         self._columns.settle()
         self._services.settle()
         routes, removed_routes = self._endpoints.routes.flush()
         return Delta(
             sets=tuple(sets.sets),
             set_changes=tuple(sets.changes),
+            network=network,
             policies=tuple(policies),
             endpoints=tuple(endpoints),
             host_endpoints=tuple(hosts),
@@ -160,7 +165,15 @@ class Calculation:
     def is_empty(self) -> bool:
         """Whether nothing is held any more: after every resource is gone, and a flush."""
         parts = (self._labels, self._columns, self._pods, self._services, self._sets, self._programs)
-        others = (self._subjects, self._profiles, self._endpoints, self._hosts, self._policies, self._bgp)
+        others = (
+            self._subjects,
+            self._profiles,
+            self._endpoints,
+            self._hosts,
+            self._policies,
+            self._bgp,
+            self._network,
+        )
         return (
             all(part.is_empty() for part in parts)
             and all(part.is_empty() for part in others)

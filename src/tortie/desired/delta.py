@@ -12,6 +12,7 @@ from tortie.base.addresses import Cidr
 from tortie.desired.bgp import BGPNode
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.hosts import HostEndpoint, HostEndpointName
+from tortie.desired.network import Network
 from tortie.desired.policy import Policy, PolicyId, SetId
 from tortie.desired.routes import Route
 from tortie.desired.sets import IPSet, SetChange
@@ -23,6 +24,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     Args:
         sets: new sets, or old ones to be replaced by exactly this.
         set_changes: differences to sets that exist.
+        network: what is known of the network besides policy, when that changed.
         policies: new or changed policies and profiles.
         endpoints: new or changed local endpoints.
         host_endpoints: new or changed host endpoints of this node.
@@ -33,6 +35,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 
     sets: tuple[IPSet, ...] = ()
     set_changes: tuple[SetChange, ...] = ()
+    network: Network | msgspec.UnsetType = msgspec.UNSET
     policies: tuple[Policy, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     host_endpoints: tuple[HostEndpoint, ...] = ()
@@ -46,6 +49,6 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 
     def __bool__(self) -> bool:
         return any(
-            value is not msgspec.UNSET and (name == "bgp" or value)
+            value is not msgspec.UNSET and (name in ("bgp", "network") or value)
             for name, value in zip(self.__struct_fields__, msgspec.structs.astuple(self), strict=True)
         )

@@ -9,6 +9,7 @@ from tortie.desired.bgp import BGPNode
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.hosts import HostEndpoint, HostEndpointName
+from tortie.desired.network import NO_NETWORK, Network
 from tortie.desired.packed import apply_change
 from tortie.desired.policy import Policy, PolicyId, SetId
 from tortie.desired.routes import Route
@@ -31,6 +32,7 @@ class Changes(msgspec.Struct):
     routes: set[Cidr] = msgspec.field(default_factory=set)
     interfaces: set[str] = msgspec.field(default_factory=set)
     addresses: bool = False
+    network: bool = False
     bgp: bool = False
 
     def __bool__(self) -> bool:
@@ -55,6 +57,7 @@ class Changes(msgspec.Struct):
         self.host_endpoints.update(delta.removed_host_endpoints)
         self.routes.update(route.destination for route in delta.routes)
         self.routes.update(delta.removed_routes)
+        self.network = self.network or delta.network is not msgspec.UNSET
         self.bgp = self.bgp or delta.bgp is not msgspec.UNSET
 
 
@@ -66,6 +69,7 @@ class DesiredState(msgspec.Struct):
     endpoints: dict[EndpointId, Endpoint] = msgspec.field(default_factory=dict)
     host_endpoints: dict[HostEndpointName, HostEndpoint] = msgspec.field(default_factory=dict)
     routes: dict[Cidr, Route] = msgspec.field(default_factory=dict)
+    network: Network = NO_NETWORK
     bgp: BGPNode | None = None
 
     def apply(self, delta: Delta) -> None:
@@ -75,6 +79,8 @@ class DesiredState(msgspec.Struct):
             old = self.sets[change.id]
             members = apply_change(old.members, change.added, change.removed)
             self.sets[change.id] = IPSet(id=change.id, members=members, ports=old.ports)
+        if delta.network is not msgspec.UNSET:
+            self.network = delta.network
         self.policies.update((policy.id, policy) for policy in delta.policies)
         self.endpoints.update((endpoint.id, endpoint) for endpoint in delta.endpoints)
         self.host_endpoints.update((endpoint.name, endpoint) for endpoint in delta.host_endpoints)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tortie.base.addresses import Cidr
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.hosts import HostEndpoint, HostEndpointName
+from tortie.desired.network import Network, Tunnels
 from tortie.desired.packed import pack
 from tortie.desired.policy import (
     Action,
@@ -55,6 +56,10 @@ def some(values: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
     """A few of these, usually none."""
     chosen = st.lists(st.sampled_from(values), unique=True, max_size=2).map(tuple) if values else st.just(())
     return st.one_of(st.just(()), chosen)
+
+
+tunnels = st.builds(Tunnels, st.booleans(), st.sampled_from(((), (4,), (4, 6))), st.booleans())
+networks = st.one_of(st.just(Network()), st.builds(Network, tunnels))
 
 
 @st.composite
@@ -115,6 +120,8 @@ def states(draw: st.DrawFn) -> DesiredState:
     for name in draw(st.lists(st.sampled_from("hij"), unique=True)):
         host = draw(host_endpoints(name, [one for one in chosen if one.kind != "Profile" and not one.is_staged]))
         state.host_endpoints[host.name] = host
+    state.network = draw(networks)
+    state.sets |= {one: IPSet(one, Members(draw(hosts4), draw(hosts6))) for one in sorted(state.network.set_ids())}
     return state
 
 

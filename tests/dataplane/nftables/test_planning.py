@@ -108,6 +108,7 @@ def difference_between(old: DesiredState, new: DesiredState, exact: bool) -> Cha
         for one in old.host_endpoints.keys() | new.host_endpoints.keys()
         if old.host_endpoints.get(one) != new.host_endpoints.get(one)
     }
+    changes.network = old.network != new.network
     return changes
 
 

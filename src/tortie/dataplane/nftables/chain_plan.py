@@ -23,6 +23,7 @@ from tortie.dataplane.nftables.chains import (
 from tortie.dataplane.nftables.host_layout import HOST_HOOKS, failsafe_rules, host_base_rules
 from tortie.dataplane.nftables.layout import HOOKS, base_rules
 from tortie.dataplane.nftables.model import Kernel, KernelRule
+from tortie.dataplane.nftables.network_layout import NETWORK_HOOKS, network_rules
 from tortie.dataplane.nftables.operations import (
     CreateChain,
     DeleteChain,
@@ -33,7 +34,7 @@ from tortie.dataplane.nftables.operations import (
     leads,
     targets,
 )
-from tortie.dataplane.nftables.rules import passes, policy_rules
+from tortie.dataplane.nftables.rules import Rendered, passes, policy_rules
 from tortie.dataplane.nftables.set_plan import SetPlan
 from tortie.dataplane.nftables.settings import Settings
 from tortie.desired.hosts import Place
@@ -46,7 +47,7 @@ class ChainPlan:
 
     Attributes:
         base: base chains for workloads.
-        host_base: base chains for hosts, which may lead to other chains.
+        optional: base chains that are not always there, which may lead to other chains and name sets.
         created, filled: the other chains.
         deleted: chains to which nothing leads.
     """
@@ -56,9 +57,9 @@ class ChainPlan:
         self._desired = desired
         self._kernel = kernel
         self._sets = sets
-        self._wanted: set[str] = set(HOOKS.keys() - HOST_HOOKS.keys())
+        self._wanted: set[str] = set(HOOKS.keys() - HOST_HOOKS.keys() - NETWORK_HOOKS.keys())
         self.base: list[Operation] = []
-        self.host_base: list[Operation] = []
+        self.optional: list[Operation] = []
         self.created: list[Operation] = []
         self.filled: list[FillChain] = []
         self.deleted: list[DeleteChain] = []
@@ -71,13 +72,12 @@ class ChainPlan:
             self._put(origin.name, rules, origin, direction)
 
     def put_host_base(self, used: Collection[Place], wildcard: Mapping[Place, str]) -> None:
-        """The base chains for hosts, see `host_base_rules`; those without rules are not wanted."""
-        for origin, direction, rules in host_base_rules(self._settings, used, wildcard):
-            if rules:
-                self._wanted.add(origin.name)
-                self._put_base(self.host_base, origin, direction, rules)
-            elif origin.name in self._kernel.chains:
-                self.deleted.append(DeleteChain(origin.name))
+        """The base chains for hosts, see `host_base_rules`."""
+        self._put_optional(host_base_rules(self._settings, used, wildcard))
+
+    def put_network(self) -> None:
+        """The base chains that the network needs."""
+        self._put_optional(network_rules(self._settings, self._desired))
 
     def put_policies(self, policies: Iterable[PolicyId]) -> None:
         """Chains of policies."""
@@ -134,6 +134,15 @@ class ChainPlan:
             if policy not in self._desired.policies:
                 for direction in Direction:
                     self._release_policy(policy, direction, users)
+
+    def _put_optional(self, chains: Iterable[Rendered]) -> None:
+        """Base chains; those without rules are not wanted."""
+        for origin, direction, rules in chains:
+            if rules:
+                self._wanted.add(origin.name)
+                self._put_base(self.optional, origin, direction, rules)
+            elif origin.name in self._kernel.chains:
+                self.deleted.append(DeleteChain(origin.name))
 
     def _put_base(
         self, plan: list[Operation], origin: PolicyId, direction: Direction, rules: tuple[KernelRule, ...]
@@ -210,7 +219,7 @@ class ChainPlan:
             users.update(leads(one.new))
         for gone in self.deleted:
             users.subtract(self._kernel.chains[gone.name].targets)
-        for filled in (*self.filled, *(one for one in self.host_base if isinstance(one, FillChain))):
+        for filled in (*self.filled, *(one for one in self.optional if isinstance(one, FillChain))):
             old = self._kernel.chains.get(filled.name)
             users.subtract(old.targets if old else ())
             users.update(targets(filled.rules))

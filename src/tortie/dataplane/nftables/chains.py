@@ -15,8 +15,9 @@ from tortie.dataplane.nftables import pending
 from tortie.dataplane.nftables.host_layout import failsafe_chain
 from tortie.dataplane.nftables.layout import established, invalid
 from tortie.dataplane.nftables.model import KernelRule
-from tortie.dataplane.nftables.rules import END, ESTABLISHED, INVALID, ChainWriter, marked, set_mark
+from tortie.dataplane.nftables.rules import ENCAPSULATED, END, ESTABLISHED, INVALID, ChainWriter, marked, set_mark
 from tortie.dataplane.nftables.settings import MarkBits, Settings
+from tortie.dataplane.nftables.tunnel_rules import encapsulated
 from tortie.desired.hosts import Place
 from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, TierPolicies
 from tortie.netlink.nftables_expressions import Verdict, counter, verdict
@@ -94,6 +95,9 @@ def endpoint_rules(chain: str, policies: PolicyList, seat: Seat, settings: Setti
     if not (place and place.is_untracked):
         writer.add("accept", established() + _ACCEPT, ESTABLISHED)
         writer.add("drop", invalid() + _DROP, INVALID)
+    if seat is Direction.EGRESS:
+        for conditions in encapsulated(settings):
+            writer.match("drop", conditions, _DROP, ENCAPSULATED)
     if place and (failsafes := failsafe_chain(place)):
         writer.jump(failsafes)
     section = pending.section(policies)

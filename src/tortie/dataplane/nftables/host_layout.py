@@ -13,8 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from tortie.dataplane.nftables.matches import ICMP, Condition, in_nets, in_ports, of_family, of_icmp_types, of_protocol
-from tortie.dataplane.nftables.model import KernelRule
-from tortie.dataplane.nftables.rules import DISCOVERY, FAILSAFE, ChainWriter, marked, set_mark
+from tortie.dataplane.nftables.rules import DISCOVERY, FAILSAFE, ChainWriter, Rendered, marked, set_mark
 from tortie.dataplane.nftables.settings import MarkBits, Settings
 from tortie.desired.failsafes import HOST_DISCOVERY, Failsafe
 from tortie.desired.hosts import LOOPBACK, Place
@@ -82,8 +81,6 @@ _TRANSLATED_DESTINATION = 1 << 5
 """IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h."""
 _ACCEPT = verdict(Verdict.ACCEPT)
 _COUNTED_ACCEPT = counter() + _ACCEPT
-
-Rendered = tuple[PolicyId, Direction, tuple[KernelRule, ...]]
 
 
 def host_base_rules(settings: Settings, used: Collection[Place], wildcard: Mapping[Place, str]) -> Iterator[Rendered]:

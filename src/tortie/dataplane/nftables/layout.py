@@ -17,8 +17,9 @@ from tortie.base.addresses import BITS, Cidr
 from tortie.base.hashes import hash64
 from tortie.dataplane.nftables.host_layout import HOST_HOOKS, HOST_SETS
 from tortie.dataplane.nftables.matches import ICMP, Condition, in_nets, of_family, of_icmp_types, of_protocol
-from tortie.dataplane.nftables.model import KernelRule, Source, Workload
-from tortie.dataplane.nftables.rules import DISCOVERY, END, ESTABLISHED, UNKNOWN, ChainWriter
+from tortie.dataplane.nftables.model import Source, Workload
+from tortie.dataplane.nftables.network_layout import NETWORK_HOOKS
+from tortie.dataplane.nftables.rules import DISCOVERY, END, ESTABLISHED, UNKNOWN, ChainWriter, Rendered
 from tortie.dataplane.nftables.sets import IPV4, IPV6, merged
 from tortie.dataplane.nftables.settings import EndpointToHost, Settings
 from tortie.desired.endpoints import Endpoint
@@ -49,7 +50,14 @@ SENDER = "sender-policy"
 RECEIVER = "receiver-policy"
 TO_HOST = "workload-to-host"
 HOOKS: Mapping[str, Hook] = MappingProxyType(
-    {ANTISPOOFING: Hook(0, -300), SENDER: Hook(2, 0), RECEIVER: Hook(2, 1), TO_HOST: Hook(1, 0), **HOST_HOOKS}
+    {
+        ANTISPOOFING: Hook(0, -300),
+        SENDER: Hook(2, 0),
+        RECEIVER: Hook(2, 1),
+        TO_HOST: Hook(1, 0),
+        **HOST_HOOKS,
+        **NETWORK_HOOKS,
+    }
 )
 """The base chains."""
 
@@ -81,7 +89,7 @@ _ACCEPT = verdict(Verdict.ACCEPT)
 _DROP = counter() + verdict(Verdict.DROP)
 
 
-def base_rules(settings: Settings) -> Iterator[tuple[PolicyId, Direction, tuple[KernelRule, ...]]]:
+def base_rules(settings: Settings) -> Iterator[Rendered]:
     """The rules of each base chain for workloads; the chain is the name in the identity."""
     writers = {
         ANTISPOOFING: (_antispoofing, Direction.EGRESS),

@@ -12,6 +12,7 @@ from tortie.dataplane.nftables.chain_plan import ChainPlan
 from tortie.dataplane.nftables.host_plan import HostPlan
 from tortie.dataplane.nftables.layout import FIXED_SETS, HOOKS
 from tortie.dataplane.nftables.model import Kernel, KernelChain
+from tortie.dataplane.nftables.network_layout import concerns_network
 from tortie.dataplane.nftables.operations import CreateTable, DeleteTable, Operation, PutHost, PutWorkload
 from tortie.dataplane.nftables.set_plan import SetPlan
 from tortie.dataplane.nftables.sets import kind_of
@@ -38,6 +39,7 @@ def plan_all(settings: Settings, desired: DesiredState, kernel: Kernel, guards: 
     chains.put_policies(desired.policies)
     workloads.put_all()
     hosts.put(guards, chains.put_list)
+    chains.put_network()
     chains.remove_unwanted()
     sets.remove_unwanted()
     return _ordered(kernel, sets, chains, [*workloads.operations, *hosts.operations])
@@ -62,6 +64,8 @@ def plan_changes(
     workloads.put_changed(changes.endpoints)
     if guards is not None:
         hosts.put(guards, chains.known_list)
+    if concerns_network(changes):
+        chains.put_network()
     interfaces: list[PutWorkload | PutHost] = [*workloads.operations, *hosts.operations]
     chains.release(interfaces, policies)
     return _ordered(kernel, sets, chains, interfaces)
@@ -81,7 +85,7 @@ def _ordered(
         *chains.created,
         *chains.filled,
         *interfaces,
-        *chains.host_base,
+        *chains.optional,
         *chains.deleted,
         *sets.deleted,
     ]

@@ -8,7 +8,8 @@ import msgspec
 
 from tortie.dataplane.nftables.layout import ANTISPOOFING, TO_HOST
 from tortie.dataplane.nftables.rule_names import RuleName
-from tortie.dataplane.nftables.rules import DISCOVERY, END, ESTABLISHED, FAILSAFE, INVALID, UNKNOWN
+from tortie.dataplane.nftables.rules import DISCOVERY, ENCAPSULATED, END, ESTABLISHED, FAILSAFE, INVALID, UNKNOWN
+from tortie.dataplane.nftables.tunnel_rules import ADMISSION
 
 
 class Fate(enum.Enum):
@@ -33,9 +34,11 @@ _BY_INDEX = {
     UNKNOWN: Words(Fate.DENY, "unknown interface"),
     DISCOVERY: Words(Fate.ALLOW, "IPv6 neighbour discovery"),
     FAILSAFE: Words(Fate.ALLOW, "failsafe port of the host"),
+    ENCAPSULATED: Words(Fate.DENY, "VXLAN or IP in IP from a workload"),
 }
 _BASE_ENDS = {
     ANTISPOOFING: Words(Fate.DENY, "spoofed source"),
+    ADMISSION: Words(Fate.DENY, "VXLAN or IP in IP from elsewhere than a node of the cluster"),
     TO_HOST: Words(Fate.DENY, "workload to its host (defaultEndpointToHostAction)"),
 }
 

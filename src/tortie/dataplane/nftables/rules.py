@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from tortie.base.hashes import short_hash
 from tortie.dataplane.nftables.alternatives import SetForms, conjunctions
@@ -26,9 +27,14 @@ from tortie.netlink.nftables_expressions import (
     verdict,
 )
 
-END, ESTABLISHED, INVALID, UNKNOWN, DISCOVERY, GUIDE, FAILSAFE = -1, -2, -3, -4, -5, -6, -7
+END, ESTABLISHED, INVALID, UNKNOWN, DISCOVERY, GUIDE, FAILSAFE, ENCAPSULATED = -1, -2, -3, -4, -5, -6, -7, -8
 """Indexes of rules that nobody wrote: what nothing decided, connections allowed before, packets that conntrack cannot
-place, unknown interfaces, IPv6 discovery, rules that only lead the way, and failsafe ports of the host."""
+place, unknown interfaces, IPv6 discovery, rules that only lead the way, failsafe ports of the host, and tunnels that
+workloads make."""
+
+Rendered: TypeAlias = tuple[PolicyId, Direction, tuple[KernelRule, ...]]
+"""Whose rules these are, and the rules; of base chains the name in the identity is the chain."""
+
 PASS = b"pass"
 """How tags of rules with action Pass begin."""
 

@@ -6,8 +6,10 @@ import enum
 
 import msgspec
 
+from tortie.base.addresses import Cidr
 from tortie.dataplane.nftables.log_rules import LogRate
 from tortie.desired.failsafes import DEFAULT_FAILSAFES, Failsafes
+from tortie.desired.network import VXLAN_PORT
 
 _BITS = 4
 
@@ -54,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True):
         log_rate: most messages of each Log rule; None is no limit.
         log_group: nflog group of Log rules; None is the kernel's log.
         failsafes: what host endpoints always let pass.
+        vxlan_port, wireguard_port: UDP ports of these encapsulations.
+        external_nodes: who may send us encapsulated packets besides the nodes of the cluster.
+        vxlan_from_workloads, ipip_from_workloads: whether workloads may send such packets.
     """
 
     table: str = "tortie"
@@ -64,3 +69,8 @@ class Settings(msgspec.Struct, frozen=True):
     log_rate: LogRate | None = None
     log_group: int | None = None
     failsafes: Failsafes = DEFAULT_FAILSAFES
+    vxlan_port: int = VXLAN_PORT
+    wireguard_port: int = 51820
+    external_nodes: tuple[Cidr, ...] = ()
+    vxlan_from_workloads: bool = False
+    ipip_from_workloads: bool = False

@@ -17,7 +17,9 @@ from tortie.calculation.verdict import Packet
 from tortie.dataplane.nftables.settings import EndpointToHost, Settings
 from tortie.desired.failsafes import UDP, Failsafe, Failsafes
 from tortie.desired.hosts import HostEndpoint, HostEndpointName, Tiers
+from tortie.desired.network import Network, Tunnels
 from tortie.desired.policy import Action, Policy, PolicyId, PolicyList, PortRange, Rule, Side, Stage, TierPolicies
+from tortie.desired.sets import IPSet, Members
 from tortie.desired.state import Changes, DesiredState
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
@@ -28,6 +30,7 @@ FEW = settings(max_examples=settings.default.max_examples // 6, phases=[Phase.ex
 MANY = settings(FEW, max_examples=settings.default.max_examples * 30)
 
 PORTS = (22, 53, 80, 81, 1053)
+VXLAN_PORT = 1053
 INTERFACES = {"near": "eth0", "far": "eth1", "pod1": "cali1", "pod2": "cali2"}
 NETS = {4: ("192.0.2.0/24", "198.51.100.9/32", "10.65.0.0/31", "0.0.0.0/1"), 6: ("fd00:2::/64", "fd00:65::1/128")}
 SHOTS = 60
@@ -94,6 +97,14 @@ def draw(dice: Dice, state: DesiredState) -> DesiredState:
             dice.tiers(policies, Stage.PRE_DNAT, 0.4),
             *raw,
         )
+    return draw_tunnels(dice, state)
+
+
+def draw_tunnels(dice: Dice, state: DesiredState) -> DesiredState:
+    """`near` is the only other node, if that."""
+    near = dice.choice((Members(), Members(Cidr.host("192.0.2.9").packed, Cidr.host("fd00:2::9").packed)))
+    state.network = Network(Tunnels(vxlan=dice.choice(((), (4,), (6,), (4, 6)))))
+    state.sets |= {one: IPSet(one, near) for one in state.network.set_ids()}
     return state
 
 
@@ -103,7 +114,7 @@ def draw_settings(dice: Dice) -> Settings:
         tuple(Failsafe(UDP, dice.choice(PORTS), dice.choice(nets)) for _ in range(dice.randint(0, 2))) for _ in "io"
     )
     reaching = dice.choice((EndpointToHost.ACCEPT, EndpointToHost.DROP))
-    return Settings(failsafes=Failsafes(inbound, outbound), endpoint_to_host=reaching)
+    return Settings(failsafes=Failsafes(inbound, outbound), endpoint_to_host=reaching, vxlan_port=VXLAN_PORT)
 
 
 class Sender:
@@ -175,7 +186,7 @@ def wrong(lab: Any, known: Any, state: DesiredState, chosen: Settings, seed: int
     """Datagrams that fared otherwise than was said."""
     reach_host = chosen.endpoint_to_host is EndpointToHost.ACCEPT
     own = {name: held for name, held in lab.own_addresses().items() if not name.startswith("cali")}
-    host = Host(state, Surroundings(own, chosen.failsafes, reach_host=reach_host))
+    host = Host(state, Surroundings(own, chosen.failsafes, reach_host=reach_host, vxlan_port=chosen.vxlan_port))
     sent = list(Sender(lab, Dice(seed), known).shots())
     lab.forget_connections()
     arrived = lab.arrived([one.shot for one in sent])
@@ -208,7 +219,8 @@ def changes_lead_to_the_same(lab: Any, known: Any, seed: int) -> None:
     lab.target.settings = draw_settings(dice)
     lab.bring(before)
     hosts = set(before.host_endpoints) | set(after.host_endpoints)
-    lab.bring(after, Changes(policies=set(before.policies) | set(after.policies), host_endpoints=hosts))
+    policies, sets = set(before.policies) | set(after.policies), set(before.sets) | set(after.sets)
+    lab.bring(after, Changes(sets=sets, policies=policies, host_endpoints=hosts, network=True))
     assert not lab.plan(after).operations
     assert not (found := wrong(lab, known, after, lab.target.settings, seed)), "\n".join(found)
 

@@ -1,0 +1,119 @@
+"""What the packet filter must know of the cluster's network besides policy, from nodes and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from tortie.api.ippool import IPPool
+from tortie.api.node import Node
+from tortie.api.resource import ResourceKey
+from tortie.base.addresses import Cidr
+from tortie.calculation.ipsets import SetOutput
+from tortie.calculation.packedsets import PackedSets
+from tortie.calculation.problems import Problems
+from tortie.desired.network import NO_NETWORK, NODES, VXLAN_PEERS, Network, Tunnels
+from tortie.desired.policy import SetId
+
+Read = TypeVar("Read")
+
+_ENCAPSULATES = ("Always", "CrossSubnet")
+
+
+class _Pool(msgspec.Struct, frozen=True, gc=False):
+    cidr: Cidr
+    ipip: bool
+    vxlan: bool
+
+
+class _Node(msgspec.Struct, frozen=True, gc=False):
+    addresses: tuple[Cidr, ...]
+    vxlan: tuple[Cidr, ...]
+    wireguard: bool
+
+
+class ClusterNetwork:
+    """Recalculated when one of its sources changes."""
+
+    def __init__(self, node: str, problems: Problems) -> None:
+        self._node = node
+        self._problems = problems
+        self._nodes: dict[str, _Node] = {}
+        self._pools: dict[str, _Pool] = {}
+        self._sets = PackedSets()
+        self._told = NO_NETWORK
+        self._dirty = False
+
+    def put(self, key: ResourceKey, value: object) -> None:
+        """Add, replace or, with None, remove one source; kinds that do not matter are ignored."""
+        try:
+            match key.kind:
+                case "Node":
+                    self._put_node(key.name, _node(value) if isinstance(value, Node) else None)
+                case "IPPool":
+                    self._put_pool(key.name, _pool(value) if isinstance(value, IPPool) else None)
+        except ValueError as error:
+            self._problems.note(key, error)
+            self.put(key, None)
+
+    def flush(self, output: SetOutput) -> Network | msgspec.UnsetType:
+        """The network when it changed since the last flush; what became of its sets is added to the output."""
+        if not self._dirty:
+            return msgspec.UNSET
+        self._dirty = False
+        wanted = Network(self._tunnels())
+        self._sets.flush({one: self._members(one) for one in wanted.set_ids()}, output)
+        if wanted == self._told:
+            return msgspec.UNSET
+        self._told = wanted
+        return wanted
+
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        return not (self._nodes or self._pools) and self._told == NO_NETWORK and self._sets.is_empty()
+
+    def _put_node(self, name: str, node: _Node | None) -> None:
+        self._dirty |= self._nodes.get(name) != node
+        _replace(self._nodes, name, node)
+
+    def _put_pool(self, name: str, pool: _Pool | None) -> None:
+        self._dirty |= self._pools.get(name) != pool
+        _replace(self._pools, name, pool)
+
+    def _tunnels(self) -> Tunnels:
+        here = self._nodes.get(self._node)
+        return Tunnels(
+            ipip=any(pool.ipip for pool in self._pools.values()),
+            vxlan=tuple(sorted({pool.cidr.family for pool in self._pools.values() if pool.vxlan})),
+            wireguard=here is not None and here.wireguard,
+        )
+
+    def _members(self, set_id: SetId) -> Iterator[Cidr]:
+        others: Mapping[str, _Node] = {name: node for name, node in self._nodes.items() if name != self._node}
+        for node in others.values():
+            yield from node.vxlan if set_id == VXLAN_PEERS else node.addresses if set_id == NODES else ()
+
+
+def _node(node: Node) -> _Node:
+    """Raises ValueError."""
+    spec = node.spec
+    texts = (spec.bgp.ipv4_address, spec.bgp.ipv6_address) if spec.bgp else ()
+    addresses = tuple(Cidr.host(text) for text in texts if text)
+    ends = {4: spec.ipv4_vxlan_tunnel_addr, 6: spec.ipv6_vxlan_tunnel_addr}
+    keys = (node.status.wireguard_public_key, node.status.wireguard_public_key_v6)
+    return _Node(addresses, tuple(one for one in addresses if ends[one.family]), any(keys))
+
+
+def _pool(pool: IPPool) -> _Pool:
+    """Raises ValueError."""
+    cidr = Cidr.parse(pool.spec.cidr)
+    return _Pool(cidr, pool.spec.ipip_mode in _ENCAPSULATES and cidr.family == 4, pool.spec.vxlan_mode in _ENCAPSULATES)
+
+
+def _replace(table: dict[str, Read], name: str, value: Read | None) -> None:
+    if value is None:
+        table.pop(name, None)
+    else:
+        table[name] = value
