@@ -89,7 +89,7 @@ async def with_neighbours(datastore: Datastore) -> Datastore:
 
 def test_every_stored_kind_has_its_file() -> None:
     files = {path.stem for path in FOLDER.glob("*.txt")}
-    assert files == {*STORED_KINDS, "ipam", "legacy"}
+    assert files == {*STORED_KINDS, "ipam", "legacy", "status"}
 
 
 async def test_etcd_holds_exactly_these_bytes(etcd: Any) -> None:
