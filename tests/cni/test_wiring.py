@@ -10,7 +10,7 @@ import pytest
 
 from tortie.base.addresses import Cidr
 from tortie.base.errors import KernelError
-from tortie.cni.wiring import HOST_MAC, Cable, host_interface_name, unwire, wire
+from tortie.cni.wiring import HOST_MAC, Cable, unwire, wire
 from tortie.netlink.namespace import NAMED, NamespaceThread, create_namespace, delete_namespace
 
 ADDRESSES = (Cidr.host("10.65.9.1"), Cidr.host("fd00:65:9::1"))
@@ -40,11 +40,6 @@ def thread(namespaces: tuple[str, str]) -> Iterator[NamespaceThread]:
 
 def cable(namespaces: tuple[str, str], netns: str = "") -> Cable:
     return Cable("cali1", "eth0", Path(netns or NAMED / namespaces[1]), ADDRESSES, mtu=1400)
-
-
-def test_the_name_of_the_hosts_end_is_that_of_other_implementations() -> None:
-    assert host_interface_name("cali", "default", "podA", "ignored") == "cali7f94ce7c295"
-    assert host_interface_name("cali", "", "", "3fa9c1aabbccddeeff") == "cali3fa9c1aabbc"
 
 
 @pytest.mark.kernel

@@ -10,6 +10,7 @@ from target import GOLDEN, Target, text_of
 
 from tortie.api import codec
 from tortie.api.defaults import with_defaults
+from tortie.api.endpointnames import parse_workload_endpoint_name, workload_endpoint_name
 from tortie.api.foreign import carry_over
 from tortie.api.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from tortie.api.kinds import KINDS
@@ -18,7 +19,6 @@ from tortie.api.validation import problems
 from tortie.base.errors import InvalidResource
 from tortie.datastore.archive import FORMAT, Archive, Header, read_archive, write_archive
 from tortie.datastore.keys import parse_key, stored_key
-from tortie.datastore.names import parse_workload_endpoint_name, workload_endpoint_name
 from tortie.datastore.values import decode_resource, decode_stored
 from tortie.ipam import block as blocks
 from tortie.ipam.ranges import Ranges

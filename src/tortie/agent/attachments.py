@@ -19,6 +19,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from tortie.api.endpointnames import host_interface_name, workload_endpoint_name
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, ResourceKey
 from tortie.api.rules import EntityRule, Rule
@@ -28,8 +29,7 @@ from tortie.base.errors import AlreadyExists, Conflict, NotFound, TortieError
 from tortie.cni.errors import ASSIGNMENT_FAILED, TRY_AGAIN_LATER, CniError
 from tortie.cni.request import Request
 from tortie.cni.result import Attachment
-from tortie.cni.wiring import HOST_MAC, Cable, host_interface_name, unwire, wire
-from tortie.datastore.names import workload_endpoint_name
+from tortie.cni.wiring import HOST_MAC, Cable, unwire, wire
 from tortie.datastore.resources import ResourceStore
 from tortie.desired.endpoints import EndpointId
 from tortie.ipam.allocator import Allocator

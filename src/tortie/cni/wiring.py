@@ -9,7 +9,6 @@ worker thread that lives in the host's network namespace.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from pathlib import Path
 
@@ -47,13 +46,6 @@ class Cable(msgspec.Struct, frozen=True):
     netns: Path
     addresses: tuple[Cidr, ...]
     mtu: int = 0
-
-
-def host_interface_name(prefix: str, namespace: str, pod: str, container_id: str) -> str:
-    """Stable name of the host's end: from namespace and pod where there are such, else from the container."""
-    if pod:
-        return prefix + hashlib.sha1(f"{namespace}.{pod}".encode(), usedforsecurity=False).hexdigest()[:11]
-    return prefix + container_id[:11]
 
 
 def wire(cable: Cable) -> str:

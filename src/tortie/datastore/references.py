@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tortie.api.bgp import BGPPeer
 from tortie.api.builtin import ALLOW_PROFILE, TIERS
+from tortie.api.endpointnames import name_of_workload_endpoint
 from tortie.api.ippool import IPPool
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.resource import Resource, ResourceKey
@@ -13,7 +14,6 @@ from tortie.api.stagedpolicy import StagedGlobalNetworkPolicy, StagedNetworkPoli
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource, Problem
-from tortie.datastore.names import name_of_workload_endpoint
 
 Get = Callable[[ResourceKey], Awaitable[Resource | None]]
 List = Callable[[str], Awaitable[Sequence[Resource]]]

@@ -14,6 +14,7 @@ from tortie.api import codec
 from tortie.api.builtin import TIERS
 from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.defaults import with_defaults
+from tortie.api.endpointnames import name_of_workload_endpoint
 from tortie.api.foreign import CarriedOver, carry_over
 from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.validation import validate
@@ -25,7 +26,6 @@ from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.identity import with_identity
 from tortie.datastore.keys import resource_key
-from tortie.datastore.names import name_of_workload_endpoint
 from tortie.datastore.reading import ResourceReader, located
 from tortie.datastore.references import References
 

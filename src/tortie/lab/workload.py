@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from tortie.api.endpointnames import host_interface_name
 from tortie.base.addresses import Cidr
 from tortie.base.errors import NotFound, TortieError
-from tortie.cni.wiring import Cable, host_interface_name, unwire, wire
+from tortie.cni.wiring import Cable, unwire, wire
 from tortie.lab.fabric import QUIET_SYSCTLS, UPLINK, write_sysctls
 from tortie.lab.state import Attachment
 from tortie.lab.topology import Host, Topology, Workload, own_addresses

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tortie.api.workloadendpoint import WorkloadEndpointSpec
-from tortie.datastore.names import (
+from tortie.api.endpointnames import (
+    host_interface_name,
     name_of_workload_endpoint,
     parse_workload_endpoint_name,
     workload_endpoint_name,
     workload_endpoint_prefix,
 )
+from tortie.api.workloadendpoint import WorkloadEndpointSpec
 
 PARTS = st.from_regex(r"[a-z0-9.]([a-z0-9.-]{0,12}[a-z0-9.])?", fullmatch=True)
 
@@ -62,3 +63,8 @@ def test_ambiguous_parts_are_refused(part: str) -> None:
 @pytest.mark.parametrize("name", ["", "a", "a-b-c", "a-b-c-d-e", "a-b-c-", "a---b-c-d", "-a-b-c-d"])
 def test_what_is_no_name_has_no_parts(name: str) -> None:
     assert parse_workload_endpoint_name(name) is None
+
+
+def test_the_name_of_the_hosts_end_is_that_of_other_implementations() -> None:
+    assert host_interface_name("cali", "default", "podA", "ignored") == "cali7f94ce7c295"
+    assert host_interface_name("cali", "", "", "3fa9c1aabbccddeeff") == "cali3fa9c1aabbc"

@@ -1,7 +1,8 @@
-"""Names of workload endpoints: `<node>-<orchestrator>-<workload>-<endpoint>`, dashes inside a part doubled. Pure."""
+"""Names of workload endpoints (`<node>-<orchestrator>-<workload>-<endpoint>`, inner dashes doubled) and interfaces."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -58,6 +59,13 @@ def name_of_workload_endpoint(spec: WorkloadEndpointSpec) -> str:
         case _:
             workload = spec.workload
     return workload_endpoint_name(spec.node, spec.orchestrator, workload, spec.endpoint)
+
+
+def host_interface_name(prefix: str, namespace: str, pod: str, container_id: str) -> str:
+    """Stable name of the host's end: from namespace and pod where there are such, else from the container."""
+    if pod:
+        return prefix + hashlib.sha1(f"{namespace}.{pod}".encode(), usedforsecurity=False).hexdigest()[:11]
+    return prefix + container_id[:11]
 
 
 def parse_workload_endpoint_name(name: str) -> WorkloadEndpointParts | None:
