@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from queue import Queue
+from contextlib import contextmanager, suppress
+from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +20,7 @@ from tortie.api.resource import ResourceKey
 from tortie.base.errors import Unavailable
 from tortie.cli.connection import UNAVAILABLE
 from tortie.dataplane.nftables.trace_table import PREFIX
+from tortie.lab.probe.model import Probe, Transport
 
 if TYPE_CHECKING:
     from conftest import World
@@ -36,6 +38,21 @@ spec:
   ingress:
     - {action: Log, protocol: UDP}
     - {action: Deny, protocol: TCP, destination: {ports: [80]}, source: {selector: role == 'client'}}
+"""
+HOST = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: guarded}
+spec: {node: h1, interfaceName: eth0}
+"""
+FLOOD = """
+import socket, time
+speaker, start, sent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), time.monotonic(), 0
+while (gone := time.monotonic() - start) < 2:
+    while sent < gone * 10_000:
+        speaker.sendto(b"x", ("{}", 20_000 + sent % 20_000))
+        sent += 1
+    time.sleep(0.001)
 """
 DENY_KEY = ResourceKey("NetworkPolicy", "default", "no-web")
 
@@ -61,6 +78,19 @@ class Watcher:
                 direction,
             ):
                 return report
+
+    @property
+    def has_something(self) -> bool:
+        """Whether a report waits to be taken."""
+        return not self._lines.empty()
+
+    def drain(self) -> float:
+        """Take all that comes until nothing more does; the time of the last report."""
+        last = 0.0
+        with suppress(Empty):
+            while True:
+                last = msgspec.json.decode(self._lines.get(timeout=0.5), type=Report).time
+        return last
 
     def kill(self) -> None:
         """As kill -9 does."""
@@ -139,13 +169,58 @@ def test_watching_changes_nothing_of_ours_and_watchers_do_not_disturb_each_other
     assert settled.target("nftables").drifts == drifts
 
 
+def test_rules_are_named_rightly_after_the_table_was_flushed_and_made_anew(settled: World) -> None:
+    with watching(settled, "--drops", "--destination", settled.address("server")) as watcher:
+        assert not settled.reaches("neighbour", "server")
+        before = settled.target("nftables").drifts
+        settled.run("nft", "flush", "ruleset")
+        settled.until(lambda: settled.target("nftables").drifts > before, "the table is made anew")
+        settled.until(lambda: not settled.reaches("neighbour", "server"), "the policy is in force again")
+        for _ in range(2):
+            found = watcher.until("Deny").decision
+            assert found is not None and found.reason == "end of tier default"
+
+
+def test_a_host_endpoint_that_comes_meanwhile_is_watched_too(settled: World) -> None:
+    with watching(settled, "--drops", "--port", "7777") as watcher:
+        settled.apply(HOST)
+        address = settled.lab.topology.host("h1").address(4).partition("/")[0]
+        settled.until(lambda: knocked(settled, address, watcher), "a packet for the host is denied, and shown")
+        found = watcher.until("Deny")
+    settled.delete(ResourceKey("HostEndpoint", "", "guarded"))
+    assert (found.interface, found.endpoint) == ("eth0", "")
+    assert found.decision is not None and found.decision.reason.startswith("no profile matched")
+
+
+def knocked(world: World, address: str, watcher: Watcher) -> bool:
+    """Whether anything was shown after a connection was tried from the other host."""
+    world.lab.probe(Probe("h2", address, Transport.TCP, 7777))
+    return watcher.has_something
+
+
+def test_under_ten_thousand_packets_a_second_policy_goes_on_and_nothing_old_is_shown(settled: World) -> None:
+    flood = FLOOD.format(settled.address("server"))
+    with watching(settled, "--drops", "--rate", "100000", "--protocol", "udp") as watcher:
+        speaker = threading.Thread(target=settled.lab.exec, args=("neighbour", [sys.executable, "-c", flood]))
+        speaker.start()
+        assert watcher.until("Deny")
+        settled.apply(DENY)
+        settled.until(lambda: not settled.reaches("client", "server"), "the policy is in force")
+        settled.delete(DENY_KEY)
+        settled.until(lambda: settled.reaches("client", "server"), "the policy is gone")
+        speaker.join()
+        ended = time.time()
+        assert watcher.drain() < ended + 2
+    assert settled.report().ready
+
+
 def test_an_endpoint_that_is_not_here_is_told(settled: World) -> None:
-    with pytest.raises(Unavailable, match="no workload endpoint default/nobody"):
+    with pytest.raises(Unavailable, match="no workload or workload endpoint default/nobody is on this node; here are"):
         next(monitor(settled.lab.place("h1").directory, Filter(endpoint="default/nobody")))
 
 
 def test_the_command_ends_after_so_many_packets(settled: World) -> None:
-    with watching(settled, "--limit", "1", "--drops", "--endpoint", "default/h1-k8s-server-eth0") as watcher:
+    with watching(settled, "--limit", "1", "--drops", "--endpoint", "default/server") as watcher:
         assert not settled.reaches("neighbour", "server")
         assert watcher.process.wait(timeout=20) == 0
         found = watcher.until("Deny").decision

@@ -101,8 +101,10 @@ def test_the_command_shows_what_was_asked(settled: World) -> None:
     assert json.loads(run("gnp/server", "--never", "-o", "json"))["policies"] == []
     endpoint = next(f"{one.namespace}/{one.name}" for one in settled.lab.topology.workloads if one.name == "neighbour")
     assert "ENDPOINTS" in run("-o", "wide")
+    assert "GlobalNetworkPolicy server" not in run("-e", endpoint)
     wrong = CliRunner().invoke(tortie, ["policy", "hits", "gnp/nothing", *directory])
     assert wrong.exit_code == 1
     assert "is in force for no workload" in wrong.output
     absent = CliRunner().invoke(tortie, ["policy", "hits", "-e", f"{endpoint}-not", *directory])
-    assert "no workload endpoint" in absent.output
+    assert "no workload or workload endpoint" in absent.output
+    assert "here are" in absent.output

@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from tortie.agent.decisions import Decision, Filter, Report
+from tortie.agent.endpoint_names import endpoint_named
 from tortie.agent.packets import fits, read_packet
+from tortie.agent.tracer import Tracer
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
-from tortie.base.errors import KernelError
+from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.nftables.layout import workload
 from tortie.dataplane.nftables.model import Source
 from tortie.dataplane.nftables.rule_names import RuleName
 from tortie.dataplane.nftables.rules import identity_of
 from tortie.dataplane.nftables.target import NftablesTarget
-from tortie.dataplane.nftables.trace_table import TraceFilter, trace_requests, trace_table
+from tortie.dataplane.nftables.trace_table import TraceFilter
 from tortie.dataplane.nftables.tracing import Decided, Tracing
 from tortie.desired.endpoints import Endpoint
 from tortie.desired.policy import Direction
-from tortie.desired.state import DesiredState
 from tortie.netlink.monitor import LinkTable
 from tortie.netlink.nftables import INET, Table
-from tortie.netlink.nftables_batch import commit
-from tortie.netlink.nftables_trace import TRACES, Trace, parse_trace
-from tortie.netlink.socket import NETLINK_NETFILTER, NetlinkSocket
-from tortie.netlink.wire import TruncatedMessage
+from tortie.netlink.nftables_trace import Trace
 
 Result = TypeVar("Result")
 
-_LEAST_SECONDS = 1.0
-"""Between two readings of all rules, when traces name rules that are not known."""
+_SLICE_SECONDS = 0.01
+"""Longest time that traces take the event loop for, before everything else has its turn."""
+
+_FOLLOW_SECONDS = 1.0
+"""Between two looks whether what is to be traced is no longer the same."""
+
+_REST = 10
+"""How many times as long as it took to read all rules is waited before they are read again."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -50,73 +51,98 @@ class Surroundings(msgspec.Struct, frozen=True):
 
     target: NftablesTarget
     links: LinkTable
-    desired: DesiredState
+    reconciler: Reconciler
     executor: Executor
     clock: Clock
 
 
 class Watch:
-    """One watcher. The kernel undoes everything when the socket is closed, also when the agent is killed."""
+    """One watcher. The kernel undoes everything when it is closed, also when the agent is killed."""
 
     def __init__(self, around: Surroundings, wanted: Filter, number: int) -> None:
         self._around = around
         self._wanted = wanted
         self._number = number
+        self._interface = ""
         self._tags: dict[int, bytes] = {}
-        self._read_at = float("-inf")
-        self._socket: NetlinkSocket | None = None
-        table = Table(INET, around.target.settings.table)
-        self._tracing = Tracing(table, self._tags.get, self._name_of)
+        self._tables_made = around.target.tables_made
+        self._read_again_at = self._follow_at = float("-inf")
+        self._generation = 0
+        self._tracer: Tracer | None = None
+        self._tracing = Tracing(Table(INET, around.target.settings.table), self._tags.get, self._name_of)
 
     async def open(self) -> None:
         """Begin. Raises KernelError; LookupError when the endpoint is not on this node."""
-        wanted = self._trace_filter()
+        if self._wanted.endpoint:
+            self._interface = endpoint_named(self._endpoints(), self._wanted.endpoint).interface
+        self._generation = self._around.reconciler.generation
+        self._traced = self._trace_filter()
         await self._read_rules()
-        self._socket = await self._in_kernel(_opened, self._number, wanted)
-        self._socket.set_blocking(False)
+        self._tracer = await self._in_kernel(Tracer, self._number, self._traced)
 
     def close(self) -> None:
         """End, and have the kernel forget it."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._tracer is not None:
+            self._tracer.close()
+            self._tracer = None
 
     async def next(self) -> list[Report]:
-        """Wait for traces; returns what they decided, often nothing. Raises KernelError."""
-        assert self._socket is not None
-        await _readable(self._socket)
-        try:
-            traces = [trace for one in self._socket.receive() if (trace := parse_trace(one))]
-        except KernelError as error:
-            if error.errno == errno.EAGAIN:
-                return []
-            if error.errno != errno.ENOBUFS:
-                raise
-            return [Report(self._around.clock.now(), lost=True)]
-        except TruncatedMessage:
-            return [Report(self._around.clock.now(), lost=True)]
-        if any(trace.rule not in self._tags for trace in traces if self._is_ours(trace)):
+        """Wait a while for traces; returns what they decided, often nothing. Raises KernelError."""
+        assert self._tracer is not None
+        await self._follow(self._tracer)
+        if not await self._tracer.wait(_FOLLOW_SECONDS):
+            return []
+        now, heard = self._around.clock.now(), self._tracer.hear(_SLICE_SECONDS)
+        await self._learn(heard.traces)
+        found = [report for trace in heard.traces if (report := self._report(trace, now))]
+        if heard.lost:
+            self._tracing.forget()
+            found.append(Report(now, lost=True))
+        return found
+
+    async def _follow(self, tracer: Tracer) -> None:
+        """Workloads and host endpoints that came meanwhile are traced as those that were there."""
+        now, generation = self._around.clock.monotonic(), self._around.reconciler.generation
+        if generation == self._generation or now < self._follow_at:
+            return
+        self._generation, self._follow_at = generation, now + _FOLLOW_SECONDS
+        wanted = self._trace_filter()
+        if wanted != self._traced:
+            self._traced = wanted
+            await self._in_kernel(tracer.replace, wanted)
+
+    async def _learn(self, traces: Iterable[Trace]) -> None:
+        """Read which rule has which handle where that is not known."""
+        if self._tables_made != self._around.target.tables_made:
+            self._tables_made = self._around.target.tables_made
+            self._tags.clear()
+        unknown = {trace.rule for trace in traces if self._is_ours(trace)} - self._tags.keys()
+        if unknown:
             await self._read_rules()
-        return list(self._reports(traces))
+            # Rules that are gone by now: a handle is never given to another.
+            self._tags.update(dict.fromkeys(unknown - self._tags.keys(), b""))
 
-    def _reports(self, traces: Iterable[Trace]) -> Iterator[Report]:
-        for trace in traces:
-            decided = self._tracing.take(trace)
-            report = self._report(decided) if decided else None
-            if report is not None:
-                yield report
+    async def _read_rules(self) -> None:
+        """Not often, as it reads the whole table."""
+        clock = self._around.clock
+        await clock.sleep(max(0.0, self._read_again_at - clock.monotonic()))
+        began = clock.monotonic()
+        self._tags.update({rule.handle: rule.comment for rule in await self._in_kernel(self._around.target.rules)})
+        ended = clock.monotonic()
+        self._read_again_at = ended + (ended - began) * _REST
 
-    def _report(self, decided: Decided) -> Report | None:
-        """None for what was not asked for: other watchers have other packets traced."""
+    def _report(self, trace: Trace, now: float) -> Report | None:
+        """None for what decides nothing, or was not asked for: other watchers have other packets traced."""
+        decided = self._tracing.take(trace)
+        if decided is None or (self._wanted.drops and decided.allowed):
+            return None
         headers = decided.headers
         packet = read_packet(headers.protocol, headers.network, headers.transport)
-        names = (self._interface(headers.input), self._interface(headers.output))
-        if packet is None or not fits(packet, self._wanted) or (self._wanted.drops and decided.allowed):
-            return None
-        if self._wanted.endpoint and self._endpoint_of(self._wanted.endpoint).interface not in names:
+        names = (self._around.links.name_of(headers.input), self._around.links.name_of(headers.output))
+        if packet is None or not fits(packet, self._wanted) or (self._interface and self._interface not in names):
             return None
         interface = self._judged(decided.rule, names)
-        return Report(self._around.clock.now(), interface, self._endpoint_on(interface), packet, _decision(decided))
+        return Report(now, interface, self._endpoint_on(interface), packet, _decision(decided))
 
     def _judged(self, rule: RuleName | None, names: tuple[str, str]) -> str:
         """On whose behalf: a workload that sends is behind the input, one that receives behind the output."""
@@ -124,31 +150,24 @@ class Watch:
         order = names[::-1] if rule and rule.direction is Direction.INGRESS else names
         return next((name for name in order if name.startswith(tuple(prefixes))), order[1] or order[0])
 
-    def _interface(self, index: int) -> str:
-        return next((link.name for link in self._around.links if link.index == index), "") if index else ""
-
     def _endpoint_on(self, interface: str) -> str:
-        endpoints = self._around.desired.endpoints.values()
-        return next((str(one.id) for one in endpoints if one.interface == interface), "")
+        return next((str(one.id) for one in self._endpoints() if one.interface == interface), "")
 
-    def _endpoint_of(self, name: str) -> Endpoint:
-        found = next((one for one in self._around.desired.endpoints.values() if str(one.id) == name), None)
-        if found is None:
-            raise LookupError(f"no workload endpoint {name} is on this node")
-        return found
+    def _endpoints(self) -> Collection[Endpoint]:
+        return self._around.reconciler.desired.endpoints.values()
 
     def _trace_filter(self) -> TraceFilter:
-        wanted, desired = self._wanted, self._around.desired
+        wanted = self._wanted
         return TraceFilter(
             prefixes=self._around.target.settings.interface_prefixes,
-            sources=_sources(desired.endpoints.values()),
-            interface=self._endpoint_of(wanted.endpoint).interface if wanted.endpoint else "",
+            sources=_sources(self._endpoints()),
+            interface=self._interface,
             source=Cidr.parse(wanted.source) if wanted.source else None,
             destination=Cidr.parse(wanted.destination) if wanted.destination else None,
             protocol=wanted.protocol,
             port=wanted.port,
             rate=wanted.rate,
-            hosts=bool(desired.host_endpoints),
+            hosts=bool(self._around.reconciler.desired.host_endpoints),
         )
 
     def _is_ours(self, trace: Trace) -> bool:
@@ -157,49 +176,8 @@ class Watch:
     def _name_of(self, tag: bytes) -> RuleName | None:
         return self._around.target.rule_name(identity_of(tag))
 
-    async def _read_rules(self) -> None:
-        """Which rule has which handle; not often, as it reads the whole table."""
-        now = self._around.clock.monotonic()
-        if now - self._read_at < _LEAST_SECONDS:
-            return
-        self._read_at = now
-        self._tags.update({rule.handle: rule.comment for rule in await self._in_kernel(self._around.target.rules)})
-
     async def _in_kernel(self, function: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._around.executor, function, *arguments)
-
-
-class PacketStream(Response):
-    """Reports as lines of JSON until the watcher goes; the first line, without a packet, says that it has begun."""
-
-    def __init__(self, watch: Watch, now: float) -> None:
-        super().__init__(media_type="application/x-ndjson")
-        self._watch = watch
-        self._now = now
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As Starlette calls it."""
-        headers = [(b"content-type", b"application/x-ndjson")]
-        gone = asyncio.ensure_future(_disconnected(receive))
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send(_chunk([Report(self._now)]))
-            while not gone.done():
-                await self._next(gone, send)
-        finally:
-            gone.cancel()
-            self._watch.close()
-
-    async def _next(self, gone: asyncio.Future[None], send: Send) -> None:
-        more = asyncio.ensure_future(self._watch.next())
-        try:
-            await asyncio.wait((gone, more), return_when=asyncio.FIRST_COMPLETED)
-            if more.done() and (reports := more.result()):
-                await send(_chunk(reports))
-        finally:
-            # The loop must have forgotten the socket before it is closed: its number is soon that of another.
-            more.cancel()
-            await asyncio.wait((more,))
 
 
 def watch_numbers() -> Iterator[int]:
@@ -207,39 +185,8 @@ def watch_numbers() -> Iterator[int]:
     return itertools.count(1)
 
 
-def _chunk(reports: Iterable[Report]) -> dict[str, object]:
-    body = b"".join(msgspec.json.encode(report) + b"\n" for report in reports)
-    return {"type": "http.response.body", "body": body, "more_body": True}
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _readable(socket: NetlinkSocket) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_reader(socket.fileno(), ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(socket.fileno())
-
-
-def _opened(number: int, wanted: TraceFilter) -> NetlinkSocket:
-    """The socket that owns the table, and hears the traces."""
-    socket = NetlinkSocket(NETLINK_NETFILTER, (TRACES,))
-    try:
-        commit(socket, list(trace_requests(trace_table(number), wanted)))
-    except BaseException:
-        socket.close()
-        raise
-    return socket
-
-
 def _sources(endpoints: Iterable[Endpoint]) -> list[Source]:
-    return [source for one in endpoints if one.active for source in workload(one, "", "").sources]
+    return sorted(source for one in endpoints if one.active for source in workload(one, "", "").sources)
 
 
 def _decision(decided: Decided) -> Decision:

@@ -15,8 +15,10 @@ from tortie.agent.client import HITS
 from tortie.agent.counting import end_hits, policy_hits
 from tortie.agent.dataplane import Dataplane
 from tortie.agent.decisions import MONITOR, Filter
+from tortie.agent.endpoint_names import endpoint_named
 from tortie.agent.hits import HitsReport
-from tortie.agent.monitor import PacketStream, Surroundings, Watch
+from tortie.agent.monitor import Surroundings, Watch
+from tortie.agent.packet_stream import PacketStream
 from tortie.base.clock import Clock
 from tortie.base.errors import KernelError
 from tortie.dataplane.loop import Reconciler
@@ -43,25 +45,26 @@ class Observed(msgspec.Struct, frozen=True):
     numbers: Iterator[int]
 
     async def hits(self, endpoint: str = "") -> HitsReport:
-        """What rules counted; of the policies of one endpoint only, if it is given. Raises KernelError."""
+        """What rules counted; of the policies of one endpoint only, if it is given.
+
+        Raises:
+            LookupError: no such endpoint is on the node.
+            KernelError: the counters cannot be read.
+        """
+        desired = self.reconciler.desired
+        only = str(endpoint_named(desired.endpoints.values(), endpoint).id) if endpoint else ""
         target = self.dataplane.filter
         counts = await asyncio.get_running_loop().run_in_executor(self.executor, target.counters)
         return HitsReport(
             node=self.node,
             since=target.counting_since,
-            policies=policy_hits(self.reconciler.desired, self.order(), counts, endpoint),
+            policies=policy_hits(desired, self.order(), counts, only),
             ends=end_hits(counts, target.rule_name),
         )
 
-    def has_endpoint(self, name: str) -> bool:
-        """Whether a workload of this `namespace/name` is on the node."""
-        return any(str(one) == name for one in self.reconciler.desired.endpoints)
-
     def watch(self, wanted: Filter) -> Watch:
         """A watcher, not yet begun."""
-        around = Surroundings(
-            self.dataplane.filter, self.dataplane.links, self.reconciler.desired, self.executor, self.clock
-        )
+        around = Surroundings(self.dataplane.filter, self.dataplane.links, self.reconciler, self.executor, self.clock)
         return Watch(around, wanted, next(self.numbers))
 
 
@@ -72,11 +75,10 @@ def watching_routes(observed: Callable[[], Observed | None]) -> list[Route]:
         now = observed()
         if now is None:
             return PlainTextResponse(_STARTING, 503)
-        endpoint = request.query_params.get("endpoint", "")
-        if endpoint and not now.has_endpoint(endpoint):
-            return PlainTextResponse(f"no workload endpoint {endpoint} is on node {now.node}", 404)
         try:
-            report = await now.hits(endpoint)
+            report = await now.hits(request.query_params.get("endpoint", ""))
+        except LookupError as error:
+            return PlainTextResponse(str(error.args[0]), 404)
         except KernelError as error:
             return PlainTextResponse(str(error), 500)
         return Response(msgspec.json.encode(report), media_type="application/json")

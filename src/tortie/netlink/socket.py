@@ -46,12 +46,16 @@ class NetlinkSocket:
     """Blocking socket, bound to the network namespace of the thread that opens it, for its whole life.
 
     Not safe for several threads at once.
+
+    Args:
+        timeout: seconds to wait for an answer.
+        buffer: bytes that may wait to be received; more are lost (ENOBUFS).
     """
 
-    def __init__(self, protocol: int, groups: Sequence[int] = (), timeout: float = 10.0) -> None:
+    def __init__(self, protocol: int, groups: Sequence[int] = (), timeout: float = 10.0, buffer: int = _BUFFER) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-        for option in (_SO_SNDBUFFORCE, _SO_RCVBUFFORCE):
-            self._socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        for option, size in ((_SO_SNDBUFFORCE, _BUFFER), (_SO_RCVBUFFORCE, buffer)):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, size)
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
         if protocol == NETLINK_ROUTE:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tortie.base.addresses import Cidr
@@ -25,7 +26,7 @@ from tortie.desired.state import DesiredState
 from tortie.netlink.namespace import anonymous_namespace, inside
 from tortie.netlink.nftables import INET, Table
 from tortie.netlink.nftables_batch import commit
-from tortie.netlink.nftables_trace import TRACES, Trace, parse_trace
+from tortie.netlink.nftables_trace import TRACES, Trace, TraceKind, parse_trace
 from tortie.netlink.socket import NETLINK_NETFILTER, NetlinkSocket
 
 pytestmark = pytest.mark.kernel
@@ -175,6 +176,27 @@ def test_what_is_staged_says_what_it_would_have_decided(node: Node) -> None:
 def test_only_what_is_asked_for_is_traced(node: Node, wanted: dict[str, object], seen: bool) -> None:
     node.bring(PolicyList())
     assert bool(node.decided(TraceFilter(("cali",), **wanted))) == seen
+
+
+def step(**more: object) -> Trace:
+    """Dropped by rule 5 of our table."""
+    return msgspec.structs.replace(Trace(1, INET, "tortie", "policy-x", TraceKind.RULE, 5, 0), **more)
+
+
+def test_a_rule_that_nobody_knows_any_more_is_told_by_its_number() -> None:
+    tracing = Tracing(Table(INET, "tortie"), {}.get, lambda _: None)
+    found = tracing.take(step(network=b"headers"))
+    assert found is not None and not found.allowed
+    assert found.reason == "rule 5 of chain policy-x, table inet tortie"
+    assert tracing.take(step(verdict=1)) is None
+
+
+def test_where_steps_were_lost_none_is_laid_to_a_packet_from_before() -> None:
+    tracing = Tracing(Table(INET, "tortie"), {}.get, lambda _: None)
+    assert tracing.take(step(network=b"headers"))
+    assert tracing.take(step())
+    tracing.forget()
+    assert tracing.take(step()) is None
 
 
 def test_no_more_than_the_rate_is_traced(node: Node) -> None:

@@ -12,7 +12,15 @@ from tortie.dataplane.nftables.connection import Connection
 from tortie.dataplane.nftables.counters import Counted, CounterTotals, counted, counted_beside
 from tortie.dataplane.nftables.host_plan import concerns_hosts, idle, touched
 from tortie.dataplane.nftables.model import Kernel
-from tortie.dataplane.nftables.operations import Against, DeleteChain, DeleteTable, FillChain, Operation, evolve
+from tortie.dataplane.nftables.operations import (
+    Against,
+    CreateTable,
+    DeleteChain,
+    DeleteTable,
+    FillChain,
+    Operation,
+    evolve,
+)
 from tortie.dataplane.nftables.packing import transactions
 from tortie.dataplane.nftables.planning import plan_all, plan_changes
 from tortie.dataplane.nftables.rule_names import RuleName, RuleNames
@@ -35,12 +43,16 @@ class NftablesTarget:
         settings: may be replaced while running; a full pass then carries it out.
         names: path of the table of rule identities; None keeps none.
         addresses: tells, in the event loop, what addresses interfaces have as of the last event heard.
+
+    Attributes:
+        tables_made: how often the table was made anew; the kernel then numbers rules from the beginning.
     """
 
     def __init__(
         self, settings: Settings | None = None, names: Path | None = None, addresses: Addresses = dict
     ) -> None:
         self.settings = settings or Settings()
+        self.tables_made = 0
         self._addresses = addresses
         self._table = Table(INET, self.settings.table)
         self._connection = Connection(self._table)
@@ -82,6 +94,7 @@ class NftablesTarget:
         """
         if not operations:
             return
+        self.tables_made += any(isinstance(one, CreateTable) for one in operations)
         self._record_names(operations)
         replaced = counted(self._replaced_rules(operations))
         base = next((one.generation for one in operations if isinstance(one, Against)), None)

@@ -73,7 +73,11 @@ class Tracing:
             return _of_others(trace, packet)
         tag = self._tag_of(trace.rule) if trace.kind == TraceKind.RULE else None
         name = self._name_of(tag) if tag else None
-        return _of_ours(trace, packet, action_of(tag), name) if tag and name else None
+        return _of_ours(trace, packet, action_of(tag), name) if tag and name else _of_others(trace, packet)
+
+    def forget(self) -> None:
+        """Steps were lost: what comes next may be of other packets."""
+        self._packets.clear()
 
     def _packet(self, trace: Trace) -> _Packet | None:
         """What is known of the packet; the first step in every base chain tells it anew."""
@@ -101,7 +105,10 @@ def _is_news(said: Words | None) -> bool:
 
 
 def _of_others(trace: Trace, packet: _Packet) -> Decided | None:
-    """A drop is final, whoever says so; an accept of others decides nothing for us."""
+    """By rules of others, and those of ours that are gone by now.
+
+    A drop is final, whoever says so; an accept of others decides nothing for us.
+    """
     if trace.verdict != Verdict.DROP or trace.kind == TraceKind.RETURN:
         return None
     what = "policy" if trace.kind == TraceKind.POLICY else f"rule {trace.rule}"
