@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from tortie.api.codec import decode, encode, to_mapping
+from tortie.api.pod import Pod
+from tortie.api.resource import Resource
 from tortie.base.errors import InvalidResource
 from tortie.convert import namespace, serviceaccount
 from tortie.convert.adminpolicy import global_network_policy
@@ -18,16 +20,22 @@ from tortie.convert.clusternetworkpolicy import FORM
 from tortie.convert.labelselector import PODS, namespace_selector, pod_selector
 from tortie.convert.networkpolicy import network_policy
 from tortie.convert.objects import LabelSelector
+from tortie.convert.pod import workload_endpoint
 
 DATA = Path(__file__).parents[1] / "conformance" / "data" / "k8s_conversion.json"
 
-CASES = [
-    pytest.param(case, id=case["id"])
-    for case in json.loads(DATA.read_text())["cases"]
-    if case["kind"] in {"Namespace", "ServiceAccount", "NetworkPolicy", "ClusterNetworkPolicy", "LabelSelector"}
-]
+CASES = [pytest.param(case, id=case["id"]) for case in json.loads(DATA.read_text())["cases"]]
+
+
+def _endpoint_of(document: dict[str, Any]) -> Resource | None:
+    pod = decode("Pod", msgspec.json.encode(document | {"apiVersion": "v1", "kind": "Pod"}))
+    assert isinstance(pod, Pod)
+    converted = workload_endpoint(pod)
+    return None if converted is None else converted.resource
+
 
 CONVERSIONS = {
+    "Pod": _endpoint_of,
     "Namespace": namespace.profile,
     "ServiceAccount": serviceaccount.profile,
     "NetworkPolicy": lambda document: network_policy(document).resource,
@@ -62,7 +70,7 @@ def _expected(case: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_every_kind_has_its_cases() -> None:
-    assert len(CASES) == 36
+    assert len(CASES) == 48
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -16,14 +16,8 @@ from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.calculation.labels import Labels, Parents
 from tortie.calculation.protocols import protocol_number
-from tortie.selector.scoping import NAMESPACE, NAMESPACE_PREFIX, NODE, SERVICE_ACCOUNT, SERVICE_ACCOUNT_PREFIX
-
-ORCHESTRATOR = "projectcalico.org/orchestrator"
-INHERITED = (NAMESPACE_PREFIX, SERVICE_ACCOUNT_PREFIX)
-"""How labels begin that only a namespace or service account can give: a workload may not choose them."""
-
-LONGEST_SERVICE_ACCOUNT = 62
-"""A label value has at most 63 characters; names longer than this get no label, as everywhere in the field."""
+from tortie.selector.endpointlabels import ORCHESTRATOR, account_labels, own_labels
+from tortie.selector.scoping import NAMESPACE, NODE
 
 
 class NamedPort(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -64,16 +58,6 @@ def item_of(resource: Resource) -> Item | None:
     if isinstance(resource, Node):
         return _item(_without_namespace(resource) | {NODE: resource.metadata.name}, (), _node_addresses(resource), ())
     return None
-
-
-def own_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Without those that can only be inherited."""
-    return {label: value for label, value in labels.items() if not label.startswith(INHERITED)}
-
-
-def account_labels(account: str) -> dict[str, str]:
-    """The label that names a service account, unless there is none or its name is too long for a label."""
-    return {SERVICE_ACCOUNT: account} if 0 < len(account) <= LONGEST_SERVICE_ACCOUNT else {}
 
 
 def _endpoint(endpoint: WorkloadEndpoint) -> Item:

@@ -14,20 +14,15 @@ from tortie.api.resource import Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.calculation.columns import Columns
 from tortie.calculation.interning import Interner
-from tortie.calculation.items import ORCHESTRATOR, Item, NamedPort, account_labels, own_labels
+from tortie.calculation.items import Item, NamedPort
 from tortie.calculation.labels import Labels, Parents
 from tortie.calculation.owners import Owners
-from tortie.calculation.protocols import KUBERNETES_PROTOCOLS
-from tortie.selector.scoping import NAMESPACE, SERVICE_ACCOUNT
+from tortie.calculation.protocols import protocol_number
+from tortie.convert.pod import ports
+from tortie.selector.endpointlabels import KUBERNETES, pod_labels
 
 PodName = str
 """Namespace and name, joined by a slash."""
-
-KUBERNETES = "k8s"
-"""Orchestrator of the endpoints that have pods."""
-
-RESERVED = frozenset({NAMESPACE, ORCHESTRATOR, SERVICE_ACCOUNT})
-"""Labels that say where an endpoint belongs: a pod may not choose them."""
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
@@ -123,20 +118,11 @@ def pod_of(endpoint: Resource) -> PodName:
 
 
 def _share(pod: Pod) -> Share:
-    """A port that cannot be is left out: nothing else of the pod hangs on it."""
-    spec = pod.spec
-    account = spec.service_account_name
-    labels = {label: value for label, value in own_labels(pod.metadata.labels).items() if label not in RESERVED}
-    labels |= account_labels(account)
-    containers = (*spec.init_containers, *spec.containers)
-    ports = {
-        NamedPort(sys.intern(port.name), KUBERNETES_PROTOCOLS[port.protocol], port.container_port)
-        for container in containers
-        for port in container.ports
-        if port.name and port.protocol in KUBERNETES_PROTOCOLS and 0 < port.container_port < 1 << 16
-    }
+    account = pod.spec.service_account_name
+    labels = pod_labels(pod.metadata.labels, account)
+    named = {NamedPort(sys.intern(one.name), protocol_number(one.protocol), one.port) for one in ports(pod) if one.name}
     return Share(
         labels=tuple(sorted((sys.intern(label), sys.intern(value)) for label, value in labels.items())),
         parents=(sys.intern(f"ksa.{pod.metadata.namespace}.{account}"),) if account else (),
-        ports=tuple(sorted(ports)),
+        ports=tuple(sorted(named)),
     )

@@ -1,0 +1,38 @@
+"""Labels that say where an endpoint belongs: nobody who makes a workload may choose them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tortie.selector.scoping import NAMESPACE, NAMESPACE_PREFIX, SERVICE_ACCOUNT, SERVICE_ACCOUNT_PREFIX
+
+ORCHESTRATOR = "projectcalico.org/orchestrator"
+"""Label with what made the workload."""
+
+KUBERNETES = "k8s"
+"""Orchestrator of the endpoints that have pods."""
+
+INHERITED = (NAMESPACE_PREFIX, SERVICE_ACCOUNT_PREFIX)
+"""How labels begin that only a namespace or service account can give."""
+
+RESERVED = frozenset({NAMESPACE, ORCHESTRATOR, SERVICE_ACCOUNT})
+"""Labels that only the place of an endpoint can give."""
+
+LONGEST_SERVICE_ACCOUNT = 62
+"""A label value has at most 63 characters; names longer than this get no label, as everywhere in the field."""
+
+
+def own_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Without those that can only be inherited."""
+    return {label: value for label, value in labels.items() if not label.startswith(INHERITED)}
+
+
+def account_labels(account: str) -> dict[str, str]:
+    """The label that names a service account, unless there is none or its name is too long for a label."""
+    return {SERVICE_ACCOUNT: account} if 0 < len(account) <= LONGEST_SERVICE_ACCOUNT else {}
+
+
+def pod_labels(labels: Mapping[str, str], account: str) -> dict[str, str]:
+    """What a pod passes on to its endpoint: its labels, but none of the reserved ones, and its service account's."""
+    chosen = {label: value for label, value in own_labels(labels).items() if label not in RESERVED}
+    return chosen | account_labels(account)
