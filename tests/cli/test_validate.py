@@ -33,6 +33,20 @@ def test_every_example_is_valid_and_no_datastore_is_asked(run: Run, tmp_path: Pa
     assert not (tmp_path / "datastore.db").exists()
 
 
+def test_it_ends_with_how_many_are_valid(run: Run) -> None:
+    assert run("validate", "-f", "-", text=KUBERNETES.partition("---")[0]).stderr == "1 valid\n"
+
+
+def test_what_must_be_corrected_is_counted_whatever_is_wrong_with_it(run: Run) -> None:
+    tier = "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: NAME}\nspec: {ordr: 1, ordre: 2}\n---\n"
+    good = tier.replace("ordr: 1, ordre: 2", "order: 1")
+    text = good.replace("NAME", "a") * 2 + good.replace("NAME", "b") + tier.replace("NAME", "c") + "[]\n---\n{\n"
+    result = run("validate", "-f", "-", text=text)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1] == "2 valid, 4 invalid"
+    assert "written" not in result.stderr
+
+
 def test_problems_can_be_had_for_machines(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text("apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: x}\nspec: {ordr: 1}\n---\n[\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from tortie.api.resource import ResourceKey
 from tortie.base.errors import AlreadyExists, InvalidResource, NotFound, Problem, StaleRevision, TortieError
@@ -12,6 +12,9 @@ from tortie.cli.calicoctl import FAILURE
 from tortie.cli.output import complain, say
 from tortie.cli.report import Reporter, Showing, show_resources
 from tortie.cli.writing import Outcomes, Written
+
+if TYPE_CHECKING:
+    from tortie.cli.manifests import Manifests
 
 PAST = {
     "apply": "applied",
@@ -54,6 +57,11 @@ class CalicoctlReporter(Reporter):
 
     def told(self, showing: Showing, written: Written) -> None:
         """Nothing: what counts is the end."""
+
+    def checked(self, showing: Showing, manifests: Manifests) -> int:
+        """How many are valid."""
+        valid = tuple(Written(resource.key, "valid", resource) for resource in manifests.resources)
+        return self.finish(showing, Outcomes(valid), manifests.problems)
 
     def finish(self, showing: Showing, outcomes: Outcomes, problems: Sequence[Problem] = ()) -> int:
         """The sentences that scripts look for."""

@@ -71,12 +71,24 @@ class Manifests(msgspec.Struct, frozen=True):
         problems: everything that is wrong.
         warnings: for people.
         broken: what else is described, wrongly.
+        unreadable: how many files and parts of files describe nothing that can be told apart.
     """
 
     items: tuple[Manifest, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
     broken: tuple[ResourceKey, ...] = ()
+    unreadable: int = 0
+
+    @property
+    def valid(self) -> int:
+        """How many resources there are, each counted once however often it is given."""
+        return len({item.resource.key for item in self.items})
+
+    @property
+    def invalid(self) -> int:
+        """How many descriptions must be corrected."""
+        return len(self.items) - self.valid + len(self.broken) + self.unreadable
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -117,6 +129,7 @@ def scan_manifests(given: Input) -> Manifests:
 def check_manifests(documents: Iterable[Document], problems: Iterable[Problem], namespace: str) -> Manifests:
     """What documents describe, and everything that is wrong with them besides what is known to be."""
     problems = list(problems)
+    unreadable = len(problems)
     items: list[Manifest] = []
     warnings: list[str] = []
     broken: list[ResourceKey] = []
@@ -131,7 +144,7 @@ def check_manifests(documents: Iterable[Document], problems: Iterable[Problem], 
             warnings.extend(doubts)
     problems.extend(_repeated((item.resource.key, item.document) for item in items))
     ordered = tuple(sorted(items, key=_position))
-    return Manifests(ordered, tuple(_in_order(problems)), tuple(warnings), tuple(broken))
+    return Manifests(ordered, tuple(_in_order(problems)), tuple(warnings), tuple(broken), unreadable)
 
 
 def read_names(given: Input) -> tuple[list[Named], list[Problem]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import msgspec
@@ -17,6 +17,9 @@ from tortie.cli.connection import FAILED, UNAVAILABLE
 from tortie.cli.output import Format, complain, say, structured
 from tortie.cli.personality import PERSONALITY
 from tortie.cli.writing import Outcomes, Written
+
+if TYPE_CHECKING:
+    from tortie.cli.manifests import Manifests
 
 WORDS = {
     "apply": "configured",
@@ -89,6 +92,16 @@ class Reporter:
             say(short(written.key))
         elif not showing.output:
             say(f"{shown(written.key)} {_happened(showing.verb, written.outcome)}{NOTES[showing.dry_run]}")
+
+    def checked(self, showing: Showing, manifests: Manifests) -> int:
+        """What files hold that were only looked at; their problems have been told. The status to end with."""
+        if manifests.problems:
+            complain(f"{manifests.valid} valid, {manifests.invalid} invalid")
+            return FAILED
+        for resource in manifests.resources:
+            self.told(showing, Written(resource.key, "valid"))
+        complain(f"{manifests.valid} valid")
+        return 0
 
     def finish(self, showing: Showing, outcomes: Outcomes, problems: Sequence[Problem] = ()) -> int:
         """What was written if it is asked for, what was not, and why; the status to end with.

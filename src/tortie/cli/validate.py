@@ -19,7 +19,6 @@ from tortie.cli.manifests import Manifests, check_manifests, read_documents
 from tortie.cli.options import input_options, structured_option
 from tortie.cli.output import Format, say, structured
 from tortie.cli.report import Showing, reporter
-from tortie.cli.writing import Outcomes, Written
 
 CUSTOM_RESOURCE_VERSION = "crd.projectcalico.org/v1"
 """How Kubernetes spells the resources of this API that it keeps for others."""
@@ -45,11 +44,7 @@ def validate(given: Input, output: str | None) -> None:
     if output:
         say(structured([_plain(problem) for problem in manifests.problems], Format(output)))
         sys.exit(FAILED if manifests.problems else 0)
-    written = tuple(Written(item.resource.key, "valid", item.resource) for item in manifests.items)
-    if not manifests.problems:
-        for one in written:
-            reporter().told(showing, one)
-    if code := reporter().finish(showing, Outcomes(written), manifests.problems):
+    if code := reporter().checked(showing, manifests):
         sys.exit(code)
 
 
