@@ -10,12 +10,13 @@ import msgspec
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.hostendpoint import NamedPort as HostPort
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet
-from tortie.api.node import Node, NodeBGP, NodeWireguard
+from tortie.api.node import Node
 from tortie.api.resource import Resource
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.calculation.labels import Labels, Parents
 from tortie.calculation.protocols import protocol_number
+from tortie.convert.nodeaddresses import node_addresses
 from tortie.selector.endpointlabels import ORCHESTRATOR, account_labels, own_labels
 from tortie.selector.scoping import NAMESPACE, NODE
 
@@ -56,7 +57,12 @@ def item_of(resource: Resource) -> Item | None:
     if isinstance(resource, GlobalNetworkSet):
         return _item(resource.metadata.labels, (), resource.spec.nets, ())
     if isinstance(resource, Node):
-        return _item(_without_namespace(resource) | {NODE: resource.metadata.name}, (), _node_addresses(resource), ())
+        return _item(
+            _without_namespace(resource) | {NODE: resource.metadata.name},
+            (),
+            tuple(map(str, node_addresses(resource))),
+            (),
+        )
     return None
 
 
@@ -82,15 +88,6 @@ def _host(endpoint: HostEndpoint) -> Item:
 
 def _without_namespace(resource: Resource) -> dict[str, str]:
     return {label: value for label, value in resource.metadata.labels.items() if label != NAMESPACE}
-
-
-def _node_addresses(node: Node) -> tuple[str, ...]:
-    """Those that reach the host from everywhere: its own and those of its tunnels, not of any other interface."""
-    spec, bgp, wireguard = node.spec, node.spec.bgp or NodeBGP(), node.spec.wireguard or NodeWireguard()
-    tunnels = (bgp.ipv4_ipip_tunnel_addr, spec.ipv4_vxlan_tunnel_addr, spec.ipv6_vxlan_tunnel_addr)
-    wireguards = (wireguard.interface_ipv4_address, wireguard.interface_ipv6_address)
-    own = (bgp.ipv4_address, bgp.ipv6_address, *(each.address for each in spec.addresses))
-    return tuple(str(Cidr.host(address)) for address in (*own, *tunnels, *wireguards) if address)
 
 
 def _ports(ports: Iterable[EndpointPort | HostPort]) -> tuple[NamedPort, ...]:
