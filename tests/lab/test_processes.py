@@ -16,6 +16,15 @@ from tortie.lab.processes import Process
 
 pytestmark = pytest.mark.kernel
 
+BUSY = """
+import hashlib, threading
+def work():
+    while True:
+        hashlib.sha256(bytes(100_000))
+for _ in range(12):
+    threading.Thread(target=work).start()
+print("busy", flush=True)
+"""
 OWN = Path("/proc/self/ns/net")
 DEAF = "import signal,time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 
@@ -32,6 +41,12 @@ def wait_for(path: Path, text: str) -> None:
             return
         time.sleep(0.01)
     pytest.fail(f"{text} was never written")
+
+
+def states(process: Process) -> list[str]:
+    """The state of each of its threads (proc(5), field 3 of stat)."""
+    threads = Path(f"/proc/{process.pid}/task").glob("*/stat")
+    return [thread.read_text().rpartition(")")[2].split()[0] for thread in threads]
 
 
 def test_output_goes_to_the_log_and_the_session_is_its_own(tmp_path: Path) -> None:
@@ -94,3 +109,16 @@ def test_a_process_of_another_parent_is_known_and_ended() -> None:
 def test_a_program_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         start(tmp_path, "no-such-program")
+
+
+def test_what_is_paused_runs_no_more_at_once_and_goes_on_when_resumed(tmp_path: Path) -> None:
+    one = start(tmp_path, sys.executable, "-c", BUSY)
+    try:
+        wait_for(tmp_path / "log", "busy")
+        for _ in range(20):
+            processes.pause(one)
+            assert set(states(one)) == {"T"}
+            processes.resume(one)
+            assert set(states(one)) != {"T"}
+    finally:
+        processes.kill(one)

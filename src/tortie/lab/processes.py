@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +19,9 @@ _PROC = Path("/proc")
 _START_TIME = 19
 _STOP_PATIENCE = 5.0
 _KILL_PATIENCE = 5.0
+_POLL_SECONDS = 0.002
+_ENDED = "ZX"
+_STANDING = "TtZX"
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -87,9 +91,21 @@ def kill(process: Process) -> None:
 
 
 def pause(process: Process) -> None:
-    """Let it stand still, as a machine does that swaps or is being moved: its connections stay open and silent."""
-    if is_alive(process):
-        os.kill(process.pid, signal.SIGSTOP)
+    """Let it stand still, as a machine does that swaps or is being moved: its connections stay open and silent.
+
+    Returns when none of its threads runs any more, since the signal alone takes each of them only later.
+
+    Raises:
+        Unavailable: one of them hangs in the kernel.
+    """
+    if not is_alive(process):
+        return
+    os.kill(process.pid, signal.SIGSTOP)
+    deadline = time.monotonic() + _STOP_PATIENCE
+    while not set(_thread_states(process.pid)) <= set(_STANDING):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"{process.name} (pid {process.pid}) does not stand still")
+        time.sleep(_POLL_SECONDS)
 
 
 def resume(process: Process) -> None:
@@ -121,11 +137,25 @@ def identify(pid: int, place: str) -> Process | None:
 
 def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; None when there is none, or only a zombie."""
+    fields = _status_fields(_PROC / str(pid))
+    return None if not fields or fields[0] in _ENDED else int(fields[_START_TIME])
+
+
+def _thread_states(pid: int) -> list[str]:
+    """The states of a process's threads, as letters (proc(5), field 3 of stat); none when it has ended."""
     try:
-        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        threads = list((_PROC / str(pid) / "task").iterdir())
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else int(fields[_START_TIME])
+        return []
+    return [fields[0] for thread in threads if (fields := _status_fields(thread))]
+
+
+def _status_fields(entry: Path) -> list[str]:
+    """The fields of a process's or thread's stat after its name; none when it has ended."""
+    try:
+        return (entry / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _signal_and_wait(process: Process, number: signal.Signals, patience: float) -> bool:
