@@ -101,7 +101,7 @@ class World:
     """A calculation in sync and the desired state that its deltas lead to; every delta is checked."""
 
     def __init__(self, node: str = "here") -> None:
-        self.calculation = Calculation(node)
+        self.calculation = Calculation(node, floating_ips=True)
         self.calculation.set_in_sync()
         self.state = DesiredState()
 

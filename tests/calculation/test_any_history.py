@@ -26,7 +26,7 @@ from tortie.api.stagedpolicy import (
     StagedNetworkPolicySpec,
 )
 from tortie.api.tier import Tier, TierSpec, TierStatus
-from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
+from tortie.api.workloadendpoint import IPNAT, EndpointPort, QoSControls, WorkloadEndpoint, WorkloadEndpointSpec
 
 Update = tuple[ResourceKey, Resource | BlockAffinity | None]
 
@@ -89,6 +89,11 @@ PORTS = st.lists(
     ),
     max_size=2,
 ).map(tuple)
+FLOATING = st.builds(
+    IPNAT,
+    internal_ip=st.sampled_from(["10.0.0.1", "10.0.0.2"]),
+    external_ip=st.sampled_from(["192.0.2.1", "192.0.2.2", "fd00::9"]),
+)
 PROTOCOLS = st.sampled_from(["", "TCP", "UDP", "nonsense"])
 CONTAINER_PORTS = st.lists(
     st.builds(
@@ -115,6 +120,8 @@ RESOURCES = st.one_of(
             ip_networks=ADDRESSES,
             profiles=st.lists(PROFILES, max_size=2).map(tuple),
             ports=PORTS,
+            ip_nats=st.lists(FLOATING, max_size=2).map(tuple),
+            qos_controls=st.sampled_from([None, None, QoSControls(dscp="EF"), QoSControls(dscp="nonsense")]),
             orchestrator=st.sampled_from(["k8s", "k8s", "cni"]),
             pod=SHORT_NAMES,
         ),
@@ -230,6 +237,8 @@ RESOURCES = st.one_of(
             cidr=st.sampled_from(["10.0.0.0/16", "10.0.0.0/24", "fd00::/64", "nonsense"]),
             ipip_mode=st.sampled_from(["", "Always", "CrossSubnet"]),
             vxlan_mode=st.sampled_from(["", "Never", "Always"]),
+            nat_outgoing=st.booleans(),
+            allowed_uses=st.sampled_from([(), ("Workload", "Tunnel"), ("LoadBalancer",)]),
         ),
     ),
 )

@@ -9,6 +9,7 @@ import msgspec
 from tortie.api.workloadendpoint import WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
 from tortie.calculation.contested import contested
+from tortie.calculation.localnetwork import Demands, LocalNetwork, demands
 from tortie.calculation.policylists import PolicyLists
 from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.routes import LocalRoutes
@@ -23,13 +24,21 @@ class _Local(msgspec.Struct, frozen=True, gc=False):
     spec: WorkloadEndpointSpec
     addresses: tuple[Cidr, ...]
     profiles: tuple[str, ...]
+    asked: Demands
+
+    @property
+    def routed(self) -> tuple[Cidr, ...]:
+        """What is routed to its interface."""
+        return self.addresses + self.asked.externals
 
 
 class LocalEndpoints:
     """Of endpoints that claim one interface only the one with the lowest id is programmed."""
 
-    def __init__(self, subjects: Subjects, profiles: ActiveProfiles) -> None:
+    def __init__(self, subjects: Subjects, profiles: ActiveProfiles, floating_ips: bool = False) -> None:
         self.routes = LocalRoutes()
+        self.network = LocalNetwork()
+        self._floating_ips = floating_ips
         self._subjects = subjects
         self._profiles = profiles
         self._endpoints: dict[EndpointId, _Local] = {}
@@ -40,9 +49,10 @@ class LocalEndpoints:
         self._told: dict[EndpointId, Endpoint] = {}
 
     def put(self, endpoint_id: EndpointId, spec: WorkloadEndpointSpec, profiles: Iterable[str], item: int) -> None:
-        """Add or replace an endpoint of this node; `profiles` are its own and those of its pod."""
+        """Add or replace an endpoint of this node; `profiles` are its own and those of its pod. Raises ValueError."""
         addresses = tuple(sorted({Cidr.host(net) for net in spec.ip_networks}))
-        self._put(endpoint_id, _Local(item, spec, addresses, tuple(dict.fromkeys(profiles))))
+        asked = demands(spec, self._floating_ips)
+        self._put(endpoint_id, _Local(item, spec, addresses, tuple(dict.fromkeys(profiles)), asked))
 
     def set_profiles(self, item: int, profiles: Iterable[str]) -> None:
         """Change the profiles of an endpoint, if it is of this node."""
@@ -94,7 +104,7 @@ class LocalEndpoints:
     def is_empty(self) -> bool:
         """Whether nothing is held."""
         held = (self._endpoints, self._claims, self._holders, self._by_item, self._dirty, self._told)
-        return not any(held) and self.routes.is_empty()
+        return not any(held) and self.routes.is_empty() and self.network.is_empty()
 
     def _programmed(self, endpoint_id: EndpointId) -> _Local | None:
         local = self._endpoints.get(endpoint_id)
@@ -124,7 +134,8 @@ class LocalEndpoints:
         self._holders[local.spec.interface_name] = endpoint_id
         self._subjects.enter(local.item)
         self._profiles.acquire(local.profiles)
-        self.routes.claim(endpoint_id, local.spec.interface_name, local.addresses)
+        self.routes.claim(endpoint_id, local.spec.interface_name, local.routed)
+        self.network.put(endpoint_id, local.asked)
         self._dirty.add(endpoint_id)
 
     def _unseat(self, endpoint_id: EndpointId) -> None:
@@ -132,7 +143,8 @@ class LocalEndpoints:
         del self._holders[local.spec.interface_name]
         self._subjects.leave(local.item)
         self._profiles.release(local.profiles)
-        self.routes.disclaim(endpoint_id, local.addresses)
+        self.routes.disclaim(endpoint_id, local.routed)
+        self.network.remove(endpoint_id)
         self._dirty.add(endpoint_id)
 
 

@@ -24,6 +24,7 @@ from tortie.calculation.hosts import HostEndpoints
 from tortie.calculation.ipsets import IPSets
 from tortie.calculation.items import Item, item_of
 from tortie.calculation.labels import LabelIndex
+from tortie.calculation.localnetwork import demands
 from tortie.calculation.network import ClusterNetwork
 from tortie.calculation.ordering import tier_rank
 from tortie.calculation.pods import Pods
@@ -62,10 +63,15 @@ class Calculation:
 
     Updates may come in any order, twice, or refer to what is not there yet. A resource that cannot
     be read counts as absent, and `problems` says why.
+
+    Args:
+        node: its name.
+        floating_ips: whether endpoints may have floating addresses.
     """
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, floating_ips: bool = False) -> None:
         self.node = node
+        self._floating_ips = floating_ips
         self.problems = Problems()
         self._in_sync = False
         self._all_dirty = False
@@ -77,11 +83,11 @@ class Calculation:
         self._programs = Programs(self._sets)
         self._profiles = ActiveProfiles(self._programs, self.problems)
         self._subjects = Subjects(self._labels)
-        self._endpoints = LocalEndpoints(self._subjects, self._profiles)
+        self._endpoints = LocalEndpoints(self._subjects, self._profiles, floating_ips)
         self._hosts = HostEndpoints(self._subjects, self._profiles)
         self._policies = ActivePolicies(self._subjects, self._labels, self._programs, self.problems)
         self._bgp = BGP(node, self.problems)
-        self._network = ClusterNetwork(node, self.problems)
+        self._network = ClusterNetwork(node, self.problems, self._endpoints.network)
 
     @property
     def work(self) -> Work:
@@ -216,6 +222,8 @@ class Calculation:
         if resource is None:
             return None
         try:
+            if isinstance(resource, WorkloadEndpoint) and resource.spec.node == self.node:
+                demands(resource.spec, self._floating_ips)
             return item_of(resource)
         except ValueError as error:
             self.problems.note(key, error)

@@ -1,20 +1,21 @@
-"""What the packet filter must know of the cluster's network besides policy, from nodes and pools."""
+"""What the packet filter must know of the cluster's network besides policy, from nodes, pools and BGP's settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
 
+from tortie.api.bgp import BGPConfiguration
 from tortie.api.ippool import IPPool
 from tortie.api.node import Node
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.calculation.ipsets import SetOutput
+from tortie.calculation.localnetwork import LocalNetwork
 from tortie.calculation.packedsets import PackedSets
 from tortie.calculation.problems import Problems
-from tortie.desired.network import NO_NETWORK, NODES, VXLAN_PEERS, Network, Tunnels
+from tortie.desired.network import NO_NETWORK, NODES, VXLAN_PEERS, Network, Tunnels, code_point_set
 from tortie.desired.policy import SetId
 
 Read = TypeVar("Read")
@@ -26,6 +27,8 @@ class _Pool(msgspec.Struct, frozen=True, gc=False):
     cidr: Cidr
     ipip: bool
     vxlan: bool
+    masqueraded: bool
+    for_workloads: bool
 
 
 class _Node(msgspec.Struct, frozen=True, gc=False):
@@ -37,11 +40,13 @@ class _Node(msgspec.Struct, frozen=True, gc=False):
 class ClusterNetwork:
     """Recalculated when one of its sources changes."""
 
-    def __init__(self, node: str, problems: Problems) -> None:
+    def __init__(self, node: str, problems: Problems, local: LocalNetwork) -> None:
         self._node = node
         self._problems = problems
+        self._local = local
         self._nodes: dict[str, _Node] = {}
         self._pools: dict[str, _Pool] = {}
+        self._services: tuple[Cidr, ...] = ()
         self._sets = PackedSets()
         self._told = NO_NETWORK
         self._dirty = False
@@ -54,17 +59,21 @@ class ClusterNetwork:
                     self._put_node(key.name, _node(value) if isinstance(value, Node) else None)
                 case "IPPool":
                     self._put_pool(key.name, _pool(value) if isinstance(value, IPPool) else None)
+                case "BGPConfiguration" if key.name == "default":
+                    self._put_services(_services(value) if isinstance(value, BGPConfiguration) else ())
         except ValueError as error:
             self._problems.note(key, error)
             self.put(key, None)
 
     def flush(self, output: SetOutput) -> Network | msgspec.UnsetType:
         """The network when it changed since the last flush; what became of its sets is added to the output."""
-        if not self._dirty:
+        if not (self._local.take_changes() or self._dirty):
             return msgspec.UNSET
         self._dirty = False
-        wanted = Network(self._tunnels())
-        self._sets.flush({one: self._members(one) for one in wanted.set_ids()}, output)
+        code_points = self._local.code_points()
+        wanted = self._wanted(tuple(sorted(code_points)))
+        members = self._peers() | {code_point_set(value): held for value, held in code_points.items()}
+        self._sets.flush({one: members[one] for one in wanted.set_ids()}, output)
         if wanted == self._told:
             return msgspec.UNSET
         self._told = wanted
@@ -72,7 +81,7 @@ class ClusterNetwork:
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""
-        return not (self._nodes or self._pools) and self._told == NO_NETWORK and self._sets.is_empty()
+        return not (self._nodes or self._pools or self._services) and self._told == NO_NETWORK and self._sets.is_empty()
 
     def _put_node(self, name: str, node: _Node | None) -> None:
         self._dirty |= self._nodes.get(name) != node
@@ -82,6 +91,21 @@ class ClusterNetwork:
         self._dirty |= self._pools.get(name) != pool
         _replace(self._pools, name, pool)
 
+    def _put_services(self, services: tuple[Cidr, ...]) -> None:
+        self._dirty |= self._services != services
+        self._services = services
+
+    def _wanted(self, code_points: tuple[int, ...]) -> Network:
+        pools = [pool for pool in self._pools.values() if pool.for_workloads]
+        return Network(
+            tunnels=self._tunnels(),
+            pools=tuple(sorted({pool.cidr for pool in pools})),
+            masqueraded=tuple(sorted({pool.cidr for pool in pools if pool.masqueraded})),
+            services=self._services,
+            floating=self._local.floating(),
+            code_points=code_points,
+        )
+
     def _tunnels(self) -> Tunnels:
         here = self._nodes.get(self._node)
         return Tunnels(
@@ -90,10 +114,12 @@ class ClusterNetwork:
             wireguard=here is not None and here.wireguard,
         )
 
-    def _members(self, set_id: SetId) -> Iterator[Cidr]:
-        others: Mapping[str, _Node] = {name: node for name, node in self._nodes.items() if name != self._node}
-        for node in others.values():
-            yield from node.vxlan if set_id == VXLAN_PEERS else node.addresses if set_id == NODES else ()
+    def _peers(self) -> dict[SetId, list[Cidr]]:
+        others = [node for name, node in self._nodes.items() if name != self._node]
+        return {
+            NODES: [address for node in others for address in node.addresses],
+            VXLAN_PEERS: [address for node in others for address in node.vxlan],
+        }
 
 
 def _node(node: Node) -> _Node:
@@ -109,7 +135,20 @@ def _node(node: Node) -> _Node:
 def _pool(pool: IPPool) -> _Pool:
     """Raises ValueError."""
     cidr = Cidr.parse(pool.spec.cidr)
-    return _Pool(cidr, pool.spec.ipip_mode in _ENCAPSULATES and cidr.family == 4, pool.spec.vxlan_mode in _ENCAPSULATES)
+    return _Pool(
+        cidr,
+        ipip=pool.spec.ipip_mode in _ENCAPSULATES and cidr.family == 4,
+        vxlan=pool.spec.vxlan_mode in _ENCAPSULATES,
+        masqueraded=pool.spec.nat_outgoing,
+        for_workloads=pool.spec.allowed_uses != ("LoadBalancer",),
+    )
+
+
+def _services(configuration: BGPConfiguration) -> tuple[Cidr, ...]:
+    """Raises ValueError."""
+    spec = configuration.spec
+    lists = spec.service_cluster_ips, spec.service_external_ips, spec.service_load_balancer_ips
+    return tuple(sorted({Cidr.parse(one.cidr) for entries in lists for one in entries}))
 
 
 def _replace(table: dict[str, Read], name: str, value: Read | None) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
+from tortie.base.addresses import Cidr
 from tortie.desired.policy import SetId
 
 NODES = SetId("net:nodes")
-"""Addresses of the other nodes: who may send us IP in IP."""
+"""Addresses of the other nodes: who may send us IP in IP, and who may be reached from pools without translation."""
 VXLAN_PEERS = SetId("net:vxlan-peers")
 """Addresses of the other nodes that have an end of a VXLAN tunnel."""
 
@@ -34,18 +37,48 @@ class Tunnels(msgspec.Struct, frozen=True, gc=False):
         return bool(self.ipip or self.vxlan or self.wireguard)
 
 
+class FloatingAddress(msgspec.Struct, frozen=True, order=True, gc=False):
+    """What is sent to `external` goes to `internal`, a workload of this node; both of one family and full length."""
+
+    external: Cidr
+    internal: Cidr
+
+
 class Network(msgspec.Struct, frozen=True, gc=False):
-    """All of it."""
+    """All of it.
+
+    Args:
+        pools: prefixes of workloads, sorted; not those of load balancers.
+        masqueraded: those of them that are not known outside, sorted; the set NODES is there then.
+        services: prefixes of services that this node announces, sorted.
+        floating: sorted; each external address once.
+        code_points: differentiated services code points that workloads of this node ask for, sorted; the set
+            `code_point_set` of each is there and holds their addresses.
+    """
 
     tunnels: Tunnels = Tunnels()
+    pools: tuple[Cidr, ...] = ()
+    masqueraded: tuple[Cidr, ...] = ()
+    services: tuple[Cidr, ...] = ()
+    floating: tuple[FloatingAddress, ...] = ()
+    code_points: tuple[int, ...] = ()
 
     def set_ids(self) -> set[SetId]:
         """The sets that it refers to."""
-        return {SetId(name) for name, used in self._uses() if used}
-
-    def _uses(self) -> tuple[tuple[SetId, bool], ...]:
-        return (NODES, self.tunnels.ipip), (VXLAN_PEERS, bool(self.tunnels.vxlan))
+        nodes = {NODES} if self.tunnels.ipip or self.masqueraded else set()
+        peers = {VXLAN_PEERS} if self.tunnels.vxlan else set()
+        return nodes | peers | {code_point_set(value) for value in self.code_points}
 
 
 NO_NETWORK = Network()
 """Where nothing is known."""
+
+
+def code_point_set(value: int) -> SetId:
+    """The set of addresses whose packets get a code point."""
+    return SetId(f"net:dscp-{value}")
+
+
+def of_family(family: int, nets: Iterable[Cidr]) -> list[Cidr]:
+    """Those of one family."""
+    return [one for one in nets if one.family == family]

@@ -76,11 +76,13 @@ class Hook(msgspec.Struct, frozen=True, gc=False):
         number: 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting.
         priority: lower runs first; 0 is that of filters, -300 is before conntrack.
         accept: what happens to packets on which no rule decides.
+        type: `filter`, or `nat`, which sees only the first packet of each connection.
     """
 
     number: int
     priority: int
     accept: bool = True
+    type: str = "filter"
 
 
 class SetDeclaration(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +93,7 @@ class SetDeclaration(msgspec.Struct, frozen=True, gc=False):
         key_length: bytes, each part of a concatenation padded to 4.
         fields: lengths of the parts, for intervals of concatenations only.
         verdicts: the set is a map from keys to verdicts.
+        data: it is a map to values of this type and length; (0, 0) if not.
     """
 
     key_type: int
@@ -98,11 +101,14 @@ class SetDeclaration(msgspec.Struct, frozen=True, gc=False):
     interval: bool = False
     fields: tuple[int, ...] = ()
     verdicts: bool = False
+    data: tuple[int, int] = (0, 0)
 
     @property
     def flags(self) -> int:
         """NFT_SET_* flags."""
-        return SET_INTERVAL * self.interval | SET_MAP * self.verdicts | SET_CONCAT * bool(self.fields)
+        return (
+            SET_INTERVAL * self.interval | SET_MAP * (self.verdicts or any(self.data)) | SET_CONCAT * bool(self.fields)
+        )
 
 
 def new_table(table: Table, flags: int = 0) -> Request:
@@ -117,11 +123,11 @@ def delete_table(table: Table) -> Request:
 
 
 def new_chain(table: Table, chain: str, hook: Hook | None = None) -> Request:
-    """Create a chain, or find it there; with a hook, a base chain of type filter."""
+    """Create a chain, or find it there; with a hook, a base chain."""
     payload = table.header() + text(1, table.name) + text(3, chain)
     if hook is not None:
         payload += nested(4, be32(1, hook.number), attribute(2, struct.pack(">i", hook.priority)))
-        payload += be32(5, int(hook.accept)) + text(7, "filter")
+        payload += be32(5, int(hook.accept)) + text(7, hook.type)
     return Request(NEWCHAIN, NLM_F_CREATE, payload, f"new chain {chain}")
 
 
@@ -184,6 +190,13 @@ def verdict_element(key: bytes, code: Verdict, chain: str) -> bytes:
     return nested(_ELEMENT, nested(_ELEMENT_KEY, attribute(_VALUE, key)), verdict_data(_ELEMENT_DATA, code, chain))
 
 
+def data_element(key: bytes, data: bytes) -> bytes:
+    """One element of a map to values."""
+    return nested(
+        _ELEMENT, nested(_ELEMENT_KEY, attribute(_VALUE, key)), nested(_ELEMENT_DATA, attribute(_VALUE, data))
+    )
+
+
 def plain_elements(keys: bytes, length: int) -> list[bytes]:
     """Many elements at once: `keys` are joined keys of `length` bytes; the result is cut for messages."""
     return _packed(keys, length, element(bytes(length)))
@@ -234,6 +247,7 @@ def _set_request(table: Table, name: str, declaration: SetDeclaration, flags: in
             be32(4, declaration.key_type),
             be32(5, declaration.key_length),
             be32(6, VERDICTS) if declaration.verdicts else b"",
+            be32(6, declaration.data[0]) + be32(7, declaration.data[1]) if any(declaration.data) else b"",
             be32(10, 1),
             attribute(13, _HOST_ORDER) if declaration.key_type == INTERFACE_NAME else b"",
             nested(9, description) if description else b"",

@@ -17,6 +17,7 @@ from tortie.netlink.nftables import (
     SET_ANONYMOUS,
     SET_INTERVAL,
     SET_MAP,
+    VERDICTS,
     Hook,
     SetDeclaration,
     Table,
@@ -70,7 +71,7 @@ class SetInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 class ElementInfo(msgspec.Struct, frozen=True, gc=False):
-    """One element; `verdict` and `chain` in verdict maps, `end` in sets of concatenated intervals."""
+    """One element; `verdict` and `chain` in verdict maps, `data` in others, `end` in sets of concatenated intervals."""
 
     key: bytes
     interval_end: bool = False
@@ -78,6 +79,7 @@ class ElementInfo(msgspec.Struct, frozen=True, gc=False):
     comment: bytes = b""
     verdict: int = 0
     chain: str = ""
+    data: bytes = b""
 
 
 def read_table(socket: NetlinkSocket, table: Table) -> TableInfo | None:
@@ -123,7 +125,8 @@ def parse_chain(message: Message) -> ChainInfo:
     if 4 in found:
         inner = attributes(found[4])
         priority = int.from_bytes(inner.get(2, b""), "big", signed=True)
-        hook = Hook(_number(inner.get(1, b"")), priority, _number(found.get(5, b"")) == 1)
+        accept = _number(found.get(5, b"")) == 1
+        hook = Hook(_number(inner.get(1, b"")), priority, accept, as_text(found.get(7, b"")))
     return ChainInfo(as_text(found.get(3, b"")), _number(found.get(2, b"")), hook, as_text(found.get(7, b"")))
 
 
@@ -143,12 +146,15 @@ def parse_set(message: Message) -> SetInfo:
     found = attributes(message.payload, _HEADER)
     flags = _number(found.get(3, b""))
     description = attributes(found.get(9, b""))
+    data = _number(found.get(6, b"")), _number(found.get(7, b""))
+    verdicts = bool(flags & SET_MAP) and data[0] == VERDICTS
     declaration = SetDeclaration(
         key_type=_number(found.get(4, b"")),
         key_length=_number(found.get(5, b"")),
         interval=bool(flags & SET_INTERVAL),
         fields=tuple(_number(attributes(field).get(1, b"")) for _, field in attribute_list(description.get(2, b""))),
-        verdicts=bool(flags & SET_MAP),
+        verdicts=verdicts,
+        data=data if flags & SET_MAP and not verdicts else (0, 0),
     )
     size = _number(description.get(1, b""))
     return SetInfo(as_text(found.get(2, b"")), _number(found.get(16, b"")), flags, declaration, size)
@@ -219,7 +225,8 @@ def _expressions(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _element(found: dict[int, bytes]) -> ElementInfo:
-    verdict = attributes(attributes(found.get(2, b"")).get(2, b""))
+    data = attributes(found.get(2, b""))
+    verdict = attributes(data.get(2, b""))
     return ElementInfo(
         key=attributes(found.get(1, b"")).get(1, b""),
         interval_end=bool(_number(found.get(3, b"")) & _INTERVAL_END),
@@ -227,6 +234,7 @@ def _element(found: dict[int, bytes]) -> ElementInfo:
         comment=parse_comment(found.get(6, b"")),
         verdict=int.from_bytes(verdict.get(1, b""), "big", signed=True),
         chain=as_text(verdict.get(2, b"")),
+        data=data.get(1, b""),
     )
 
 

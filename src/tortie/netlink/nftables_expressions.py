@@ -16,6 +16,8 @@ from tortie.netlink.wire import attribute, be16, be32, be64, nested, text
 REGISTER = 8
 """The first 4-byte register, NFT_REG32_00; there are 16."""
 VERDICT_REGISTER = 0
+_PORT_REGISTER = REGISTER + 14
+_AF = {4: 2, 6: 10}
 
 NETWORK = 1
 TRANSPORT = 2
@@ -30,6 +32,8 @@ _VERDICT_CHAIN = 2
 _LOOKUP_INVERTED = 1
 _LIMIT_INVERTED = 1
 _LIMIT_PACKETS = 0
+_SPECIFIED, _FULLY_RANDOM = 1 << 1, 1 << 4
+_ICMPX_UNREACHABLE, _TCP_RESET, _PORT_UNREACHABLE = 2, 1, 1
 
 
 class Meta(IntEnum):
@@ -180,6 +184,50 @@ def fib(result: int, flags: int, register: int = REGISTER) -> bytes:
 def notrack() -> bytes:
     """Keep the packet out of conntrack; in raw chains only."""
     return expression("notrack")
+
+
+def masquerade(ports: tuple[int, int] | None = None) -> bytes:
+    """Translate the source to the address of the interface that the packet leaves by, with a random port.
+
+    `ports` are the first and last that may be taken; only for protocols that have ports.
+    """
+    loaded, registers = _ports(ports, (2, 3))
+    return loaded + expression("masq", be32(1, _nat_flags(ports)), registers)
+
+
+def source_translation(family: int, register: int = REGISTER, ports: tuple[int, int] | None = None) -> bytes:
+    """Translate the source to the address in a register, with a random port; `ports` as in `masquerade`."""
+    loaded, registers = _ports(ports, (5, 6))
+    flags = be32(7, _nat_flags(ports))
+    return loaded + expression("nat", be32(1, 0), be32(2, _AF[family]), be32(3, register), registers, flags)
+
+
+def destination_translation(family: int, register: int = REGISTER, port: int = 0) -> bytes:
+    """Translate the destination to the address in a register and, if one is given, to a port."""
+    loaded, registers = _ports((port, port) if port else None, (5, 6))
+    return loaded + expression("nat", be32(1, 1), be32(2, _AF[family]), be32(3, register), registers)
+
+
+def reject(reset: bool = False) -> bytes:
+    """Drop the packet and tell its sender: port unreachable, or, with `reset`, a reset of TCP."""
+    if reset:
+        return expression("reject", be32(1, _TCP_RESET), attribute(2, b"\0"))
+    return expression("reject", be32(1, _ICMPX_UNREACHABLE), attribute(2, bytes((_PORT_UNREACHABLE,))))
+
+
+def _ports(ports: tuple[int, int] | None, attributes: tuple[int, int]) -> tuple[bytes, bytes]:
+    """What loads two ports into the last registers, and the attributes that say so."""
+    if ports is None:
+        return b"", b""
+    registers = (_PORT_REGISTER, _PORT_REGISTER + 1)
+    loaded = b"".join(
+        immediate(port.to_bytes(2, "big"), register) for port, register in zip(ports, registers, strict=True)
+    )
+    return loaded, b"".join(be32(kind, one) for kind, one in zip(attributes, registers, strict=True))
+
+
+def _nat_flags(ports: tuple[int, int] | None) -> int:
+    return _FULLY_RANDOM | (_SPECIFIED if ports else 0)
 
 
 def host32(number: int) -> bytes:

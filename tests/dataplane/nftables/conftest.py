@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tortie.base.addresses import Cidr
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.hosts import HostEndpoint, HostEndpointName
-from tortie.desired.network import Network, Tunnels
+from tortie.desired.network import FloatingAddress, Network, Tunnels
 from tortie.desired.packed import pack
 from tortie.desired.policy import (
     Action,
@@ -59,7 +59,27 @@ def some(values: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
 
 
 tunnels = st.builds(Tunnels, st.booleans(), st.sampled_from(((), (4,), (4, 6))), st.booleans())
-networks = st.one_of(st.just(Network()), st.builds(Network, tunnels))
+floating = st.lists(
+    st.builds(
+        FloatingAddress,
+        st.sampled_from([Cidr.parse(f"192.0.2.{n}") for n in range(3)]),
+        st.sampled_from([Cidr.parse(f"10.0.0.{n}") for n in range(2)]),
+    ),
+    max_size=3,
+    unique_by=lambda one: one.external,
+).map(lambda found: tuple(sorted(found)))
+networks = st.one_of(
+    st.just(Network()),
+    st.builds(
+        Network,
+        tunnels,
+        st.sampled_from(((), NETS[1:2], (*NETS[1:3], *NETS6[1:2]), NETS[:1])),
+        st.sampled_from(((), NETS[1:2], (*NETS[1:2], *NETS6[1:2]))),
+        st.sampled_from(((), NETS[1:2])),
+        floating,
+        st.sampled_from(((), (46,), (10, 46))),
+    ),
+)
 
 
 @st.composite

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
+from tortie.dataplane.nftables.address_maps import kind_of
 from tortie.dataplane.nftables.layout import FIXED_SETS
 from tortie.dataplane.nftables.model import Kernel
 from tortie.dataplane.nftables.operations import (
@@ -55,7 +56,9 @@ class StrictKernel:
             case CreateSet(name):
                 assert name not in mirror.sets
             case ChangeElements(name, added, removed, after):
-                old, width = mirror.sets[name].records, KINDS[name.partition("-")[0]].width
+                kind = kind_of(name)
+                assert kind is not None
+                old, width = mirror.sets[name].records, kind.width
                 assert not difference(removed, old, width), "deletes what is not there"
                 assert union(difference(old, removed, width), added, width) == after
             case DeleteSet(name):

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from tortie.base.addresses import BITS, Cidr
 from tortie.base.hashes import hash64
+from tortie.dataplane.nftables.guest_services import dhcp, host_services
 from tortie.dataplane.nftables.host_layout import HOST_HOOKS, HOST_SETS
 from tortie.dataplane.nftables.matches import ICMP, Condition, in_nets, of_family, of_icmp_types, of_protocol
 from tortie.dataplane.nftables.model import Source, Workload
@@ -144,6 +145,8 @@ def _antispoofing(writer: ChainWriter, settings: Settings) -> None:
     unconfigured = in_nets(_UNCONFIGURED, 0)
     if unconfigured is not None:
         writer.match("accept", [*_discovery((*WORKLOAD_DISCOVERY, _REPORT_V2)), unconfigured], _ACCEPT)
+    if settings.openstack and (unaddressed := in_nets([Cidr(4, 0, 32)], 0)):
+        writer.match("accept", [*dhcp(4), unaddressed], _ACCEPT)
     writer.add("drop", _DROP, END)
 
 
@@ -160,6 +163,8 @@ def _receiver(writer: ChainWriter, settings: Settings) -> None:
 def _to_host(writer: ChainWriter, settings: Settings) -> None:
     writer.add("accept", _no_workload(settings) + _ACCEPT)
     writer.match("accept", _discovery(WORKLOAD_DISCOVERY), counter() + _ACCEPT, DISCOVERY)
+    for service in host_services(settings):
+        writer.match("accept", service, counter() + _ACCEPT)
     if settings.endpoint_to_host is EndpointToHost.DROP:
         writer.add("accept", established() + counter() + _ACCEPT, ESTABLISHED)
     else:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from tortie.dataplane.nftables.nat_rules import NAT_HOOKS, nat_rules
 from tortie.dataplane.nftables.rules import Rendered
 from tortie.dataplane.nftables.settings import Settings
 from tortie.dataplane.nftables.tunnel_rules import TUNNEL_HOOKS, tunnel_rules
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink.nftables import Hook
 
-NETWORK_HOOKS: Mapping[str, Hook] = MappingProxyType({**TUNNEL_HOOKS})
+NETWORK_HOOKS: Mapping[str, Hook] = MappingProxyType({**TUNNEL_HOOKS, **NAT_HOOKS})
 """The base chains."""
 
 
@@ -19,6 +20,7 @@ def network_rules(settings: Settings, desired: DesiredState) -> Iterator[Rendere
     """The rules of each; one without rules is not wanted."""
     network = desired.network
     yield from tunnel_rules(settings, network.tunnels, guarded=bool(desired.host_endpoints))
+    yield from nat_rules(settings, network)
 
 
 def concerns_network(changes: Changes) -> bool:

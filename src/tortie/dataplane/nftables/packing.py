@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tortie.dataplane.nftables.address_maps import kind_of
 from tortie.dataplane.nftables.layout import FIXED_SETS, RECEIVERS, SENDERS, WORKLOADS, interface_key
 from tortie.dataplane.nftables.model import KernelRule, Workload
 from tortie.dataplane.nftables.operations import (
@@ -21,7 +22,6 @@ from tortie.dataplane.nftables.operations import (
     PutHost,
     PutWorkload,
 )
-from tortie.dataplane.nftables.sets import KINDS
 from tortie.netlink.batch import Request
 from tortie.netlink.nftables import (
     Table,
@@ -126,7 +126,9 @@ def _packed(table: Table, operations: Sequence[Operation]) -> Iterator[Request]:
 
 def _change(table: Table, operation: ChangeElements) -> Iterator[Request]:
     """Removals first: a new interval may overlap an old one."""
-    kind = KINDS[operation.name.partition("-")[0]]
+    kind = kind_of(operation.name)
+    if kind is None:
+        raise AssertionError(f"{operation.name} has no records")
     if operation.removed:
         yield from delete_elements(table, operation.name, kind.elements(operation.removed))
     if operation.added:

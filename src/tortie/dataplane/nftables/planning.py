@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tortie.dataplane.nftables.address_maps import kind_of
 from tortie.dataplane.nftables.chain_plan import ChainPlan
 from tortie.dataplane.nftables.host_plan import HostPlan
 from tortie.dataplane.nftables.layout import FIXED_SETS, HOOKS
@@ -15,7 +16,6 @@ from tortie.dataplane.nftables.model import Kernel, KernelChain
 from tortie.dataplane.nftables.network_layout import concerns_network
 from tortie.dataplane.nftables.operations import CreateTable, DeleteTable, Operation, PutHost, PutWorkload
 from tortie.dataplane.nftables.set_plan import SetPlan
-from tortie.dataplane.nftables.sets import kind_of
 from tortie.dataplane.nftables.settings import Settings
 from tortie.dataplane.nftables.workload_plan import WorkloadPlan
 from tortie.desired.hosts import NOBODY, Guardians
@@ -36,6 +36,7 @@ def plan_all(settings: Settings, desired: DesiredState, kernel: Kernel, guards: 
     sets.put_fixed()
     chains.put_base()
     sets.put_all()
+    sets.put_address_maps()
     chains.put_policies(desired.policies)
     workloads.put_all()
     hosts.put(guards, chains.put_list)
@@ -57,6 +58,8 @@ def plan_changes(
     chains = ChainPlan(settings, desired, kernel, sets)
     workloads, hosts = WorkloadPlan(desired, kernel, chains), HostPlan(kernel, chains)
     sets.put_changed(changes.sets, changes.set_changes)
+    if changes.network:
+        sets.put_address_maps()
     policies = changes.policies | sets.policies_to_render()
     chains.put_policies(policies)
     chains.refill_pending(policies)

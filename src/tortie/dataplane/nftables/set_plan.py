@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from tortie.dataplane.nftables.address_maps import ADDRESS_MAPS, address_records
 from tortie.dataplane.nftables.layout import FIXED_SETS
 from tortie.dataplane.nftables.model import Kernel, KernelSet
 from tortie.dataplane.nftables.operations import ChangeElements, CreateSet, DeleteSet, GrowSet, Operation
@@ -35,7 +36,7 @@ class SetPlan:
         self.fixed: list[Operation] = []
         self.created: list[Operation] = []
         self.changed: list[Operation] = []
-        self.deleted: list[Operation] = []
+        self.deleted: list[DeleteSet] = []
 
     def put_fixed(self) -> None:
         """The sets of the layout."""
@@ -49,6 +50,15 @@ class SetPlan:
             for ipset in self._desired.sets.values():
                 if kind in forms(ipset):
                     self._put(ipset.id, kind, records(kind, ipset.members))
+
+    def put_address_maps(self) -> None:
+        """Those that have something in them."""
+        for name, kind in ADDRESS_MAPS.items():
+            after = address_records(kind, self._desired.network.floating)
+            if after:
+                self._put_named(name, kind, after)
+            elif name in self._kernel.sets:
+                self.deleted.append(DeleteSet(name))
 
     def put_changed(self, whole: Iterable[SetId], changes: Mapping[SetId, list[SetChange]]) -> None:
         """Sets to be compared, and sets of which the difference is known."""
@@ -65,7 +75,8 @@ class SetPlan:
 
     def remove_unwanted(self) -> None:
         """Every set in the kernel that was not put."""
-        self.deleted += (DeleteSet(name) for name in self._kernel.sets if name not in self._wanted)
+        gone = {one.name for one in self.deleted}
+        self.deleted += (DeleteSet(name) for name in self._kernel.sets if name not in self._wanted | gone)
 
     def has_prefixes(self, set_id: SetId, family: int) -> bool:
         """Whether an address set has prefixes of this family; a set that nobody knows is empty, but there."""
@@ -103,35 +114,36 @@ class SetPlan:
             if old is None or kind.declaration.interval:
                 self._put(ipset.id, kind, after)
             else:
-                self._change(ipset.id, kind, old, (*folded(changes, kind), after))
+                self._change(set_name(kind.field, ipset.id), kind, old, (*folded(changes, kind), after))
         for kind in KINDS.values():
             if kind.declaration.interval and not getattr(ipset.members, kind.field):
                 self._drop(ipset.id, kind)
 
     def _put(self, set_id: SetId, kind: SetKind, after: bytes) -> None:
         name = set_name(kind.field, set_id)
+        if kind.declaration.interval and name not in self._kernel.sets:
+            self._reshaped.add(set_id)
+        self._put_named(name, kind, after)
+
+    def _put_named(self, name: str, kind: SetKind, after: bytes) -> None:
         self._wanted.add(name)
         old = self._kernel.sets.get(name)
         if old is None:
-            self._create(set_id, kind, after)
+            self._create(name, kind, after)
         elif old.records != after:
             added, removed = difference(after, old.records, kind.width), difference(old.records, after, kind.width)
-            self._change(set_id, kind, old, (added, removed, after))
+            self._change(name, kind, old, (added, removed, after))
 
-    def _create(self, set_id: SetId, kind: SetKind, after: bytes) -> None:
-        name = set_name(kind.field, set_id)
+    def _create(self, name: str, kind: SetKind, after: bytes) -> None:
         size = 0 if kind.declaration.interval else suitable_size(len(after) // kind.width, 0)
         self.created.append(CreateSet(name, kind.declaration, size))
         if after:
             self.created.append(ChangeElements(name, after, b"", after))
-        if kind.declaration.interval:
-            self._reshaped.add(set_id)
 
-    def _change(self, set_id: SetId, kind: SetKind, old: KernelSet, change: tuple[bytes, bytes, bytes]) -> None:
+    def _change(self, name: str, kind: SetKind, old: KernelSet, change: tuple[bytes, bytes, bytes]) -> None:
         added, removed, after = change
         if not (added or removed):
             return
-        name = set_name(kind.field, set_id)
         count = len(after) // kind.width
         if old.size and count > old.size:
             self.grown.append(GrowSet(name, kind.declaration, suitable_size(count, old.size)))

@@ -17,10 +17,10 @@ import numpy as np
 
 from tortie.base.addresses import BITS, Cidr
 from tortie.base.hashes import short_hash
-from tortie.desired.packed import difference, union
+from tortie.desired.packed import difference, union, unpack
 from tortie.desired.policy import SetId
 from tortie.desired.sets import IPSet, Members, SetChange
-from tortie.netlink.nftables import SetDeclaration, interval_elements, plain_elements
+from tortie.netlink.nftables import SetDeclaration, data_element, interval_elements, plain_elements
 
 IPV4, IPV6, PROTOCOL, SERVICE = 7, 8, 12, 13
 """Key types as nft(8) numbers them."""
@@ -34,7 +34,7 @@ class SetKind(msgspec.Struct, frozen=True, gc=False):
 
     Args:
         field: the field of `Members` it holds; also how names of its sets begin.
-        width: bytes of a record.
+        width: bytes of a record: of a key, or in maps of a key and what stands for it.
     """
 
     field: str
@@ -46,6 +46,9 @@ class SetKind(msgspec.Struct, frozen=True, gc=False):
         """Records as packed elements for the kernel."""
         if self.declaration.interval:
             return interval_elements(records, self.declaration.key_length)
+        if any(self.declaration.data):
+            pairs = unpack(records, self.width)
+            return [data_element(one[: self.key_length], one[self.key_length :]) for one in pairs]
         return plain_elements(_service_keys(records, self.width) if self.is_ports else records, self.key_length)
 
     @property
@@ -90,11 +93,6 @@ def set_name(field: str, set_id: SetId) -> str:
     """The kernel's name of one form of a set; a pure function of both."""
     text = set_id.replace(":", ".") if _PLAIN.match(set_id) else short_hash(set_id, 32) + "."
     return f"{field}-{text}"
-
-
-def kind_of(name: str) -> SetKind | None:
-    """The kind of a set by its kernel name; None for the sets of the layout."""
-    return KINDS.get(name.partition("-")[0])
 
 
 def forms(ipset: IPSet) -> Iterator[SetKind]:

@@ -45,6 +45,29 @@ class MarkBits(msgspec.Struct, frozen=True, gc=False):
         return cls(*bits[:_BITS])
 
 
+class Outgoing(msgspec.Struct, frozen=True):
+    """How the source of what leaves the pools is translated.
+
+    Args:
+        addresses: to what, at most one of each family; otherwise to that of the interface that it leaves by.
+        ports: first and last that may be taken; None is any.
+        spares_hosts: what goes to nodes of the cluster keeps its source.
+        interface: only what leaves by this one; a plus sign at the end stands for anything.
+    """
+
+    addresses: tuple[Cidr, ...] = ()
+    ports: tuple[int, int] | None = None
+    spares_hosts: bool = False
+    interface: str = ""
+
+
+class MetadataService(msgspec.Struct, frozen=True):
+    """Where the metadata service of a cloud is, for IPv4."""
+
+    address: Cidr
+    port: int
+
+
 class Settings(msgspec.Struct, frozen=True):
     """Choices; none needs the table to be made anew.
 
@@ -58,6 +81,9 @@ class Settings(msgspec.Struct, frozen=True):
         failsafes: what host endpoints always let pass.
         vxlan_port, wireguard_port: UDP ports of these encapsulations.
         external_nodes: who may send us encapsulated packets besides the nodes of the cluster.
+        nat: how sources are translated.
+        metadata: where workloads get their metadata from; None serves none.
+        openstack: workloads get their addresses and names from their host, by DHCP and DNS.
         vxlan_from_workloads, ipip_from_workloads: whether workloads may send such packets.
     """
 
@@ -72,5 +98,8 @@ class Settings(msgspec.Struct, frozen=True):
     vxlan_port: int = VXLAN_PORT
     wireguard_port: int = 51820
     external_nodes: tuple[Cidr, ...] = ()
+    nat: Outgoing = Outgoing()
+    metadata: MetadataService | None = None
+    openstack: bool = False
     vxlan_from_workloads: bool = False
     ipip_from_workloads: bool = False
