@@ -156,6 +156,12 @@ def new_topology(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Topo
 
 
 @pytest.fixture(scope="module")
+def world_of() -> Callable[[Lab, AgentServices], World]:
+    """Makes a world of another lab."""
+    return World
+
+
+@pytest.fixture(scope="module")
 def world(new_topology: Callable[..., Topology]) -> Iterator[World]:
     """Two hosts with agents, and the policy in force. Tests leave it as they find it."""
     topology = new_topology(*WORKLOADS)

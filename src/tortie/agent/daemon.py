@@ -22,6 +22,7 @@ from tortie import __version__
 from tortie.agent.attachments import Attachments
 from tortie.agent.client import SOCKET
 from tortie.agent.consent import INFORMATION, Consent
+from tortie.agent.cutting import Cutter
 from tortie.agent.dataplane import Dataplane, open_dataplane
 from tortie.agent.feed import Feed
 from tortie.agent.http import application, listen_tcp, listen_unix, serve
@@ -123,7 +124,9 @@ class Agent:
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
         calculation = Calculation(self._settings.node)
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
-        feed = Feed(stream, calculation, reconciler, consent, self._clock)
+        cutter = self._make_cutter(reconciler, dataplane, kernel)
+        told = [cutter.note] if cutter else []
+        feed = Feed(stream, calculation, reconciler, consent, self._clock, *told)
         observed = Observed(
             node=self._settings.node,
             order=calculation.policy_order,
@@ -133,7 +136,12 @@ class Agent:
             clock=self._clock,
             numbers=watch_numbers(),
         )
-        return Parts(datastore, stream, calculation, feed, reconciler, observed)
+        return Parts(datastore, stream, calculation, feed, reconciler, observed, cutter)
+
+    def _make_cutter(self, reconciler: Reconciler, dataplane: Dataplane, kernel: Executor) -> Cutter | None:
+        if self._settings.conntrack_on_policy_change == "Keep":
+            return None
+        return Cutter(reconciler, dataplane.addresses, kernel, self._clock, self._settings.interface_prefix)
 
     async def _work(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> None:
         self._parts = parts
@@ -143,6 +151,8 @@ class Agent:
             await watching.wait()
             tasks.create_task(parts.feed.run(), name="feed")
             tasks.create_task(parts.reconciler.run(), name="reconcile")
+            if parts.cutter:
+                tasks.create_task(parts.cutter.run(), name="cut flows")
             tasks.create_task(self._cni_server(parts, wiring).run(serving), name="cni")
             await parts.feed.synchronised.wait()
             await self._wait_ready(parts.reconciler, serving)

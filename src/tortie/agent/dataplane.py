@@ -13,6 +13,7 @@ import msgspec
 
 from tortie.agent.settings import Settings
 from tortie.agent.watching import LinkWatch, held_addresses
+from tortie.base.addresses import Cidr
 from tortie.base.errors import KernelError
 from tortie.bgp.target import BirdTarget
 from tortie.dataplane.interfaces import InterfacesTarget
@@ -59,6 +60,7 @@ class Dataplane:
         links = self._link_table = LinkTable()
         addresses = AddressTable()
         prefixes = (settings.interface_prefix,)
+        self._addresses = addresses
         self._sockets = sockets
         self._executor = executor
         names = settings.run_directory / "rules.jsonl"
@@ -107,6 +109,10 @@ class Dataplane:
     def links(self) -> LinkTable:
         """The node's interfaces."""
         return self._link_table
+
+    def addresses(self) -> dict[str, frozenset[Cidr]]:
+        """What each interface has."""
+        return held_addresses(self._link_table, self._addresses)
 
     async def close(self) -> None:
         """Wait for what the worker thread is doing, end it, and close all sockets."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -14,12 +14,17 @@ from tortie.base.clock import Clock
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
 from tortie.datastore.stream import Change, ResourceStream
+from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
 
 SLICE_SECONDS = 0.01
 """Longest time that the calculation takes the event loop for."""
 
 _TARGETS_OF_AN_ENDPOINT = ("nftables", "routes", "interfaces")
+
+
+def _nobody(_: Delta) -> None:
+    pass
 
 
 class Feed:
@@ -32,6 +37,7 @@ class Feed:
         calculation: this node's.
         reconciler: told to start when the datastore is in sync, and not locked.
         consent: whether the datastore lets us work.
+        told: hears of every delta that the reconciler is told.
     """
 
     def __init__(
@@ -41,12 +47,14 @@ class Feed:
         reconciler: Reconciler,
         consent: Consent,
         clock: Clock,
+        told: Callable[[Delta], None] = _nobody,
     ) -> None:
         self._stream = stream
         self._calculation = calculation
         self._reconciler = reconciler
         self._consent = consent
         self._clock = clock
+        self._told = told
         self._log = structlog.get_logger("tortie.feed")
         self._listings = 0
         self._refusal = ""
@@ -110,6 +118,7 @@ class Feed:
         delta = self._calculation.flush()
         if delta or first:
             self._reconciler.update(delta)
+            self._told(delta)
         async with self._news:
             self._revisions.update(self._untold)
             self._untold.clear()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tortie.agent.cutting import Cutter
 from tortie.agent.feed import Feed
 from tortie.agent.observing import Observed
 from tortie.agent.status import AgentReport, DatastoreReport, TargetReport
@@ -25,6 +26,7 @@ class Parts(msgspec.Struct, frozen=True):
     feed: Feed
     reconciler: Reconciler
     observed: Observed
+    cutter: Cutter | None = None
 
     def complete(self, report: AgentReport) -> AgentReport:
         """The report with what these know."""

@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bird_program: str
     interface_prefix: str
     default_endpoint_to_host_action: str
+    conntrack_on_policy_change: str
     log_prefix: str
     log_action_rate_limit: str
     log_action_rate_limit_burst: int
@@ -210,6 +211,12 @@ TABLE: tuple[Setting, ...] = (
         "Drop",
         "What happens to traffic from a workload to its own host that the workload may send.",
         ("FELIX_DEFAULTENDPOINTTOHOSTACTION",),
+    ),
+    Setting(
+        "conntrack_on_policy_change",
+        _one_of("Keep", "CutMatching"),
+        "Keep",
+        "What becomes of established flows that changed policy denies: they live on, or are cut within a second.",
     ),
     Setting(
         "log_prefix",

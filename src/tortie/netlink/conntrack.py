@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -36,6 +36,8 @@ _CTA_IP = {(4, "source"): 1, (4, "destination"): 2, (6, "source"): 3, (6, "desti
 _CTA_PROTO_NUMBER = 1
 _CTA_PROTO_SOURCE_PORT = 2
 _CTA_PROTO_DESTINATION_PORT = 3
+_CTA_PROTO_ICMP = {1: (5, 6), 58: (8, 9)}
+"""Attributes of type and code, by protocol."""
 _CTA_STATISTICS_ENTRIES = 1
 _FILTER_FLAG = {"source": 1 << 0, "destination": 1 << 1}
 _NFGENMSG = struct.Struct("=BBH")
@@ -49,13 +51,18 @@ ONE_BY_ONE = 4
 
 
 class Tuple(msgspec.Struct, frozen=True, order=True, gc=False):
-    """One direction of a connection; ports are 0 where the protocol has none."""
+    """One direction of a connection; ports are 0 where the protocol has none.
+
+    Args:
+        icmp: type and code, of ICMP only.
+    """
 
     source: Cidr
     destination: Cidr
     protocol: int
     source_port: int = 0
     destination_port: int = 0
+    icmp: tuple[int, int] | None = None
 
 
 class Connection(msgspec.Struct, frozen=True, gc=False):
@@ -97,7 +104,23 @@ def forget(socket: NetlinkSocket, addresses: Collection[Cidr]) -> None:
     # Kernels that can filter by IPv6 address match every address but the one given: never ask them.
     simple = len(addresses) <= ONE_BY_ONE and all(address.family == 4 for address in addresses)
     if not (simple and all(_forget_in_kernel(socket, address) for address in addresses)):
-        _forget_listed(socket, addresses)
+        delete(socket, connections_of(socket, addresses))
+
+
+def connections_of(socket: NetlinkSocket, addresses: Collection[Cidr]) -> list[Connection]:
+    """Every connection that has one of the addresses (of full length) at an end. Raises KernelError."""
+    found: list[Connection] = []
+    for family in sorted({address.family for address in addresses}):
+        found += _listed(socket, family, {address.packed for address in addresses if address.family == family})
+    return found
+
+
+def delete(socket: NetlinkSocket, connections: Iterable[Connection]) -> None:
+    """Delete connections; one that has ended is no error. Raises KernelError."""
+    doomed = [Request(_DELETE, 0, one.key, "delete connection") for one in connections]
+    for error in send_batch(socket, doomed) if doomed else ():
+        if error is not None and error.errno != errno.ENOENT:
+            raise error
 
 
 def decode_connection(message: Message) -> Connection | None:
@@ -117,13 +140,22 @@ def _tuple(data: bytes, version: int) -> Tuple:
     found = attributes(data)
     addresses = attributes(found.get(_CTA_TUPLE_IP, b""))
     protocol = attributes(found.get(_CTA_TUPLE_PROTO, b""))
+    number: int = unpack(_U8, protocol.get(_CTA_PROTO_NUMBER, b""))[0]
     return Tuple(
         as_address(addresses.get(_CTA_IP[version, "source"], b"")),
         as_address(addresses.get(_CTA_IP[version, "destination"], b"")),
-        unpack(_U8, protocol.get(_CTA_PROTO_NUMBER, b""))[0],
+        number,
         unpack(_BE16, protocol.get(_CTA_PROTO_SOURCE_PORT, b"\0\0"))[0],
         unpack(_BE16, protocol.get(_CTA_PROTO_DESTINATION_PORT, b"\0\0"))[0],
+        _icmp(number, protocol),
     )
+
+
+def _icmp(number: int, protocol: dict[int, bytes]) -> tuple[int, int] | None:
+    if number not in _CTA_PROTO_ICMP:
+        return None
+    kind, code = (unpack(_U8, protocol.get(one, b"\0"))[0] for one in _CTA_PROTO_ICMP[number])
+    return kind, code
 
 
 def _forget_in_kernel(socket: NetlinkSocket, address: Cidr) -> bool:
@@ -144,15 +176,6 @@ def _filtered_flush(address: Cidr, direction: str, end: str) -> Request:
     payload = _NFGENMSG.pack(FAMILIES[address.family], 0, 0) + nested(_CTA_TUPLE[direction], where)
     payload += nested(_CTA_FILTER, *(u32(kind, flags[name]) for name, kind in _CTA_FILTER_FLAGS.items()))
     return Request(_DELETE, 0, payload, f"delete connections of {address.text}")
-
-
-def _forget_listed(socket: NetlinkSocket, addresses: Collection[Cidr]) -> None:
-    for family in sorted({address.family for address in addresses}):
-        wanted = {address.packed for address in addresses if address.family == family}
-        doomed = [Request(_DELETE, 0, one.key, "delete connection") for one in _listed(socket, family, wanted)]
-        for error in send_batch(socket, doomed):
-            if error is not None and error.errno != errno.ENOENT:
-                raise error
 
 
 def _listed(socket: NetlinkSocket, family: int, wanted: set[bytes]) -> Iterator[Connection]:
