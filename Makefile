@@ -28,7 +28,7 @@ test: lint ## everything: lint, every property with many examples, and the tests
 	@cat tests/not_everywhere.txt
 	$(PYTEST) -m '(kernel or system) and not soak'
 
-soak: setup ## the long tests
+soak: setup ## the long tests; random policies for an hour, or as long as SOAK_SECONDS=300 SOAK_SEED=1 say
 	$(PYTEST) -m soak --timeout 7200
 
 bench: setup ## measure; ratios in one run
