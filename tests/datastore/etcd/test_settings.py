@@ -33,7 +33,7 @@ def test_endpoints_are_urls_of_names_and_of_both_families() -> None:
         ({"key": PEM}, "key"),
         ({"timeout": 0}, "timeout"),
         ({"ca": "/nowhere/ca.pem"}, "ca: /nowhere/ca.pem: No such file"),
-        ({"ca": __file__.replace("test_etcd_settings", "writer")}, "ca: .*no PEM"),
+        ({"ca": str(Path(__file__).with_name("conftest.py"))}, "ca: .*no PEM"),
     ],
 )
 async def test_a_wrong_setting_is_named(changed: dict[str, Any], field: str) -> None:

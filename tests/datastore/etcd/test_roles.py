@@ -28,7 +28,7 @@ from tortie.ipam.allocator import Allocator
 from tortie.ipam.requests import AssignRequest
 from tortie.selector.check import selector_problem
 
-SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "etcd" / "roles.sh"
+SCRIPT = Path(__file__).resolve().parents[3] / "deploy" / "etcd" / "roles.sh"
 ROLES = {"eve": "reader", "n1": "agent", "pat": "policy", "sam": "policy-shop", "ada": "admin"}
 
 ENDPOINT = WorkloadEndpoint(
