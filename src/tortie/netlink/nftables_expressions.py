@@ -97,6 +97,12 @@ def payload(base: int, offset: int, length: int, register: int = REGISTER) -> by
     return expression("payload", be32(1, register), be32(2, base), be32(3, offset), be32(4, length))
 
 
+def set_payload(base: int, offset: int, length: int, checksum: int = 0, register: int = REGISTER) -> bytes:
+    """Store a register into a header; `checksum` is where the header's own checksum is, 0 if it has none."""
+    where = be32(2, base) + be32(3, offset) + be32(4, length) + be32(5, register)
+    return expression("payload", where, be32(6, 1) + be32(7, checksum) if checksum else b"")
+
+
 def meta(key: Meta, register: int = REGISTER) -> bytes:
     """Load what the kernel knows of the packet."""
     return expression("meta", be32(1, register), be32(2, key))

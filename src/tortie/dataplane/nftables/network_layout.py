@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from tortie.dataplane.nftables.code_points import CODE_POINT_HOOKS, code_point_rules
 from tortie.dataplane.nftables.nat_rules import NAT_HOOKS, nat_rules
 from tortie.dataplane.nftables.rules import Rendered
+from tortie.dataplane.nftables.service_loops import LOOP_HOOKS, loop_rules
 from tortie.dataplane.nftables.settings import Settings
 from tortie.dataplane.nftables.tunnel_rules import TUNNEL_HOOKS, tunnel_rules
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink.nftables import Hook
 
-NETWORK_HOOKS: Mapping[str, Hook] = MappingProxyType({**TUNNEL_HOOKS, **NAT_HOOKS})
+NETWORK_HOOKS: Mapping[str, Hook] = MappingProxyType({**TUNNEL_HOOKS, **NAT_HOOKS, **LOOP_HOOKS, **CODE_POINT_HOOKS})
 """The base chains."""
 
 
@@ -21,6 +23,8 @@ def network_rules(settings: Settings, desired: DesiredState) -> Iterator[Rendere
     network = desired.network
     yield from tunnel_rules(settings, network.tunnels, guarded=bool(desired.host_endpoints))
     yield from nat_rules(settings, network)
+    yield from loop_rules(settings, network)
+    yield from code_point_rules(network)
 
 
 def concerns_network(changes: Changes) -> bool:

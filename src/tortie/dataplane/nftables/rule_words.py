@@ -9,6 +9,7 @@ import msgspec
 from tortie.dataplane.nftables.layout import ANTISPOOFING, TO_HOST
 from tortie.dataplane.nftables.rule_names import RuleName
 from tortie.dataplane.nftables.rules import DISCOVERY, ENCAPSULATED, END, ESTABLISHED, FAILSAFE, INVALID, UNKNOWN
+from tortie.dataplane.nftables.service_loops import SERVICE_LOOPS
 from tortie.dataplane.nftables.tunnel_rules import ADMISSION
 
 
@@ -39,6 +40,7 @@ _BY_INDEX = {
 _BASE_ENDS = {
     ANTISPOOFING: Words(Fate.DENY, "spoofed source"),
     ADMISSION: Words(Fate.DENY, "VXLAN or IP in IP from elsewhere than a node of the cluster"),
+    SERVICE_LOOPS: Words(Fate.DENY, "no service has this address (serviceLoopPrevention)"),
     TO_HOST: Words(Fate.DENY, "workload to its host (defaultEndpointToHostAction)"),
 }
 

@@ -22,6 +22,14 @@ class EndpointToHost(enum.Enum):
     RETURN = "Return"
 
 
+class ServiceLoops(enum.Enum):
+    """What happens to packets to services that nobody translated."""
+
+    DROP = "Drop"
+    REJECT = "Reject"
+    DISABLED = "Disabled"
+
+
 class MarkBits(msgspec.Struct, frozen=True, gc=False):
     """Single bits of the packet mark.
 
@@ -83,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True):
         external_nodes: who may send us encapsulated packets besides the nodes of the cluster.
         nat: how sources are translated.
         metadata: where workloads get their metadata from; None serves none.
+        service_loops: what happens to packets that would go round.
         openstack: workloads get their addresses and names from their host, by DHCP and DNS.
         vxlan_from_workloads, ipip_from_workloads: whether workloads may send such packets.
     """
@@ -100,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True):
     external_nodes: tuple[Cidr, ...] = ()
     nat: Outgoing = Outgoing()
     metadata: MetadataService | None = None
+    service_loops: ServiceLoops = ServiceLoops.DROP
     openstack: bool = False
     vxlan_from_workloads: bool = False
     ipip_from_workloads: bool = False
