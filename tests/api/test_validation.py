@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import msgspec
@@ -73,12 +74,18 @@ def rule(**given: Any) -> dict[str, Any]:
         ),
         (
             "NetworkPolicy",
+            rule(source={"namespaceSelector": "!global()"}),
+            "spec.ingress[0].source.namespaceSelector",
+        ),
+        (
+            "NetworkPolicy",
             rule(source={"serviceAccounts": {"selector": "bad"}}),
             "spec.ingress[0].source.serviceAccounts.selector",
         ),
         ("NetworkPolicy", rule(source={"nets": ["10.0.0.1"]}), "spec.ingress[0].source.nets[0]"),
         ("NetworkPolicy", rule(source={"nets": ["10.0.0.0/8"] * 2}), "spec.ingress[0].source.nets[1]"),
         ("NetworkPolicy", rule(source={"ports": [80]}), "spec.ingress[0].source.ports"),
+        ("NetworkPolicy", rule(destination={"ports": ["a", "80:90"]}), "spec.ingress[0].destination.ports"),
         ("NetworkPolicy", rule(protocol="UDPLite", source={"ports": ["a"]}), "spec.ingress[0].source.ports"),
         ("NetworkPolicy", rule(protocol="TCP", source={"ports": [1] * 51}), "spec.ingress[0].source.ports"),
         ("NetworkPolicy", rule(notProtocol="ICMPv6", ipVersion=4), "spec.ingress[0].ipVersion"),
@@ -106,6 +113,32 @@ def rule(**given: Any) -> dict[str, Any]:
 )
 def test_one_mistake_is_one_problem_at_its_field(kind: str, spec: dict[str, Any], path: str) -> None:
     assert [place for place, _ in found(kind, spec)] == [path]
+
+
+NET_LISTS = [(side, field) for side in ("source", "destination") for field in ("nets", "notNets")]
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(NET_LISTS, 2)))
+def test_no_two_lists_of_prefixes_of_a_rule_are_of_different_families(
+    one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    for net, paths in (("fd00::/8", ["spec.ingress[0]"]), ("172.16.0.0/12", [])):
+        sides: dict[str, dict[str, list[str]]] = {"source": {}, "destination": {}}
+        for (side, field), text in ((one, "10.0.0.0/8"), (other, net)):
+            sides[side][field] = [text]
+        assert [path for path, _ in found("NetworkPolicy", rule(**sides))] == paths
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("NetworkSet", {"nets": ["10.0.0.1", "10.0.0.1/8", "fd00::1", "0.0.0.0/0"]}),
+        ("NetworkPolicy", rule(destination={"ports": ["web", "dns"]})),
+        ("NetworkPolicy", rule(source={"namespaceSelector": "global()"})),
+    ],
+)
+def test_what_looks_odd_is_valid_still(kind: str, spec: dict[str, Any]) -> None:
+    assert found(kind, spec) == []
 
 
 @pytest.mark.parametrize("field", ["nodeToNodeMeshEnabled", "asNumber", "nodeMeshPassword", "nodeMeshMaxRestartTime"])
