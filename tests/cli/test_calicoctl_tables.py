@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +124,17 @@ def test_every_kind_has_calicoctls_columns(ctl: Run) -> None:
     assert rows("clusterinfo")[1][-1] == "true"
     assert ["default", "1e+06"] in rows("tier")
     assert ["kube-admin", "1000"] in rows("tier")
+
+
+def test_a_list_of_nothing_is_its_headings_alone(ctl: Run) -> None:
+    result = ctl("get", "networksets", "-A")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [line.split() for line in result.stdout.splitlines()] == [["NAMESPACE", "NAME"], []]
+    both = ctl("get", "netset,ippool")
+    assert [line.split()[:1] for line in both.stdout.splitlines()] == [["NAME"], [], ["NAME"], ["blue"], []]
+    missing = ctl("get", "netset", "none")
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert json.loads(ctl("get", "netset", "-o", "json").stdout)["items"] == []
 
 
 def test_long_lists_of_prefixes_are_cut(ctl: Run) -> None:

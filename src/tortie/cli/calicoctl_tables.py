@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tortie.api.kinds import KINDS
 from tortie.api.resource import Resource
 from tortie.cli.formats import PrinterMaker
 from tortie.cli.output import padded, widths_of
@@ -113,25 +114,28 @@ class CalicoctlTable:
         headings: these columns only; empty for those of the kind.
         wide: all columns.
         namespaces: namespaces are shown, where there are any.
+        listed: these kinds have a table even when there is nothing in it.
     """
 
-    def __init__(self, headings: Sequence[str], *, wide: bool, namespaces: bool) -> None:
+    def __init__(self, headings: Sequence[str], *, wide: bool, namespaces: bool, listed: Sequence[str] = ()) -> None:
         self._headings = tuple(headings)
+        self._listed = tuple(listed)
         self._wide = wide
         self._namespaces = namespaces
 
     def everything(self, resources: Sequence[Resource], *, single: bool) -> str:
         """Tables, each with an empty line below it."""
-        return "".join(self._table(list(group)) for _, group in groupby(resources, lambda one: one.kind))
+        kinds = dict.fromkeys((*self._listed, *(one.kind for one in resources)))
+        return "".join(self._table(kind, [one for one in resources if one.kind == kind]) for kind in kinds)
 
     def changes(self, changes: Sequence[Changed]) -> str:
         """Tables of what changed."""
-        return self.everything([change.resource for change in changes], single=False)
+        groups = groupby([change.resource for change in changes], lambda one: one.kind)
+        return "".join(self._table(kind, list(group)) for kind, group in groups)
 
-    def _table(self, resources: Sequence[Resource]) -> str:
-        first = resources[0]
-        headings = self._headings or tuple(COLUMNS.get(first.kind, ("NAME", "NAME"))[self._wide].split())
-        if self._namespaces and first.namespaced and "NAMESPACE" not in headings:
+    def _table(self, kind: str, resources: Sequence[Resource]) -> str:
+        headings = self._headings or tuple(COLUMNS.get(kind, ("NAME", "NAME"))[self._wide].split())
+        if self._namespaces and KINDS[kind].namespaced and "NAMESPACE" not in headings:
             headings = ("NAMESPACE", *headings)
         rows = [headings, *(tuple(_text(VALUES[name](one)) for name in headings) for one in resources)]
         return "\n".join(padded(rows, widths_of(rows))) + "\n\n"
@@ -159,7 +163,8 @@ def _maker(headings: tuple[str, ...], *, wide: bool) -> PrinterMaker:
     def make(options: TableOptions) -> CalicoctlTable:
         context = click.get_current_context()
         given = context.get_parameter_source("namespace") is click.core.ParameterSource.COMMANDLINE
-        return CalicoctlTable(headings, wide=wide, namespaces=given or bool(context.params.get("all_namespaces")))
+        namespaces = given or bool(context.params.get("all_namespaces"))
+        return CalicoctlTable(headings, wide=wide, namespaces=namespaces, listed=options.listed)
 
     return make
 

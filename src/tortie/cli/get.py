@@ -18,6 +18,7 @@ from tortie.cli.formats import PrinterMaker, output_option
 from tortie.cli.inputs import Input
 from tortie.cli.options import input_options
 from tortie.cli.output import complain, say
+from tortie.cli.personality import has_own_voice
 from tortie.cli.printers import Printer, TableOptions, TablePrinter
 from tortie.cli.selection import Found, Selection, find, selection, selection_of_files
 from tortie.datastore.location import Location
@@ -88,7 +89,7 @@ def show(resources: Sequence[Resource], wanted: Selection, printer: Printer) -> 
     text = or_exit(lambda: printer.everything(resources, single=wanted.is_single))
     if text and (resources or not isinstance(printer, TablePrinter)):
         say(text.removesuffix("\n"))
-    if not resources and wanted.keys is None:
+    if not resources and wanted.keys is None and has_own_voice():
         complain(empty(wanted))
 
 
@@ -115,6 +116,7 @@ def printer_of(options: Options, wanted: Selection) -> Printer:
         labels=options.show_labels,
         kinds=len(wanted.kinds) > 1,
         export=options.export,
+        listed=wanted.kinds if wanted.keys is None else (),
     )
     return options.output(table) if options.output else TablePrinter(table)
 

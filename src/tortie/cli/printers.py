@@ -28,6 +28,7 @@ class TableOptions(msgspec.Struct, frozen=True):
         labels: with a column of all labels.
         kinds: names are shown with their kind.
         export: without what belongs to this cluster: identity, revision, creation time.
+        listed: the kinds of which a list was asked for.
     """
 
     wide: bool = False
@@ -35,6 +36,7 @@ class TableOptions(msgspec.Struct, frozen=True):
     labels: bool = False
     kinds: bool = False
     export: bool = False
+    listed: tuple[str, ...] = ()
 
 
 class Changed(msgspec.Struct, frozen=True):
