@@ -60,6 +60,12 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("FELIX_DEFAULTENDPOINTTOHOSTACTION", "RETURN", "default_endpoint_to_host_action", "Return"),
         ("FELIX_FAILSAFEINBOUNDHOSTPORTS", "udp:68", "failsafe_inbound_host_ports", (Failsafe(17, 68),)),
         ("FELIX_FAILSAFEOUTBOUNDHOSTPORTS", "none", "failsafe_outbound_host_ports", ()),
+        ("FELIX_ENDPOINTREPORTINGENABLED", "True", "endpoint_reporting_enabled", True),
+        ("FELIX_ENDPOINTREPORTINGDELAYSECS", "0.5", "endpoint_reporting_delay_seconds", 0.5),
+        ("FELIX_REPORTINGINTERVALSECS", "0", "reporting_interval_seconds", 0),
+        ("FELIX_REPORTINGTTLSECS", "120", "reporting_ttl_seconds", 120),
+        ("FELIX_ENDPOINTSTATUSPATHPREFIX", "/run/calico", "endpoint_status_path_prefix", Path("/run/calico")),
+        ("FELIX_OPENSTACKREGION", "east-2", "openstack_region", "east-2"),
         ("FELIX_HEALTHHOST", "0.0.0.0", "health_host", "0.0.0.0"),
         ("FELIX_HEALTHPORT", "9199", "health_port", 9199),
         ("FELIX_LOGSEVERITYSCREEN", "Warning", "log_level", "warning"),
@@ -71,8 +77,7 @@ def test_felixs_variables_are_understood_and_ours_win(variable: str, value: str,
     settings, origins = read_settings({variable: value})
     assert getattr(settings, field) == meaning
     assert origins[field].source == f"environment {variable}"
-    other = next(row.default for row in TABLE if row.name == field) or "other"
-    both = read_settings({variable: value, f"TORTIE_{field.upper()}": other})[1]
+    both = read_settings({variable: value, f"TORTIE_{field.upper()}": value})[1]
     assert both[field].source == f"environment TORTIE_{field.upper()}"
 
 
@@ -93,6 +98,15 @@ def test_felixs_variables_are_understood_and_ours_win(variable: str, value: str,
         ("log_level", "loud", "debug, info, warning, error"),
         ("failsafe_inbound_host_ports", "tcp:all", "separated by commas"),
         ("node", "a/b", "Node resource"),
+        ("endpoint_reporting_enabled", "maybe", "true or false"),
+        ("endpoint_reporting_delay_seconds", "-1", "from 0"),
+        ("endpoint_reporting_delay_seconds", "nan", "from 0"),
+        ("reporting_interval_seconds", "often", "from 0"),
+        ("reporting_ttl_seconds", "0", "from 1"),
+        ("reporting_ttl_seconds", "1.5", "whole number"),
+        ("reporting_ttl_seconds", "²", "whole number"),
+        ("openstack_region", "east/2", "neutron.conf"),
+        ("openstack_region", "a" * 47, "neutron.conf"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_its_source_and_what_would_be_right(
@@ -104,6 +118,28 @@ def test_a_value_that_cannot_be_used_is_named_with_its_source_and_what_would_be_
     assert (problem.object, problem.path) == (f"environment TORTIE_{field.upper()}", field)
     assert repr(value) in problem.problem
     assert remedy in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("enabled", "interval", "every"),
+    [("false", "", 0), ("true", "", 30), ("true", "0", 0), ("false", "10", 10), ("true", "10", 10)],
+)
+def test_signs_of_life_are_given_when_they_or_endpoints_are_asked_for(
+    enabled: str, interval: str, every: float
+) -> None:
+    asked = {"TORTIE_ENDPOINT_REPORTING_ENABLED": enabled, "TORTIE_REPORTING_INTERVAL_SECONDS": interval}
+    assert read_settings(asked)[0].reporting_interval == every
+
+
+def test_a_sign_of_life_lasts_until_the_next() -> None:
+    given = {"FELIX_REPORTINGTTLSECS": "30", "FELIX_ENDPOINTREPORTINGENABLED": "1"}
+    with pytest.raises(InvalidResource, match="more than the 30 seconds"):
+        read_settings(given)
+    assert read_settings({**given, "FELIX_REPORTINGINTERVALSECS": "29.5"})[0].reporting_ttl_seconds == 30
+    assert read_settings({"FELIX_REPORTINGTTLSECS": "30"})[0].reporting_interval == 0
+    with pytest.raises(InvalidResource) as caught:
+        read_settings({**given, "FELIX_REPORTINGINTERVALSECS": "x"})
+    assert "reporting_interval_seconds" in [problem.path for problem in caught.value.problems]
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -233,6 +233,18 @@ async def test_a_refused_target_does_not_hold_up_the_others(make: Make) -> None:
     assert len(good.kernel) == 2
 
 
+async def test_listeners_hear_of_every_pass_and_what_it_took_in_whether_it_was_refused_or_not(make: Make) -> None:
+    target = FakeTarget()
+    reconciler = make(target)
+    heard: list[tuple[set[Cidr], str]] = []
+    reconciler.listen(lambda changes: heard.append((changes.routes, reconciler.status()[0].failing)))
+    reconciler.update(wants(a="cali1"))
+    target.failures.append(REFUSAL)
+    await reconciler.reconcile()
+    await reconciler.reconcile()
+    assert heard == [({address("a")}, str(REFUSAL)), (set(), str(REFUSAL))]
+
+
 async def test_drift_that_the_kernel_reports_is_repaired(make: Make) -> None:
     target = FakeTarget()
     reconciler = make(target)

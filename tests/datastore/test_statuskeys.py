@@ -25,6 +25,7 @@ from tortie.datastore.statuskeys import (
     decode_endpoint_status,
     decode_liveness,
     encode_status,
+    host_endpoint_status_prefix,
     parse_status_key,
     status_key,
     workload_status_prefix,
@@ -101,6 +102,10 @@ def test_a_name_that_nobody_would_spell_so_names_nothing(name: str) -> None:
 def test_the_prefix_of_a_host_is_not_that_of_a_host_whose_name_begins_the_same() -> None:
     key = status_key(WorkloadStatusKey("", "n10", "k8s", "shop/web", "eth0"))
     assert not key.startswith(workload_status_prefix("", "n1"))
+    assert key.startswith(workload_status_prefix("", "n10"))
+    key = status_key(HostEndpointStatusKey("n10", "uplink"))
+    assert not key.startswith(host_endpoint_status_prefix("n1"))
+    assert key.startswith(host_endpoint_status_prefix("n10"))
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"up", b'{"status":"sideways"}', b"\xff"])

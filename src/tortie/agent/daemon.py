@@ -31,6 +31,7 @@ from tortie.agent.metrics import registry
 from tortie.agent.monitor import watch_numbers
 from tortie.agent.observing import Observed, watching_routes
 from tortie.agent.parts import Parts
+from tortie.agent.reporting import Reporter, Sources
 from tortie.agent.settings import Settings
 from tortie.agent.status import AgentReport, DatastoreReport
 from tortie.base.backoff import Backoff
@@ -136,7 +137,10 @@ class Agent:
             clock=self._clock,
             numbers=watch_numbers(),
         )
-        return Parts(datastore, stream, calculation, feed, reconciler, observed, cutter)
+        sources = Sources(stream, feed, reconciler, dataplane, self._settings.interface_prefix)
+        reporter = Reporter(self._settings, datastore, sources, self._clock)
+        reconciler.listen(reporter.after_pass)
+        return Parts(datastore, stream, calculation, feed, reconciler, observed, reporter, cutter)
 
     def _make_cutter(self, reconciler: Reconciler, dataplane: Dataplane, kernel: Executor) -> Cutter | None:
         if self._settings.conntrack_on_policy_change == "Keep":
@@ -153,6 +157,7 @@ class Agent:
             tasks.create_task(parts.reconciler.run(), name="reconcile")
             if parts.cutter:
                 tasks.create_task(parts.cutter.run(), name="cut flows")
+            tasks.create_task(parts.reporter.run(), name="report")
             tasks.create_task(self._cni_server(parts, wiring).run(serving), name="cni")
             await parts.feed.synchronised.wait()
             await self._wait_ready(parts.reconciler, serving)

@@ -9,6 +9,7 @@ import msgspec
 from tortie.agent.cutting import Cutter
 from tortie.agent.feed import Feed
 from tortie.agent.observing import Observed
+from tortie.agent.reporting import Reporter
 from tortie.agent.status import AgentReport, DatastoreReport, TargetReport
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
@@ -26,6 +27,7 @@ class Parts(msgspec.Struct, frozen=True):
     feed: Feed
     reconciler: Reconciler
     observed: Observed
+    reporter: Reporter
     cutter: Cutter | None = None
 
     def complete(self, report: AgentReport) -> AgentReport:
@@ -57,6 +59,8 @@ class Parts(msgspec.Struct, frozen=True):
     def _problems(self, targets: list[TargetReport]) -> Iterator[str]:
         if closed := self.feed.closed:
             yield f"{closed}; what is in the kernel stays in force, and no workload can be attached"
+        else:
+            yield from self.reporter.problems
         yield from (f"{target.name} cannot be programmed: {target.reason}" for target in targets if target.reason)
         yield from self.calculation.conflicts()
 

@@ -8,19 +8,32 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tortie.agent.setting_values import (
+    burst,
+    flag,
+    group,
+    optional_seconds,
+    port,
+    positive_seconds,
+    region,
+    seconds,
+    whole_seconds,
+)
 from tortie.agent.whereabouts import COMMAND_LINE, CONFIGURATION_FILE, DEFAULT, ENVIRONMENT, Origin, find, shown
 from tortie.base.errors import InvalidResource, Problem
 from tortie.dataplane.nftables.log_rules import LogRate
 from tortie.datastore.location import DEFAULT_FILE, Location
 from tortie.desired.failsafes import DEFAULT_FAILSAFES, Failsafe, failsafes_text, parse_failsafes
 
-_DIGITS = re.compile(r"[0-9]{1,5}")
+DEFAULT_INTERVAL = 30.0
+"""Seconds between two signs of life of a host that is asked for its endpoints."""
+
 _INTERFACE_PREFIX = re.compile(r"[A-Za-z0-9]{1,10}")
 """The rest of an interface's 15 characters tells workloads apart."""
 _LOG_PREFIX = re.compile(r"[a-zA-Z0-9%: /_-]*")
@@ -47,7 +60,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     health_host: str
     health_port: int
     refresh_seconds: float
+    endpoint_reporting_enabled: bool
+    endpoint_reporting_delay_seconds: float
+    reporting_interval_seconds: float | None
+    reporting_ttl_seconds: int
+    endpoint_status_path_prefix: Path | None
+    openstack_region: str
     log_level: str
+
+    @property
+    def reporting_interval(self) -> float:
+        """Seconds between two signs of life; 0 is none."""
+        return _interval(self.reporting_interval_seconds, self.endpoint_reporting_enabled)
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -101,22 +125,6 @@ def _place(text: str) -> str:
     return text
 
 
-def _port(text: str) -> int:
-    if not _DIGITS.fullmatch(text) or int(text) > 65535:
-        raise ValueError("use a port from 1 to 65535, or 0 for none")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 < value < float("inf"):
-        raise ValueError("use a number of seconds above 0")
-    return value
-
-
 def _log_prefix(text: str) -> str:
     if not _LOG_PREFIX.fullmatch(text):
         raise ValueError("use letters, digits, blanks, and any of % : / _ -")
@@ -127,18 +135,6 @@ def _rate(text: str) -> str:
     if text:
         LogRate.parse(text)
     return text
-
-
-def _burst(text: str) -> int:
-    if not _DIGITS.fullmatch(text) or int(text) > 9999:
-        raise ValueError("use a number from 0 to 9999")
-    return int(text)
-
-
-def _group(text: str) -> int | None:
-    if text and (not _DIGITS.fullmatch(text) or int(text) > 65535):
-        raise ValueError("use a number from 0 to 65535, or nothing")
-    return int(text) if text else None
 
 
 def _prefix(text: str) -> str:
@@ -198,7 +194,10 @@ TABLE: tuple[Setting, ...] = (
         ("FELIX_ETCDKEYFILE", *_calico("ETCD_KEY_FILE")),
     ),
     Setting(
-        "etcd_timeout_seconds", _positive, "10", "Time without an answer of any member after which etcd counts as away."
+        "etcd_timeout_seconds",
+        positive_seconds,
+        "10",
+        "Time without an answer of any member after which etcd counts as away.",
     ),
     Setting("run_directory", Path, "/run/tortie", "Sockets and the rule names of this agent."),
     Setting("netns", _optional_path, "", "Network namespace to work in; that of the process when empty."),
@@ -234,12 +233,12 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting(
         "log_action_rate_limit_burst",
-        _burst,
+        burst,
         "5",
         "Messages of a Log rule at once beyond that rate.",
         ("FELIX_LOGACTIONRATELIMITBURST",),
     ),
-    Setting("log_group", _group, "", "nflog group that Log rules write to; the kernel's log when empty."),
+    Setting("log_group", group, "", "nflog group that Log rules write to; the kernel's log when empty."),
     Setting(
         "failsafe_inbound_host_ports",
         parse_failsafes,
@@ -256,8 +255,51 @@ TABLE: tuple[Setting, ...] = (
         ("FELIX_FAILSAFEOUTBOUNDHOSTPORTS",),
     ),
     Setting("health_host", str, "localhost", "Where health, status and metrics are served.", ("FELIX_HEALTHHOST",)),
-    Setting("health_port", _port, "9099", "TCP port of health, status and metrics; 0 for none.", ("FELIX_HEALTHPORT",)),
-    Setting("refresh_seconds", _positive, "90", "Time between full comparisons with the kernel."),
+    Setting("health_port", port, "9099", "TCP port of health, status and metrics; 0 for none.", ("FELIX_HEALTHPORT",)),
+    Setting("refresh_seconds", positive_seconds, "90", "Time between full comparisons with the kernel."),
+    Setting(
+        "endpoint_reporting_enabled",
+        flag,
+        "false",
+        "Whether the datastore is told how each endpoint of this host is, as networking-calico expects.",
+        ("FELIX_ENDPOINTREPORTINGENABLED",),
+    ),
+    Setting(
+        "endpoint_reporting_delay_seconds",
+        seconds,
+        "1",
+        "Time for which changes of these are collected before they are written.",
+        ("FELIX_ENDPOINTREPORTINGDELAYSECS",),
+    ),
+    Setting(
+        "reporting_interval_seconds",
+        optional_seconds,
+        "",
+        "Time between two signs of life of this host in the datastore; 0 for none. When empty, 30 where "
+        "`endpoint_reporting_enabled` is true, and none elsewhere.",
+        ("FELIX_REPORTINGINTERVALSECS",),
+    ),
+    Setting(
+        "reporting_ttl_seconds",
+        whole_seconds,
+        "90",
+        "Time after which a sign of life vanishes; longer than that between two.",
+        ("FELIX_REPORTINGTTLSECS",),
+    ),
+    Setting(
+        "endpoint_status_path_prefix",
+        _optional_path,
+        "",
+        "Where `endpoint-status` is, the directory of files for CNI plugins that wait for policy; none when empty.",
+        ("FELIX_ENDPOINTSTATUSPATHPREFIX",),
+    ),
+    Setting(
+        "openstack_region",
+        region,
+        "",
+        "Region of OpenStack that this host is in, for what is told of it.",
+        ("FELIX_OPENSTACKREGION",),
+    ),
     Setting(
         "log_level",
         _log_level,
@@ -296,10 +338,26 @@ def read_settings(
         values["datastore"], origins["datastore"] = find(origins, environment, values.get("etcd_timeout_seconds", 1.0))
     except InvalidResource as error:
         problems += error.problems
+    problems += _contradictions(values, origins)
     if problems:
         raise InvalidResource(*problems)
     known = {name: value for name, value in values.items() if name in Settings.__struct_fields__}
     return Settings(**known), {row.name: shown(origins[row.name], row.secret) for row in TABLE}
+
+
+def _contradictions(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Iterator[Problem]:
+    """Values that are right by themselves, but not together. Those that cannot be used are missing."""
+    name = "reporting_ttl_seconds"
+    interval = _interval(values.get("reporting_interval_seconds"), values.get("endpoint_reporting_enabled", False))
+    if interval and name in values and values[name] <= interval:
+        remedy = f"use more than the {interval:g} seconds between two signs of life"
+        yield Problem(origins[name].source, name, f"{origins[name].value!r} cannot be used", remedy)
+
+
+def _interval(given: float | None, is_reporting: bool) -> float:
+    if given is not None:
+        return given
+    return DEFAULT_INTERVAL if is_reporting else 0
 
 
 def _origin(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -51,6 +51,7 @@ class Reconciler:
         self._started = asyncio.Event()
         self._wake = asyncio.Event()
         self._waiters: list[tuple[int, tuple[Keeper, ...], asyncio.Future[None]]] = []
+        self._listeners: list[Callable[[Changes], None]] = []
 
     @property
     def desired(self) -> DesiredState:
@@ -68,6 +69,10 @@ class Reconciler:
         self._generation += 1
         self._wake.set()
         return self._generation
+
+    def listen(self, listener: Callable[[Changes], None]) -> None:
+        """Have it called after every pass, successful or not, with what the pass took in; `status` tells the rest."""
+        self._listeners.append(listener)
 
     def start(self) -> None:
         """The updates so far are the whole desired state (the datastore is in sync): the kernel may be brought to it.
@@ -106,6 +111,8 @@ class Reconciler:
         for keeper in self._keepers.values():
             await keeper.reconcile(self._desired, changes, generation)
         self._tell_waiters()
+        for listener in self._listeners:
+            listener(changes)
 
     async def wait_applied(self, generation: int, targets: Collection[str] | None = None) -> None:
         """Return when this generation, or a later one, is in the kernel, by all targets or by those named.

@@ -100,7 +100,7 @@ def status_key(key: StatusKey) -> str:
             path = f"{escape(orchestrator)}/{escape(workload)}/endpoint/{escape(endpoint)}"
             return workload_status_prefix(region, host) + path
         case HostEndpointStatusKey(host, endpoint):
-            return f"{HOST_ENDPOINTS}{host}/endpoint/{escape(endpoint)}"
+            return host_endpoint_status_prefix(host) + escape(endpoint)
 
 
 def host_prefix(region: str, host: str) -> str:
@@ -111,6 +111,11 @@ def host_prefix(region: str, host: str) -> str:
 def workload_status_prefix(region: str, host: str) -> str:
     """What the keys of all workload endpoints of one host begin with."""
     return host_prefix(region, host) + "workload/"
+
+
+def host_endpoint_status_prefix(host: str) -> str:
+    """What the keys of all host endpoints of one host begin with."""
+    return f"{HOST_ENDPOINTS}{host}/endpoint/"
 
 
 def parse_status_key(text: str) -> StatusKey | None:
