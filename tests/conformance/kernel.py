@@ -17,7 +17,7 @@ import msgspec
 import reachability
 
 from tortie.api.ippool import IPPool, IPPoolSpec
-from tortie.api.resource import Metadata, Resource
+from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.base.clock import SystemClock
@@ -102,9 +102,10 @@ def run_case(lab: Lab, case: Case, clusters: Clusters, within: float = WITHIN) -
     """
     cluster = clusters[case["cluster"]]
     asyncio.run(_arrange(lab.topology, case, cluster))
-    expected = _expected(case, cluster["pods"])
-    for pod in reachability.workloads(cluster):
-        lab.prober.listen(workload_name(pod), *{probe.port for probe in expected})
+    hosts = hosts_of(lab.topology, cluster)
+    expected = _expected(case, cluster["pods"], hosts)
+    for place in (*map(workload_name, reachability.workloads(cluster)), *(host.name for host in hosts.values())):
+        lab.prober.listen(place, *{probe.port for probe in expected})
     eventually(lab.prober, {probe: mark == "." for probe, mark in expected.items()}, within)
     time.sleep(SETTLING)
     # All pairs once more: what came true while the kernel was being changed must stay so.
@@ -113,6 +114,11 @@ def run_case(lab: Lab, case: Case, clusters: Clusters, within: float = WITHIN) -
         for outcome in lab.prober.run(list(expected))
         if MARKS[outcome.verdict] != expected[outcome.probe]
     ]
+
+
+def hosts_of(topology: Topology, cluster: Mapping[str, Any]) -> dict[str, Host]:
+    """The hosts of the lab that stand for the nodes of a cluster, by the addresses that these have there."""
+    return {node["ip"]: host for node, host in zip(cluster.get("nodes") or (), topology.hosts, strict=False)}
 
 
 class _Services(AgentServices):
@@ -170,6 +176,11 @@ async def _arrange(topology: Topology, case: Case, cluster: Mapping[str, Any]) -
                 await store.apply(_as_said(resource, pods[resource.spec.pod]))
         for namespace in reachability.namespaces(cluster):
             await store.apply(namespace)
+        for node, host in zip(reachability.nodes(cluster), topology.hosts, strict=False):
+            known = await store.get(ResourceKey("Node", "", host.name))
+            await store.apply(
+                msgspec.structs.replace(known, metadata=Metadata(name=host.name, labels=node.metadata.labels))
+            )
         await _replace_policies(store, reachability.policies(case))
     finally:
         await datastore.close()
@@ -190,14 +201,20 @@ async def _replace_policies(store: ResourceStore, wanted: Sequence[Resource]) ->
         await store.delete(key)
 
 
-def _expected(case: Case, pods: Sequence[Pod]) -> dict[Probe, str]:
+def _expected(case: Case, pods: Sequence[Pod], hosts: Mapping[str, Host]) -> dict[Probe, str]:
+    """What is said of pods in the network of their node is asked of the host that stands for it."""
     return {
-        _probe(service, source, destination): mark
+        _probe(service, source, _address(destination, hosts)): mark
         for field, service, source, destination, mark in reachability.cells(case, list(pods))
         if field == "expect"
     }
 
 
-def _probe(service: str, source: Pod, destination: Pod) -> Probe:
+def _address(pod: Pod, hosts: Mapping[str, Host]) -> str:
+    address: str = pod["ip"]
+    return hosts[address].address(Cidr.host(address).family) if pod.get("hostNetwork") else address
+
+
+def _probe(service: str, source: Pod, address: str) -> Probe:
     protocol, _, port = service.partition("/")
-    return Probe(workload_name(source), destination["ip"], Transport(protocol.lower()), int(port))
+    return Probe(workload_name(source), address, Transport(protocol.lower()), int(port))
