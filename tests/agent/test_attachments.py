@@ -52,6 +52,9 @@ class Kernel:
     def unwire(self, host_interface: str) -> None:
         self.cables.pop(host_interface, None)
 
+    def hindrance(self, identity: EndpointId) -> str:
+        return f"{identity.name} waits for Godot"
+
     async def programmed(self, identity: EndpointId, revision: int) -> None:
         self.waited.append((identity, revision))
         if self.programmed_refusal:
@@ -69,7 +72,7 @@ class Rig:
         self.datastore = EmbeddedDatastore.open_memory()
         self.store = ResourceStore(self.datastore, SystemClock(), selector_problem)
         self.allocator = Allocator(self.datastore, SystemClock(), Random(1))
-        self.attachments = Attachments("n1", "cali", self.store, self.allocator, executor, kernel.programmed)
+        self.attachments = Attachments("n1", "cali", self.store, self.allocator, executor, kernel)
 
     async def endpoint(self, name: str = "n1-k8s-web--0-eth0", namespace: str = "shop") -> WorkloadEndpoint | None:
         found = await self.store.get(ResourceKey("WorkloadEndpoint", namespace, name))
@@ -207,7 +210,7 @@ async def test_policy_that_is_not_programmed_in_time_fails_the_add_and_says_wher
 ) -> None:
     monkeypatch.setattr(module, "PROGRAMMING_TIMEOUT", 0.01)
     rig.kernel.hang = True
-    with pytest.raises(CniError, match="tortie node status") as caught:
+    with pytest.raises(CniError, match="waits for Godot; see `tortie node status`") as caught:
         await rig.attachments.add(request())
     assert caught.value.code == 11
     assert await rig.held(request()) == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -15,6 +16,7 @@ from tortie.api.clusterinformation import ClusterInformation, ClusterInformation
 from tortie.api.resource import Metadata, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.base.clock import SystemClock
+from tortie.base.errors import KernelError
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.target import Plan
@@ -57,6 +59,8 @@ class Recording:
         self.name = name
         self.seen: list[set[EndpointId]] = []
         self.waiting: dict[str, str] = {}
+        self.refusal: KernelError | None = None
+        self.refused = False
 
     def read(self) -> None:
         return None
@@ -64,9 +68,12 @@ class Recording:
     def plan(self, desired: Any, actual: None, changes: Any) -> Plan[str]:
         self.seen.append(set(desired.endpoints))
         gone = [] if self.waiting else [str(IDENTITY), "10.65.0.1/32"]
-        return Plan([], dict(self.waiting), gone)
+        return Plan(["something"] if self.refusal else [], dict(self.waiting), gone)
 
-    def apply(self, operations: Any) -> None: ...
+    def apply(self, operations: Any) -> None:
+        if self.refusal:
+            self.refused = True
+            raise self.refusal
 
     def applied(self, actual: None, plan: Plan[str]) -> None:
         return None
@@ -258,3 +265,21 @@ async def test_an_outage_and_a_start_that_is_not_over_are_told_to_those_who_want
     assert rig.feed.closed == ""
     rig.stream.outage = "etcd: nobody answers"
     assert rig.feed.closed == "the datastore does not answer: etcd: nobody answers"
+
+
+async def test_what_keeps_an_endpoint_from_being_programmed_is_said(rig: Rig) -> None:
+    assert "has not been read yet" in rig.feed.hindrance(IDENTITY)
+    rig.targets[2].waiting = {"10.65.0.1/32": "interface cali1 is down", "10.65.0.9/32": "another's"}
+    rig.stream.tell(endpoint(1))
+    await rig.feed.synchronised.wait()
+    await rig.reconciler.wait_applied(1)
+    assert rig.feed.hindrance(IDENTITY) == "10.65.0.1/32: interface cali1 is down"
+    rig.targets[0].refusal = KernelError("commit nftables batch", errno.EPERM)
+    rig.stream.tell(endpoint(2))
+    for _ in range(100):
+        await rig.settled()
+        if rig.targets[0].refused:
+            await rig.settled()
+            break
+    assert "nftables cannot be programmed: commit nftables batch" in rig.feed.hindrance(IDENTITY)
+    assert rig.feed.hindrance(EndpointId("shop", "other")) == rig.feed.hindrance(IDENTITY)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -45,7 +45,15 @@ _NAMESPACE_LABEL = "pcns."
 
 Result = TypeVar("Result")
 
-Programmed = Callable[[EndpointId, int], Awaitable[None]]
+
+class Programming(Protocol):
+    """What tells how far the kernel is with an endpoint."""
+
+    async def programmed(self, identity: EndpointId, revision: int) -> None:
+        """Return once it is in the kernel as it was written at a revision."""
+
+    def hindrance(self, identity: EndpointId) -> str:
+        """What keeps it from being there, in words; empty when nothing is known of."""
 
 
 class Attachments:
@@ -56,7 +64,7 @@ class Attachments:
         prefix: how names of workload interfaces begin.
         store, allocator: the datastore's resources and addresses.
         executor: a thread in the node's network namespace, for wiring.
-        programmed: returns once an endpoint is in the kernel as it was written at a revision.
+        programming: tells when an endpoint is in the kernel.
     """
 
     def __init__(
@@ -66,14 +74,14 @@ class Attachments:
         store: ResourceStore,
         allocator: Allocator,
         executor: Executor,
-        programmed: Programmed,
+        programming: Programming,
     ) -> None:
         self._node = node
         self._prefix = prefix
         self._store = store
         self._allocator = allocator
         self._executor = executor
-        self._programmed = programmed
+        self._programming = programming
         self._log = structlog.get_logger("tortie.attachments")
 
     async def add(self, request: Request) -> Attachment:
@@ -230,12 +238,14 @@ class Attachments:
         identity = EndpointId(endpoint.metadata.namespace, endpoint.metadata.name)
         try:
             async with asyncio.timeout(PROGRAMMING_TIMEOUT):
-                await self._programmed(identity, revision)
+                await self._programming.programmed(identity, revision)
         except TimeoutError as error:
+            hindrance = self._programming.hindrance(identity)
+            place = f"see `tortie node status` on {self._node} for what {identity} waits for"
             raise CniError(
                 TRY_AGAIN_LATER,
                 "policy and routes were not programmed in time",
-                f"see `tortie node status` on {self._node} for what {identity} waits for",
+                f"{hindrance}; {place}" if hindrance else place,
             ) from error
 
     async def _delete_endpoint(self, request: Request) -> bool:

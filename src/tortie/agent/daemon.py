@@ -169,7 +169,7 @@ class Agent:
             store=ResourceStore(parts.datastore, self._clock, selector_problem),
             allocator=Allocator(parts.datastore, self._clock, Random()),
             executor=wiring,
-            programmed=parts.feed.programmed,
+            programming=parts.feed,
         )
         socket = self._settings.run_directory / "cni.sock"
         return CniServer(socket, attachments.add, attachments.delete, lambda: parts.feed.closed)

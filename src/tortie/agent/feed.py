@@ -94,6 +94,16 @@ class Feed:
             # The interface exists; only the kernel's word of it is still on its way.
             await self._clock.sleep(0.002)
 
+    def hindrance(self, identity: EndpointId) -> str:
+        """What keeps an endpoint from being programmed, in words; empty when nothing is known of."""
+        if self.closed:
+            return self.closed
+        concerned = [one for one in self._reconciler.status() if one.name in _TARGETS_OF_AN_ENDPOINT]
+        failing = [f"{one.name} cannot be programmed: {one.failing}" for one in concerned if one.failing]
+        objects = self._objects(identity)
+        waiting = [f"{name}: {reason}" for one in concerned for name, reason in one.waiting.items() if name in objects]
+        return "; ".join(failing or waiting)
+
     async def _is_allowed(self) -> bool:
         """Whether what was calculated may be carried out; says so when that changes."""
         if self._listings != self._stream.listings:
@@ -153,8 +163,10 @@ class Feed:
                     self._untold[identity] = 0
 
     def _waits(self, identity: EndpointId) -> bool:
+        objects = self._objects(identity)
+        return not objects or any(not objects.isdisjoint(target.waiting) for target in self._reconciler.status())
+
+    def _objects(self, identity: EndpointId) -> set[str]:
+        """What targets call its parts; empty when it is not desired."""
         endpoint = self._reconciler.desired.endpoints.get(identity)
-        if endpoint is None:
-            return True
-        objects = {str(identity), *map(str, endpoint.addresses)}
-        return any(not objects.isdisjoint(target.waiting) for target in self._reconciler.status())
+        return {str(identity), *map(str, endpoint.addresses)} if endpoint else set()
