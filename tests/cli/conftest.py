@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tortie.cli.main import tortie
+from tortie.datastore.embedded import EmbeddedDatastore
 
 Run = Callable[..., Result]
+StoreValue = Callable[[str, bytes], None]
 
 
 @pytest.fixture
@@ -22,3 +25,15 @@ def run(tmp_path: Path) -> Run:
         return CliRunner().invoke(tortie, list(arguments), input=text, env=environment)
 
     return invoke
+
+
+@pytest.fixture
+def store_value(tmp_path: Path) -> StoreValue:
+    """`store_value(key, data)` writes bytes where `run` reads, whatever they are."""
+
+    async def put(key: str, data: bytes) -> None:
+        datastore = await EmbeddedDatastore.open(tmp_path / "datastore.db")
+        await datastore.put(key, data)
+        await datastore.close()
+
+    return lambda key, data: asyncio.run(put(key, data))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from click.testing import Result
 
 Run = Callable[..., Result]
+StoreValue = Callable[[str, bytes], None]
 
 TIER = """
 apiVersion: projectcalico.org/v3
@@ -117,3 +118,32 @@ def test_a_pool_is_disabled_before_it_is_deleted(run: Run) -> None:
 
 def test_a_dry_run_of_the_client_asks_no_datastore(run: Run) -> None:
     assert run("delete", "np", "x", "--dry-run=client").output == "networkpolicy default/x deleted (dry run)\n"
+
+
+def test_what_others_refer_to_goes_last_in_whatever_order_it_is_named(run: Run) -> None:
+    gnp = policy("g").replace("NetworkPolicy", "GlobalNetworkPolicy").replace(", namespace: shop", "")
+    gone = ["globalnetworkpolicy g deleted", "tier security deleted"]
+    for words in (("tier/security", "gnp/g"), ("tier,gnp", "--all"), ("all", "--all")):
+        run("apply", "-f", "-", text=TIER + gnp)
+        dry = run("delete", *words, "--dry-run").output.splitlines()
+        result = run("delete", *words)
+        assert (result.exit_code, result.output.splitlines()) == (0, gone)
+        assert dry == [f"{line} (server dry run)" for line in gone]
+
+
+def test_a_tier_that_holds_more_than_what_is_deleted_keeps_everything(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER + policy("db") + policy("web"))
+    for words in (("tier/security", "np/web", "-n", "shop"), ("np/web", "tier/security", "-n", "shop")):
+        for option in ((), ("--dry-run",)):
+            result = run("delete", *words, *option)
+            assert (result.exit_code, result.stdout) == (1, "")
+            assert "Tier security: still holds 1 policy: NetworkPolicy shop/db" in result.stderr
+            assert result.stderr.splitlines()[-1] == "nothing was written"
+    assert run("delete", "-f", "-", text=policy("web") + TIER).exit_code == 1
+    assert len(run("get", "np", "-n", "shop", "-o", "name").output.splitlines()) == 2
+
+
+def test_what_cannot_be_read_can_be_deleted(run: Run, store_value: StoreValue) -> None:
+    for kind in ("node", "ippool"):
+        store_value(f"/calico/resources/v3/projectcalico.org/{kind}s/n1", b"{")
+        assert run("delete", kind, "n1").output == f"{kind} n1 deleted\n"

@@ -12,7 +12,7 @@ import msgspec
 from tortie.api.builtin import ALLOW_PROFILE, TIERS
 from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
-from tortie.base.errors import Problem
+from tortie.base.errors import InvalidResource, Problem
 from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, with_datastore, with_location
 from tortie.cli.inputs import Input
@@ -153,7 +153,7 @@ def _remover(datastore: Datastore, store: ResourceStore) -> Remove:
     """Deletes one object with what belongs to it alone."""
 
     async def remove(key: ResourceKey, revision: int | None) -> None:
-        if key.kind not in ("Node", "IPPool"):
+        if key.kind not in ("Node", "IPPool") or not await _is_readable(store, key):
             await store.delete(key, revision)
             return
         # Address management takes longer to load than the rest of the command does.
@@ -168,3 +168,11 @@ def _remover(datastore: Datastore, store: ResourceStore) -> Remove:
             await remove_pool(store, allocator, clock, key)
 
     return remove
+
+
+async def _is_readable(store: ResourceStore, key: ResourceKey) -> bool:
+    """Whether what is stored can tell what belongs to it; where it cannot, it goes alone."""
+    try:
+        return await store.get(key) is not None
+    except InvalidResource:
+        return False

@@ -159,7 +159,7 @@ def read_names(given: Input) -> tuple[list[Named], list[Problem]]:
             found.append(_named(document, given.namespace))
         except InvalidResource as error:
             problems.extend(placed(problem, document) for problem in error.problems)
-    return sorted(found, key=lambda named: -_rank(named.key.kind)), _in_order(problems)
+    return sorted(found, key=lambda named: -rank(named.key.kind)), _in_order(problems)
 
 
 def read_resource(document: Document, namespace: str) -> tuple[Resource, tuple[str, ...]]:
@@ -280,10 +280,11 @@ def _in_namespace(resource: Resource, namespace: str) -> Resource:
 
 
 def _position(item: Manifest) -> int:
-    return _rank(item.resource.kind)
+    return rank(item.resource.kind)
 
 
-def _rank(kind: str) -> int:
+def rank(kind: str) -> int:
+    """How late resources of a kind are created; those of a higher rank are deleted before."""
     return CREATION_ORDER.index(kind) if kind in CREATION_ORDER else len(CREATION_ORDER)
 
 

@@ -19,7 +19,7 @@ from tortie.base.errors import (
     StaleRevision,
     TortieError,
 )
-from tortie.cli.manifests import Manifest, Named, placed
+from tortie.cli.manifests import Manifest, Named, placed, rank
 from tortie.cli.selection import near_keys
 from tortie.datastore.references import References
 from tortie.datastore.resources import ResourceStore
@@ -125,10 +125,10 @@ async def plan_writes(store: ResourceStore, wishes: Sequence[Wish], mentioned: C
 
 
 async def plan_deletions(store: ResourceStore, names: Sequence[Named], *, skip_absent: bool) -> Plan:
-    """How to delete objects, and which cannot be deleted."""
+    """How to delete objects, those that others refer to last, and which cannot be deleted once the rest is gone."""
     steps: list[Step] = []
     refusals: list[Refusal] = []
-    for named in names:
+    for named in sorted(names, key=lambda named: -rank(named.key.kind)):
         try:
             stored = await _stored(store, named.key)
             _check_revision(named.key, named.revision, stored)
