@@ -9,12 +9,14 @@ import msgspec
 from tortie.api.workloadendpoint import WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
 from tortie.calculation.contested import contested
+from tortie.calculation.limits import limits
 from tortie.calculation.localnetwork import Demands, LocalNetwork, demands
 from tortie.calculation.policylists import PolicyLists
 from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.routes import LocalRoutes
 from tortie.calculation.subjects import Subjects
 from tortie.desired.endpoints import Endpoint, EndpointId
+from tortie.desired.policy import Direction
 
 
 class _Local(msgspec.Struct, frozen=True, gc=False):
@@ -157,4 +159,6 @@ def _endpoint(endpoint_id: EndpointId, local: _Local, lists: PolicyLists) -> End
         ingress=ingress,
         egress=egress,
         mac=local.spec.mac,
+        ingress_limits=limits(local.spec.qos_controls, Direction.INGRESS),
+        egress_limits=limits(local.spec.qos_controls, Direction.EGRESS),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from tortie.base.addresses import Cidr
-from tortie.desired.policy import PolicyList
+from tortie.desired.limits import NO_LIMITS, Limits
+from tortie.desired.policy import Direction, PolicyList
 
 
 class EndpointId(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -37,3 +38,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     mac: str = ""
     active: bool = True
     allowed_sources: tuple[Cidr, ...] = ()
+    ingress_limits: Limits = NO_LIMITS
+    egress_limits: Limits = NO_LIMITS
+
+    def limits(self, direction: Direction) -> Limits:
+        """Of one direction."""
+        return self.ingress_limits if direction is Direction.INGRESS else self.egress_limits

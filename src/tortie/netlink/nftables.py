@@ -36,7 +36,7 @@ INET = 1
 TABLE_OWNED = 0x2
 """Only the socket that makes a table may change it, and the table goes when the socket is closed (Linux 5.12)."""
 
-SET_ANONYMOUS, SET_CONSTANT, SET_INTERVAL, SET_MAP, SET_CONCAT = 0x1, 0x2, 0x4, 0x8, 0x80
+SET_ANONYMOUS, SET_CONSTANT, SET_INTERVAL, SET_MAP, SET_DYNAMIC, SET_CONCAT = 0x1, 0x2, 0x4, 0x8, 0x20, 0x80
 VERDICTS = 0xFFFFFF00
 """Data type of a verdict map."""
 
@@ -51,6 +51,7 @@ _ELEMENT_KEY = 1
 _ELEMENT_DATA = 2
 _ELEMENT_FLAGS = 3
 _ELEMENT_USERDATA = 6
+_ELEMENT_STATE = 7
 _ELEMENT_KEY_END = 10
 _INTERVAL_END = 1
 _VALUE = 1
@@ -94,6 +95,7 @@ class SetDeclaration(msgspec.Struct, frozen=True, gc=False):
         fields: lengths of the parts, for intervals of concatenations only.
         verdicts: the set is a map from keys to verdicts.
         data: it is a map to values of this type and length; (0, 0) if not.
+        stateful: elements may have a state, such as a limit, that a look-up asks and changes.
     """
 
     key_type: int
@@ -102,13 +104,18 @@ class SetDeclaration(msgspec.Struct, frozen=True, gc=False):
     fields: tuple[int, ...] = ()
     verdicts: bool = False
     data: tuple[int, int] = (0, 0)
+    stateful: bool = False
 
     @property
     def flags(self) -> int:
         """NFT_SET_* flags."""
-        return (
-            SET_INTERVAL * self.interval | SET_MAP * (self.verdicts or any(self.data)) | SET_CONCAT * bool(self.fields)
-        )
+        kinds = {
+            SET_INTERVAL: self.interval,
+            SET_MAP: self.verdicts or any(self.data),
+            SET_DYNAMIC: self.stateful,
+            SET_CONCAT: bool(self.fields),
+        }
+        return sum(flag for flag, wanted in kinds.items() if wanted)
 
 
 def new_table(table: Table, flags: int = 0) -> Request:
@@ -178,11 +185,13 @@ def delete_elements(table: Table, name: str, elements: list[bytes]) -> Iterator[
     return _element_requests(DELSETELEM, 0, table, name, elements)
 
 
-def element(key: bytes, end: bytes = b"", comment: bytes = b"") -> bytes:
-    """One element; `end` is the last key of a range in a set of concatenated intervals."""
+def element(key: bytes, end: bytes = b"", comment: bytes = b"", state: bytes = b"") -> bytes:
+    """One element; `end` is the last key of a range in a set of concatenated intervals, `state` an expression."""
     upper = nested(_ELEMENT_KEY_END, attribute(_VALUE, end)) if end else b""
     userdata = attribute(_ELEMENT_USERDATA, packed_comment(comment)) if comment else b""
-    return nested(_ELEMENT, nested(_ELEMENT_KEY, attribute(_VALUE, key)), upper, userdata)
+    # An expression comes wrapped as an item of a list; here it stands by itself.
+    own = nested(_ELEMENT_STATE, state[4:]) if state else b""
+    return nested(_ELEMENT, nested(_ELEMENT_KEY, attribute(_VALUE, key)), upper, userdata, own)
 
 
 def verdict_element(key: bytes, code: Verdict, chain: str) -> bytes:

@@ -15,6 +15,7 @@ from tortie.netlink.nftables import (
     GETSETELEM,
     GETTABLE,
     SET_ANONYMOUS,
+    SET_DYNAMIC,
     SET_INTERVAL,
     SET_MAP,
     VERDICTS,
@@ -154,6 +155,7 @@ def parse_set(message: Message) -> SetInfo:
         interval=bool(flags & SET_INTERVAL),
         fields=tuple(_number(attributes(field).get(1, b"")) for _, field in attribute_list(description.get(2, b""))),
         verdicts=verdicts,
+        stateful=bool(flags & SET_DYNAMIC),
         data=data if flags & SET_MAP and not verdicts else (0, 0),
     )
     size = _number(description.get(1, b""))

@@ -182,6 +182,11 @@ def limit(rate: int, seconds: int, burst: int, over: bool = False) -> bytes:
     return expression("limit", be64(1, rate), be64(2, seconds), be32(3, burst), be32(4, _LIMIT_PACKETS), flags)
 
 
+def connection_limit(count: int, over: bool = False) -> bytes:
+    """Match while no more than `count` connections (or, with `over`, more) came this far and are not closed."""
+    return expression("connlimit", be32(1, count), be32(2, _LIMIT_INVERTED) if over else b"")
+
+
 def fib(result: int, flags: int, register: int = REGISTER) -> bytes:
     """Load a result of a routing look-up (NFT_FIB_RESULT_*, NFTA_FIB_F_*)."""
     return expression("fib", be32(1, register), be32(2, result), be32(3, flags))

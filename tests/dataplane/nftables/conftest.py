@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tortie.base.addresses import Cidr
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.hosts import HostEndpoint, HostEndpointName
+from tortie.desired.limits import Limits
 from tortie.desired.network import FloatingAddress, Network, Tunnels
 from tortie.desired.packed import pack
 from tortie.desired.policy import (
@@ -59,6 +60,9 @@ def some(values: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
 
 
 tunnels = st.builds(Tunnels, st.booleans(), st.sampled_from(((), (4,), (4, 6))), st.booleans())
+limits = st.one_of(
+    st.just(Limits()), st.builds(Limits, st.sampled_from((0, 9)), st.sampled_from((5, 7)), st.integers(0, 2))
+)
 floating = st.lists(
     st.builds(
         FloatingAddress,
@@ -181,6 +185,8 @@ def endpoints(draw: st.DrawFn, name: str, chosen: list[PolicyId], profiles: list
         *lists,
         active=draw(st.sampled_from((True, True, False))),
         allowed_sources=draw(st.sampled_from(((), (*NETS[1:3], Cidr.parse("1.1.1.1")), NETS[:1], NETS6[:2]))),
+        ingress_limits=draw(limits),
+        egress_limits=draw(limits),
     )
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
-from tortie.dataplane.nftables.address_maps import kind_of
 from tortie.dataplane.nftables.layout import FIXED_SETS
 from tortie.dataplane.nftables.model import Kernel
+from tortie.dataplane.nftables.named_kinds import kind_of
 from tortie.dataplane.nftables.operations import (
     ChangeElements,
     CreateChain,

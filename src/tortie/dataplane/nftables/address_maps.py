@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from tortie.dataplane.nftables.sets import IPV4, IPV6, KINDS, SetKind
+from tortie.dataplane.nftables.sets import IPV4, IPV6, SetKind
 from tortie.desired.network import FloatingAddress
 from tortie.netlink.nftables import SetDeclaration
 
@@ -37,8 +37,3 @@ def address_records(kind: SetKind, floating: Iterable[FloatingAddress]) -> bytes
             key, value = (external, internal) if kind.field in FLOATING_MAPS.values() else (internal * 2, external)
             found.setdefault(key, value)
     return b"".join(sorted(key + value for key, value in found.items()))
-
-
-def kind_of(name: str) -> SetKind | None:
-    """The kind of a set or of an address map by its kernel name; None for the sets of the layout."""
-    return ADDRESS_MAPS.get(name) or KINDS.get(name.partition("-")[0])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tortie.dataplane.nftables.address_maps import kind_of
 from tortie.dataplane.nftables.layout import FIXED_SETS, RECEIVERS, SENDERS, WORKLOADS, interface_key
 from tortie.dataplane.nftables.model import KernelRule, Workload
+from tortie.dataplane.nftables.named_kinds import kind_of
 from tortie.dataplane.nftables.operations import (
     Against,
     ChangeElements,

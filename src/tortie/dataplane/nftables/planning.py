@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tortie.dataplane.nftables.address_maps import kind_of
 from tortie.dataplane.nftables.chain_plan import ChainPlan
 from tortie.dataplane.nftables.host_plan import HostPlan
 from tortie.dataplane.nftables.layout import FIXED_SETS, HOOKS
+from tortie.dataplane.nftables.limit_rules import LIMIT_SETS, has_limits
 from tortie.dataplane.nftables.model import Kernel, KernelChain
+from tortie.dataplane.nftables.named_kinds import kind_of
 from tortie.dataplane.nftables.network_layout import concerns_network
 from tortie.dataplane.nftables.operations import CreateTable, DeleteTable, Operation, PutHost, PutWorkload
 from tortie.dataplane.nftables.set_plan import SetPlan
@@ -37,6 +38,7 @@ def plan_all(settings: Settings, desired: DesiredState, kernel: Kernel, guards: 
     chains.put_base()
     sets.put_all()
     sets.put_address_maps()
+    sets.put_limits()
     chains.put_policies(desired.policies)
     workloads.put_all()
     hosts.put(guards, chains.put_list)
@@ -60,6 +62,9 @@ def plan_changes(
     sets.put_changed(changes.sets, changes.set_changes)
     if changes.network:
         sets.put_address_maps()
+    limits = _concerns_limits(desired, kernel, changes)
+    if limits:
+        sets.put_limits()
     policies = changes.policies | sets.policies_to_render()
     chains.put_policies(policies)
     chains.refill_pending(policies)
@@ -67,7 +72,7 @@ def plan_changes(
     workloads.put_changed(changes.endpoints)
     if guards is not None:
         hosts.put(guards, chains.known_list)
-    if concerns_network(changes):
+    if limits or concerns_network(changes):
         chains.put_network()
     interfaces: list[PutWorkload | PutHost] = [*workloads.operations, *hosts.operations]
     chains.release(interfaces, policies)
@@ -92,6 +97,14 @@ def _ordered(
         *chains.deleted,
         *sets.deleted,
     ]
+
+
+def _concerns_limits(desired: DesiredState, kernel: Kernel, changes: Changes) -> bool:
+    """Whether somebody may have other limits than before."""
+    if not changes.endpoints:
+        return False
+    changed = (desired.endpoints.get(one) for one in changes.endpoints)
+    return any(name in kernel.sets for name in LIMIT_SETS) or any(one and has_limits(one) for one in changed)
 
 
 def _is_beyond_repair(kernel: Kernel) -> bool:

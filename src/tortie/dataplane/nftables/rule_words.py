@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from tortie.dataplane.nftables.layout import ANTISPOOFING, TO_HOST
+from tortie.dataplane.nftables.limit_rules import CONNECTIONS, PACKET_RATES
 from tortie.dataplane.nftables.rule_names import RuleName
 from tortie.dataplane.nftables.rules import DISCOVERY, ENCAPSULATED, END, ESTABLISHED, FAILSAFE, INVALID, UNKNOWN
 from tortie.dataplane.nftables.service_loops import SERVICE_LOOPS
@@ -41,6 +42,8 @@ _BASE_ENDS = {
     ANTISPOOFING: Words(Fate.DENY, "spoofed source"),
     ADMISSION: Words(Fate.DENY, "VXLAN or IP in IP from elsewhere than a node of the cluster"),
     SERVICE_LOOPS: Words(Fate.DENY, "no service has this address (serviceLoopPrevention)"),
+    PACKET_RATES: Words(Fate.DENY, "packet rate of the workload"),
+    CONNECTIONS: Words(Fate.DENY, "connection limit of the workload"),
     TO_HOST: Words(Fate.DENY, "workload to its host (defaultEndpointToHostAction)"),
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tortie.dataplane.nftables.address_maps import ADDRESS_MAPS, address_records
 from tortie.dataplane.nftables.layout import FIXED_SETS
+from tortie.dataplane.nftables.limit_rules import LIMIT_SETS, limit_records, limited
 from tortie.dataplane.nftables.model import Kernel, KernelSet
 from tortie.dataplane.nftables.operations import ChangeElements, CreateSet, DeleteSet, GrowSet, Operation
 from tortie.dataplane.nftables.rules import named_sets
@@ -54,11 +55,13 @@ class SetPlan:
     def put_address_maps(self) -> None:
         """Those that have something in them."""
         for name, kind in ADDRESS_MAPS.items():
-            after = address_records(kind, self._desired.network.floating)
-            if after:
-                self._put_named(name, kind, after)
-            elif name in self._kernel.sets:
-                self.deleted.append(DeleteSet(name))
+            self._put_or_drop(name, kind, address_records(kind, self._desired.network.floating))
+
+    def put_limits(self) -> None:
+        """The sets of limits that somebody has."""
+        endpoints = limited(self._desired.endpoints.values())
+        for name, kind in LIMIT_SETS.items():
+            self._put_or_drop(name, kind, limit_records(kind, endpoints))
 
     def put_changed(self, whole: Iterable[SetId], changes: Mapping[SetId, list[SetChange]]) -> None:
         """Sets to be compared, and sets of which the difference is known."""
@@ -124,6 +127,12 @@ class SetPlan:
         if kind.declaration.interval and name not in self._kernel.sets:
             self._reshaped.add(set_id)
         self._put_named(name, kind, after)
+
+    def _put_or_drop(self, name: str, kind: SetKind, after: bytes) -> None:
+        if after:
+            self._put_named(name, kind, after)
+        elif name in self._kernel.sets:
+            self.deleted.append(DeleteSet(name))
 
     def _put_named(self, name: str, kind: SetKind, after: bytes) -> None:
         self._wanted.add(name)
