@@ -14,7 +14,7 @@ from hypothesis import settings
 HERE = Path(__file__).parent
 READERS = (
     *("resource", "key", "block", "affinity", "handle", "ipam settings", "archive", "etcd", "cni", "bird", "netlink"),
-    *("manifest", "selector", "calicoctl.cfg", "agent settings", "kubernetes", "duration"),
+    *("manifest", "selector", "calicoctl.cfg", "agent settings", "kubernetes", "pod", "duration"),
     *("jsonpath", "go template", "label selector"),
 )
 MILLION = 1_000_000

@@ -12,6 +12,7 @@ from tortie.agent.settings import read_settings
 from tortie.api import codec, durations
 from tortie.api.defaults import with_defaults
 from tortie.api.documents import is_resource, load_resource, scan_documents
+from tortie.api.pod import Pod
 from tortie.api.resource import Resource
 from tortie.api.validation import problems
 from tortie.base.errors import InvalidResource, TortieError
@@ -20,6 +21,7 @@ from tortie.cli.jsonpath import render
 from tortie.cli.jsonpath_syntax import InvalidTemplate, parse_template
 from tortie.cli.labels import label_selector
 from tortie.convert.kubernetes import convert
+from tortie.convert.pod import workload_endpoint
 from tortie.datastore.etcd.settings import read_endpoints
 from tortie.datastore.location import find_location
 from tortie.selector.check import selector_problem
@@ -121,6 +123,41 @@ VERSIONS = {
 }
 
 
+NODE = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {
+        "name": "n1",
+        "labels": {"kubernetes.io/os": "linux"},
+        "annotations": {
+            "projectcalico.org/IPv4Address": "10.0.0.1/24",
+            "projectcalico.org/ASNumber": "65001",
+            "projectcalico.org/Interfaces": '[{"name":"eth0","addresses":["10.0.0.1"]}]',
+        },
+    },
+    "spec": {"podCIDRs": ["10.1.0.0/24"]},
+    "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
+}
+
+
+def pods() -> list[bytes]:
+    cases = json.loads((CONFORMANCE / "k8s_conversion.json").read_bytes())["cases"]
+    found = [case["input"] for case in cases if case["kind"] == "Pod"]
+    limits = {"ingressBandwidth": "10M", "ingressBurst": "4Gi", "egressPacketRate": "1k", "dscp": "AF41"}
+    annotations = {f"qos.projectcalico.org/{name}": value for name, value in limits.items()}
+    found.append({**found[0], "metadata": {**found[0]["metadata"], "annotations": annotations}})
+    return [json.dumps({"apiVersion": "v1", "kind": "Pod", **one}).encode() for one in found]
+
+
+def read_pod(data: bytes) -> None:
+    pod = codec.decode("Pod", data)
+    assert isinstance(pod, Pod)
+    converted = workload_endpoint(pod)
+    if converted is not None:
+        stored = codec.encode(converted.resource)
+        assert codec.encode(codec.decode("WorkloadEndpoint", stored)) == stored
+
+
 def kubernetes_objects() -> list[bytes]:
     cases = json.loads((CONFORMANCE / "k8s_conversion.json").read_bytes())["cases"]
     found = [
@@ -130,6 +167,7 @@ def kubernetes_objects() -> list[bytes]:
     ]
     probes = json.loads((CONFORMANCE / "admin_policy_anp_banp.json").read_bytes())["cases"]
     found += [policy for case in probes[::4] for policy in case["policies"]]
+    found.append(NODE)
     return [json.dumps(one).encode() for one in found]
 
 
@@ -179,6 +217,9 @@ TARGETS = {
     "calicoctl.cfg": Target(lambda: [CALICOCTL], read_calicoctl, (InvalidResource,)),
     "agent settings": Target(lambda: [SETTINGS], read_agent_settings, (InvalidResource,)),
     "kubernetes": Target(kubernetes_objects, read_kubernetes, (TortieError,)),
+    "pod": Target(
+        pods, read_pod, (TortieError,), (b"1Gi", b"-1", b"1e9", b'"10.0.0.1/32,fd00::1"', b'"[\\"1.1.1.1\\"]"')
+    ),
     "duration": Target(lambda: [b"1h2m3.5s", b"100ms", b"0"], read_duration, ()),
     "jsonpath": Target(
         lambda: JSON_PATHS, read_template, (InvalidTemplate,), (b"{range ", b"{end}", b"[?(", b"..", b"@")
