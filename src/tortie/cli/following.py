@@ -8,6 +8,7 @@ from tortie.api.kinds import KINDS
 from tortie.api.resource import Resource, ResourceKey
 from tortie.base.clock import SystemClock
 from tortie.cli.connection import with_datastore
+from tortie.cli.output import say_now
 from tortie.cli.printers import Changed, Printer
 from tortie.cli.selection import Selection
 from tortie.datastore.contract import Datastore
@@ -37,7 +38,7 @@ def follow(
             news = batch.changes if in_sync else sorted(batch.changes, key=lambda change: change.key)
             changes = list(_changes(news, wanted, keep, known))
             if changes and (in_sync or initial):
-                print(printer.changes(changes).removesuffix("\n"), flush=True)
+                say_now(printer.changes(changes).removesuffix("\n"))
             in_sync = batch.in_sync
 
     with_datastore(location, work)

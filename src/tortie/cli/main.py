@@ -9,6 +9,7 @@ import click
 
 from tortie import __version__
 from tortie.cli.lazy import Group
+from tortie.cli.streams import run_guarded
 
 COMMANDS = {
     "get": "tortie.cli.get:get",
@@ -89,5 +90,5 @@ def main() -> None:
     if name in PERSONALITIES:
         from tortie.cli.calicoctl import calicoctl  # loaded only for those who want it
 
-        calicoctl(prog_name=name)
-    tortie(prog_name="tortie")
+        run_guarded(lambda: calicoctl(prog_name=name))
+    run_guarded(lambda: tortie(prog_name="tortie"))

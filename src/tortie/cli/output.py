@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tortie.cli.streams import FAILED, lost
+
 GAP = "   "
 _LEAST_WIDTH = 12
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
@@ -79,6 +81,13 @@ def structured(value: Mapping[str, Any] | Sequence[Any], form: Format) -> str:
 def say(text: str) -> None:
     """A result, to standard output."""
     print(text)
+
+
+def say_now(text: str) -> None:
+    """Part of a result that has no end, to standard output at once; ends the command when nothing arrives there."""
+    print(text, flush=True)
+    if lost(sys.stdout):
+        sys.exit(FAILED)
 
 
 def complain(text: str) -> None:

@@ -13,7 +13,7 @@ from tortie.api.durations import SECOND, nanoseconds
 from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import TortieError
 from tortie.cli.connection import with_location, with_store
-from tortie.cli.output import complain, say
+from tortie.cli.output import complain, say, say_now
 from tortie.datastore.location import Location
 from tortie.datastore.migration import INFORMATION
 from tortie.datastore.resources import ResourceStore
@@ -64,7 +64,7 @@ async def follow(store: ResourceStore, seconds: float, clock: Clock) -> NoReturn
             lines = ()
         for line in lines:
             if line not in shown:
-                print(line, flush=True)
+                say_now(line)
         shown = lines
         await clock.sleep(seconds)
 
