@@ -325,3 +325,23 @@ async def test_what_a_newer_writer_stored_is_not_lost_by_any_verb(run: Run, tmp_
 
 
 PATCH = '{"spec": {"ingress": [{"action": "Allow"}]}}'
+
+
+ENDPOINT = """
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {namespace: shop}
+spec: {node: n-1, orchestrator: k8s, pod: web-0, endpoint: eth0, ipNetworks: [10.0.0.9/32], interfaceName: cali1}
+"""
+
+
+def test_an_endpoint_needs_no_name_and_may_have_only_one(run: Run) -> None:
+    result = run("apply", "-f", "-", text=ENDPOINT)
+    assert result.stdout == "workloadendpoint shop/n--1-k8s-web--0-eth0 created\n", result.output
+    assert "unchanged" in run("apply", "-f", "-", text=ENDPOINT).stdout
+    other = ENDPOINT.replace("namespace: shop", "namespace: shop, name: web")
+    refused = run("apply", "-f", "-", text=other)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("<stdin>:4:29: WorkloadEndpoint shop/web: metadata.name: ")
+    assert "must be n--1-k8s-web--0-eth0" in refused.stderr
+    assert run("delete", "-f", "-", text=ENDPOINT).stdout == "workloadendpoint shop/n--1-k8s-web--0-eth0 deleted\n"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tortie.api import (
     address_constraints,
     bgp_constraints,
+    endpoint_constraints,
     kubernetes_fields,
     policy_constraints,
     settings_constraints,
@@ -17,6 +18,7 @@ from tortie.api.constraint import Finding
 _TABLES = (
     address_constraints,
     bgp_constraints,
+    endpoint_constraints,
     kubernetes_fields,
     policy_constraints,
     settings_constraints,

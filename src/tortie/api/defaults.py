@@ -13,6 +13,7 @@ from tortie.api import canonical, durations, formats
 from tortie.api.bgp import BGPConfiguration, BGPPeer
 from tortie.api.bgpfilter import BGPFilter, FilterOperation, FilterRule
 from tortie.api.builtin import DEFAULT_TIER
+from tortie.api.endpointnames import name_of_workload_endpoint
 from tortie.api.felixconfiguration import FelixConfiguration
 from tortie.api.fields import FIELDS
 from tortie.api.hostendpoint import HostEndpoint
@@ -25,7 +26,7 @@ from tortie.api.resource import Resource
 from tortie.api.stagedkubernetespolicy import StagedKubernetesNetworkPolicy
 from tortie.api.stagedpolicy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
 from tortie.api.tier import Tier
-from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint
+from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
 
 TIER_LABEL = "projectcalico.org/tier"
 """Label of every policy that repeats its tier."""
@@ -92,6 +93,9 @@ SPEC_DEFAULTS: dict[type[Resource], dict[str, Any]] = {
     BGPConfiguration: {"log_severity_screen": "Info", "service_load_balancer_aggregation": "Enabled"},
 }
 """Values of spec fields that are empty."""
+
+NAMED_BY_CONTENT: frozenset[type[Resource]] = frozenset({WorkloadEndpoint})
+"""Kinds whose objects need no name: it follows from what they say."""
 
 R = TypeVar("R", bound=Resource)
 S = TypeVar("S", bound=msgspec.Struct)
@@ -235,7 +239,16 @@ def _workload_endpoint(resource: WorkloadEndpoint) -> WorkloadEndpoint:
         "projectcalico.org/orchestrator": spec.orchestrator,
     }
     ports = tuple(_endpoint_port(port) for port in spec.ports)
-    return replace(resource, metadata=replace(metadata, labels=labels), spec=replace(spec, ports=ports))
+    named = replace(metadata, name=metadata.name or _name_of(spec), labels=labels)
+    return replace(resource, metadata=named, spec=replace(spec, ports=ports))
+
+
+def _name_of(spec: WorkloadEndpointSpec) -> str:
+    """The one name that an endpoint may have, or none where validation will say what it lacks."""
+    try:
+        return name_of_workload_endpoint(spec)
+    except ValueError:
+        return ""
 
 
 def _endpoint_port(port: EndpointPort) -> EndpointPort:

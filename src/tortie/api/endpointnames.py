@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from tortie.api.workloadendpoint import WorkloadEndpointSpec
@@ -49,16 +50,26 @@ def name_of_workload_endpoint(spec: WorkloadEndpointSpec) -> str:
     Raises:
         ValueError: the specification lacks a part of the name, or a part is ambiguous.
     """
+    node, orchestrator, *rest = named_after(spec).values()
+    workload, endpoint = rest if len(rest) == 2 else (orchestrator, *rest)
+    return workload_endpoint_name(node, orchestrator, workload, endpoint)
+
+
+def named_after(spec: WorkloadEndpointSpec) -> Mapping[str, str]:
+    """The fields of a specification from which its name is made, in their order, and what they hold.
+
+    Which of them names the workload is the orchestrator's choice; `libnetwork` has none, and stands there itself.
+    """
     match spec.orchestrator:
         case "k8s":
-            workload = spec.pod
+            workload = {"pod": spec.pod}
         case "cni":
-            workload = spec.container_id
+            workload = {"containerID": spec.container_id}
         case "libnetwork":
-            workload = "libnetwork"
+            workload = {}
         case _:
-            workload = spec.workload
-    return workload_endpoint_name(spec.node, spec.orchestrator, workload, spec.endpoint)
+            workload = {"workload": spec.workload}
+    return {"node": spec.node, "orchestrator": spec.orchestrator, **workload, "endpoint": spec.endpoint}
 
 
 def host_interface_name(prefix: str, namespace: str, pod: str, container_id: str) -> str:
@@ -71,18 +82,19 @@ def host_interface_name(prefix: str, namespace: str, pod: str, container_id: str
 def parse_workload_endpoint_name(name: str) -> WorkloadEndpointParts | None:
     """The parts of a name, or None when it is not the name of any endpoint."""
     parts = [part.replace("--", "-") for part in _SEPARATOR.split(name)]
-    if len(parts) != 4 or any(map(_is_ambiguous, parts)) or "-".join(map(_double, parts)) != name:
+    if len(parts) != 4 or any(map(is_ambiguous, parts)) or "-".join(map(_double, parts)) != name:
         return None
     return WorkloadEndpointParts(*parts)
 
 
-def _is_ambiguous(part: str) -> bool:
+def is_ambiguous(part: str) -> bool:
+    """Whether a name with this part could not be read back."""
     return not part or part.startswith("-") or part.endswith("-")
 
 
 def _refuse_ambiguous(parts: tuple[str, ...]) -> None:
     for part in parts:
-        if _is_ambiguous(part):
+        if is_ambiguous(part):
             raise ValueError(f"{part!r} cannot be part of a workload endpoint's name")
 
 

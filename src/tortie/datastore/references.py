@@ -6,12 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tortie.api.bgp import BGPPeer
 from tortie.api.builtin import ALLOW_PROFILE, TIERS
-from tortie.api.endpointnames import name_of_workload_endpoint
 from tortie.api.ippool import IPPool
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.stagedpolicy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
-from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource, Problem
 
@@ -50,8 +48,6 @@ class References:
                 found += _moved_pool(resource, old) + await self._overlaps(resource)
             case BGPPeer():
                 found += await self._missing_filters(resource)
-            case WorkloadEndpoint():
-                found += _other_name(resource)
         return found
 
     async def check_delete(self, key: ResourceKey) -> None:
@@ -109,16 +105,6 @@ def _moved_pool(pool: IPPool, old: Resource | None) -> list[Problem]:
         for field, before, after in fields
         if before and before != after
     ]
-
-
-def _other_name(endpoint: WorkloadEndpoint) -> list[Problem]:
-    try:
-        name = name_of_workload_endpoint(endpoint.spec)
-    except ValueError as error:
-        return [_problem(endpoint.key, "spec", str(error))]
-    if endpoint.metadata.name == name:
-        return []
-    return [_problem(endpoint.key, "metadata.name", "does not follow from the specification", f"must be {name}")]
 
 
 def _built_in(key: ResourceKey) -> list[Problem]:

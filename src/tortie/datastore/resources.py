@@ -14,11 +14,9 @@ from tortie.api import codec
 from tortie.api.builtin import TIERS
 from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.defaults import with_defaults
-from tortie.api.endpointnames import name_of_workload_endpoint
 from tortie.api.foreign import CarriedOver, carry_over
 from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.validation import validate
-from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
 from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, Problem, StaleRevision
@@ -168,7 +166,7 @@ class ResourceStore(ResourceReader):
         raise Conflict(str(_INFORMATION), "is being written by others all the time")
 
     def _checked(self, resource: Resource) -> Resource:
-        resource = with_defaults(_with_computed_name(resource))
+        resource = with_defaults(resource)
         validate(resource, self._check_selector)
         return resource
 
@@ -232,15 +230,6 @@ def _expected_revision(resource: Resource) -> int:
         return int(text)
     problem = Problem(str(resource.key), "metadata.resourceVersion", f"{text!r} is no revision", "read, then update")
     raise InvalidResource(problem)
-
-
-def _with_computed_name(resource: Resource) -> Resource:
-    if not isinstance(resource, WorkloadEndpoint) or resource.metadata.name:
-        return resource
-    try:
-        return _with_metadata(resource, name=name_of_workload_endpoint(resource.spec))
-    except ValueError as error:
-        raise InvalidResource(Problem(str(resource.key), "metadata.name", str(error))) from error
 
 
 def _with_identity_of(resource: Resource, old: Resource) -> Resource:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tortie.api import formats
+from tortie.api.defaults import NAMED_BY_CONTENT
 from tortie.api.export.schema import JSON_SCHEMA, Dialect, Schema, field_schema, object_schema, text_schema
 from tortie.api.kinds import KINDS
 from tortie.api.reference.describe import describe, structs_below
@@ -85,9 +86,14 @@ def _metadata(kind: type[Resource], dialect: Dialect) -> Schema:
     name = text_schema(NAMES.get(kind.kind, formats.NAME))
     namespace: Schema = {"maxLength": 253} if kind.namespaced else {"maxLength": 0}
     (description,) = (field.meaning for field in describe(kind) if field.name == "metadata")
+    may_lack_name = kind in NAMED_BY_CONTENT
     return {
         "description": description,
         "$ref": f"{dialect.parts}{Metadata.__name__}",
-        "required": ["name"],
-        "properties": {"name": name, "namespace": namespace},
+        "required": [] if may_lack_name else ["name"],
+        "properties": {"name": _or_empty(name) if may_lack_name else name, "namespace": namespace},
     }
+
+
+def _or_empty(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"enum": ["", None]}]}
