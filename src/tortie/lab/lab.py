@@ -251,12 +251,12 @@ class Lab:
         try:
             with inside(self.namespace(where)):
                 return subprocess.run(
-                    argv, capture_output=True, text=True, errors="replace", timeout=_EXEC_PATIENCE, check=False
+                    argv, capture_output=True, text=True, errors="replace", timeout=patience, check=False
                 )
         except OSError as error:
             raise Unavailable(f"{argv[0]} cannot be run: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
-            raise Unavailable(f"{argv[0]} did not end within {_EXEC_PATIENCE:g} s and was killed") from error
+            raise Unavailable(f"{argv[0]} did not end within {patience:g} s and was killed") from error
 
     def run_in_workload(self, name: str, program: str, argv: Sequence[str]) -> None:
         """Start a program in a workload; it runs until `down`. Raises NotFound, OSError."""

@@ -1,0 +1,118 @@
+"""Other programs' rules beside ours: what they drop is dropped, what we deny stays denied, and nobody's are touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tortie.api.resource import ResourceKey
+
+if TYPE_CHECKING:
+    from conftest import World
+else:
+    World = Any
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
+
+FOREIGN = Path(__file__).parent / "foreign"
+OTHERS = sorted(path.stem for path in FOREIGN.glob("*.nft"))
+DROPPED = {"docker-iptables": {4}, "firewalld": {4, 6}}
+"""Families in which these programs let nothing be forwarded that they do not know."""
+REMEDY = {
+    "docker-iptables": "ip filter DOCKER-USER",
+    "firewalld": "inet firewalld filter_FORWARD_IN_ZONES",
+}
+"""Where their operator lets it be: by DOCKER-USER, by a zone that trusts the interfaces."""
+CHANGE = """
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: change}
+spec: {selector: role == 'server', order: 77, types: [Ingress], ingress: [{action: Allow, protocol: SCTP}]}
+"""
+CHANGE_KEY = ResourceKey("GlobalNetworkPolicy", "", "change")
+
+
+@pytest.fixture(params=OTHERS)
+def beside(settled: World, request: pytest.FixtureRequest) -> Iterator[tuple[World, str]]:
+    """The first host with another program's tables, which go again."""
+    name = request.param
+    load(settled, name)
+    yield settled, name
+    remove(settled, name)
+
+
+def remove(world: World, *names: str) -> None:
+    for name in names:
+        for table in tables(name):
+            world.run("nft", "delete", "table", *table.split())
+    world.delete(CHANGE_KEY)
+
+
+def load(world: World, name: str) -> None:
+    done = world.lab.exec("h1", ["nft", "-f", str(FOREIGN / f"{name}.nft")])
+    assert done.returncode == 0, done.stderr
+
+
+def tables(name: str) -> list[str]:
+    return re.findall(r"^table (\S+ \S+)", (FOREIGN / f"{name}.nft").read_text(), re.MULTILINE)
+
+
+def theirs(world: World) -> str:
+    """Their tables with handles, which change whenever something is written; counters are left out."""
+    known = (table for name in OTHERS for table in tables(name))
+    return "".join(world.run("nft", "-s", "-a", "list", "table", *table.split()) for table in known)
+
+
+def test_what_others_drop_is_dropped_and_what_they_accept_we_still_judge(beside: tuple[World, str]) -> None:
+    world, name = beside
+    for family in (4, 6):
+        assert world.reaches("client", "server", family) == (family not in DROPPED.get(name, ()))
+        assert not world.reaches("stranger", "server", family)
+    for end in ("iifname", "oifname") if name in REMEDY else ():
+        world.run("nft", "insert", "rule", *REMEDY[name].split(), end, "cali*", "accept")
+    for family in (4, 6):
+        assert world.reaches("client", "server", family)
+        assert not world.reaches("stranger", "server", family)
+
+
+def test_tables_of_others_stay_as_they_are_byte_for_byte(settled: World) -> None:
+    for name in OTHERS:
+        load(settled, name)
+    try:
+        before = theirs(settled)
+        settled.apply(CHANGE)
+        settled.until(lambda: "sctp" in settled.ruleset(), "a policy is in force")
+        settled.run("nft", "delete", "table", "inet", "tortie")
+        settled.until(lambda: "sctp" in tables_of(settled), "our table is repaired")
+        settled.kill()
+        settled.start()
+        assert theirs(settled) == before
+    finally:
+        remove(settled, *OTHERS)
+
+
+def tables_of(world: World) -> str:
+    return world.run("nft", "list", "ruleset")
+
+
+def test_marks_of_others_outlive_our_policy(settled: World) -> None:
+    load(settled, "kube-proxy")
+    try:
+        assert settled.reaches("client", "server")
+        found = re.search(r"counter packets (\d+)", settled.run("nft", "list", "table", "ip", "kube-proxy"))
+        assert found is not None and int(found[1]) > 0
+    finally:
+        remove(settled, "kube-proxy")
+
+
+def test_after_a_flush_of_everything_ours_is_back_within_the_refresh(settled: World) -> None:
+    before = [line.split(" # handle")[0] for line in settled.ruleset().splitlines()]
+    settled.run("nft", "flush", "ruleset")
+    settled.until(lambda: "chain" in tables_of(settled), "the table is back", patience=1.5)
+    assert sorted(line.split(" # handle")[0] for line in settled.ruleset().splitlines()) == sorted(before)
+    assert settled.reaches("client", "server")
+    assert not settled.reaches("stranger", "server")
