@@ -163,6 +163,25 @@ def test_network_sets_have_the_labels_of_their_namespace_and_are_governed_by_not
     assert "sets" not in {policy.name for policy in shop.world.state.policies}
 
 
+@pytest.mark.parametrize(
+    ("label", "asked"),
+    [
+        ("pcns.team", {"namespace_selector": "team == 'x'"}),
+        ("pcsa.team", {"service_accounts": ServiceAccountMatch(selector="team == 'x'")}),
+        ("projectcalico.org/orchestrator", {"selector": "projectcalico.org/orchestrator == 'x'"}),
+        ("projectcalico.org/serviceaccount", {"service_accounts": ServiceAccountMatch(names=("x",))}),
+    ],
+)
+def test_a_network_set_of_a_namespace_cannot_choose_where_it_belongs(
+    make: Any, shop: Shop, label: str, asked: dict[str, Any]
+) -> None:
+    """Who may write those of one namespace could else let addresses through that policy means for others."""
+    rule = make.allow(source=make.Entity(**asked))
+    shop.world.go(make.network_set("t", "198.51.100.0/24", labels={label: "x"}, namespace="other"))
+    shop.world.go(make.global_policy("p", ingress=(rule,)))
+    assert not shop.hears("198.51.100.7")
+
+
 # Order and ends
 
 

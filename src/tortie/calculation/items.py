@@ -17,7 +17,7 @@ from tortie.base.addresses import Cidr
 from tortie.calculation.labels import Labels, Parents
 from tortie.calculation.protocols import protocol_number
 from tortie.convert.nodeaddresses import node_addresses
-from tortie.selector.endpointlabels import ORCHESTRATOR, account_labels, own_labels
+from tortie.selector.endpointlabels import ORCHESTRATOR, account_labels, chosen_labels, own_labels
 from tortie.selector.scoping import NAMESPACE, NODE
 
 
@@ -52,7 +52,7 @@ def item_of(resource: Resource) -> Item | None:
         return _host(resource)
     if isinstance(resource, NetworkSet):
         namespace = resource.metadata.namespace
-        labels = resource.metadata.labels | {NAMESPACE: namespace}
+        labels = chosen_labels(resource.metadata.labels) | {NAMESPACE: namespace}
         return _item(labels, (f"kns.{namespace}",), resource.spec.nets, ())
     if isinstance(resource, GlobalNetworkSet):
         return _item(resource.metadata.labels, (), resource.spec.nets, ())

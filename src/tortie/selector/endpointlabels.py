@@ -1,4 +1,4 @@
-"""Labels that say where an endpoint belongs: nobody who makes a workload may choose them."""
+"""Labels that say where something belongs: who makes a workload or a network set of a namespace may not choose them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ def account_labels(account: str) -> dict[str, str]:
     return {SERVICE_ACCOUNT: account} if 0 < len(account) <= LONGEST_SERVICE_ACCOUNT else {}
 
 
+def chosen_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Without any that say where something belongs."""
+    return {label: value for label, value in own_labels(labels).items() if label not in RESERVED}
+
+
 def pod_labels(labels: Mapping[str, str], account: str) -> dict[str, str]:
-    """What a pod passes on to its endpoint: its labels, but none of the reserved ones, and its service account's."""
-    chosen = {label: value for label, value in own_labels(labels).items() if label not in RESERVED}
-    return chosen | account_labels(account)
+    """What a pod passes on to its endpoint: the labels that it may choose, and its service account's."""
+    return chosen_labels(labels) | account_labels(account)
