@@ -134,29 +134,42 @@ async def test_signs_of_life_can_be_asked_for_alone(make: Callable[..., Rig]) ->
     await rig.until(lambda keys: len(keys) == 2 and all("status" in key for key in keys))
 
 
+async def test_what_is_stale_goes_even_where_there_is_no_endpoint(make: Callable[..., Rig]) -> None:
+    rig = make(**EVERYTHING, TORTIE_REPORTING_INTERVAL_SECONDS="0")
+    await rig.datastore.put(STALE, UP)
+    rig.reporter.after_pass(Changes())
+    await rig.until(lambda keys: not keys)
+
+
 async def test_a_file_is_made_for_what_is_up_and_outlives_its_carrier(make: Callable[..., Rig], tmp_path: Path) -> None:
     rig = make(TORTIE_ENDPOINT_STATUS_PATH_PREFIX=str(tmp_path))
-    folder = tmp_path / "endpoint-status"
-    up, rig.node.links["cali1"] = rig.node.links["cali1"], Link(1, "cali1", up=True, running=False)
+    file = tmp_path / "endpoint-status" / FILE
+    rig.node.links["cali1"] = Link(1, "cali1", up=True, running=False)
     rig.put()
-    await rig.until(lambda _: folder.exists())
-    assert not list(folder.iterdir())
-    rig.node.links["cali1"] = up
+    await written_after(rig, tmp_path, "one")
+    assert not file.exists()
+    rig.node.links["cali1"] = Link(1, "cali1", up=True, running=True)
     rig.reporter.after_pass(Changes(interfaces={"cali1"}))
-    await rig.until(lambda _: (folder / FILE).exists())
-    assert (folder / FILE).read_bytes() == b'{"ifaceName":"cali1"}'
+    await rig.until(lambda _: file.exists())
+    assert file.read_bytes() == b'{"ifaceName":"cali1"}'
     del rig.node.links["cali1"]
     rig.reporter.after_pass(Changes(interfaces={"cali1"}))
-    other = EndpointId("shop", "n1-k8s-db-eth0")
-    rig.node.links["cali2"] = up
-    rig.node.desired.endpoints[other] = Endpoint(other, "cali2", (), PolicyList(), PolicyList())
-    rig.reporter.after_pass(Changes(endpoints={other}))
-    await rig.until(lambda _: (folder / "k8s shop%2Fdb eth0").exists())
-    assert (folder / FILE).exists()
+    await written_after(rig, tmp_path, "two")
+    assert file.exists()
+    everything = set(rig.node.desired.endpoints)
     rig.node.desired = DesiredState()
-    rig.reporter.after_pass(Changes(endpoints={WEB, other}))
-    await rig.until(lambda _: not list(folder.iterdir()))
+    rig.reporter.after_pass(Changes(endpoints=everything))
+    await rig.until(lambda _: not list(file.parent.iterdir()))
     assert await rig.keys() == {}
+
+
+async def written_after(rig: Rig, prefix: Path, name: str) -> None:
+    """Bring another workload up, and wait for its file: all that changed before has been written then."""
+    other = EndpointId("shop", f"n1-k8s-{name}-eth0")
+    rig.node.links[name] = Link(2, name, up=True, running=True)
+    rig.node.desired.endpoints[other] = Endpoint(other, name, (), PolicyList(), PolicyList())
+    rig.reporter.after_pass(Changes(endpoints={other}))
+    await rig.until(lambda _: (prefix / "endpoint-status" / f"k8s shop%2F{name} eth0").exists())
 
 
 async def test_a_gap_in_the_datastores_history_has_everything_looked_at_again(make: Callable[..., Rig]) -> None:

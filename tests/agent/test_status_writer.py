@@ -118,6 +118,24 @@ async def test_each_change_costs_one_write_and_those_within_the_delay_one_togeth
     assert set(rig.clock.waits) == {1.0}
 
 
+async def test_what_changes_while_it_is_written_waits_for_the_next_round(rig: Rig) -> None:
+    rig.writer.look()
+    await rig.settled()
+    rounds = len(rig.clock.waits)
+    states = iter([b"down", b"up", b"error"])
+    put = rig.place.put
+
+    async def put_and_flap(name: str, value: bytes) -> None:
+        await put(name, value)
+        if state := next(states, None):
+            rig.writer.want(name, state)
+
+    rig.place.put = put_and_flap  # type: ignore[method-assign]  # what happens meanwhile
+    rig.writer.want("a", b"up")
+    assert await rig.settled() == ["put a"] * 4
+    assert len(rig.clock.waits) == rounds + 4
+
+
 async def test_what_is_to_be_kept_stays_if_it_is_so_and_is_not_made(rig: Rig) -> None:
     rig.writer.keep("old", b"1")
     rig.writer.keep("stale", b"another")
@@ -150,6 +168,22 @@ async def test_what_others_did_meanwhile_is_put_right_when_asked_to_look(rig: Ri
     await rig.settled()
     rig.place.content = {"foreign": b"4"}
     rig.writer.look()
+    await rig.settled()
+    assert rig.place.content == {"old": b"1"}
+
+
+async def test_who_asks_to_look_while_the_place_is_being_read_is_heard(rig: Rig) -> None:
+    read, asked = rig.place.read, [rig.writer.look]
+
+    async def read_and_ask() -> Mapping[str, bytes]:
+        found = await read()
+        while asked:
+            rig.place.content["late"] = b"3"
+            asked.pop()()
+        return found
+
+    rig.place.read = read_and_ask  # type: ignore[method-assign]  # what happens meanwhile
+    rig.writer.want("old", b"1")
     await rig.settled()
     assert rig.place.content == {"old": b"1"}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -29,10 +30,12 @@ from tortie.datastore.statuskeys import (
     workload_status_prefix,
 )
 from tortie.lab.assembly import StaticRoutes, plugin
-from tortie.lab.cluster import location, write
+from tortie.lab.cluster import initial_resources, location, write
+from tortie.lab.datastore import LabEtcd
 from tortie.lab.lab import Lab
+from tortie.lab.place import Place
 from tortie.lab.services import AGENT, AgentServices
-from tortie.lab.topology import Workload, simple
+from tortie.lab.topology import Topology, Workload, simple
 
 pytestmark = [pytest.mark.system, pytest.mark.kernel]
 
@@ -61,6 +64,33 @@ SETTINGS = {
     "FELIX_REPORTINGINTERVALSECS": "0.5",
     "FELIX_REPORTINGTTLSECS": "2",
 }
+
+
+class Services(AgentServices):
+    """Agents that find an etcd which programs outside the lab reach, too: the relay to it may begin to listen later."""
+
+    def __init__(self, topology: Topology, settings: Mapping[str, str]) -> None:
+        super().__init__(topology, bird=False, settings=settings)
+        self._whole = topology
+
+    def start(self, place: Place) -> None:
+        """As the lab does, but patiently."""
+        etcd = LabEtcd(self._whole)
+        etcd.start()
+        etcd.wait()
+        host, _, port = self._whole.etcd_urls[0].removeprefix("http://").rpartition(":")
+        deadline = time.monotonic() + 20
+        while not listens(host, int(port)):
+            assert time.monotonic() < deadline, "never: the relay listens"
+            time.sleep(0.02)
+        asyncio.run(write(self._whole, initial_resources(self._whole)))
+        super().start(place)
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
 
 
 class Told:
@@ -117,6 +147,10 @@ class Told:
         said = self.liveness(LIVES)
         return said is not None and not said.first_update
 
+    def problems(self) -> Sequence[str]:
+        """What the agent says is not as it should be."""
+        return ask(self.place.directory).problems
+
     def pid(self) -> int:
         """Of the agent."""
         return ask(self.place.directory).pid
@@ -141,7 +175,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     bare = simple(f"s{os.getpid()}x90", 1, 0, str(directory), etcd=1)
     topology = msgspec.structs.replace(bare, workloads=(Workload("server", "h1"),))
     prefix = {"FELIX_ENDPOINTSTATUSPATHPREFIX": str(topology.host_directory("h1"))}
-    services = AgentServices(topology, bird=False, settings=SETTINGS | prefix)
+    services = Services(topology, SETTINGS | prefix)
     with Lab(topology, services, StaticRoutes(plugin(topology))) as lab:
         asyncio.run(write(topology, [load_resource(one) for one in read_documents(ENDPOINTS)]))
         one = Told(lab, services)
@@ -164,6 +198,18 @@ def test_a_workload_is_told_of_once_it_is_programmed_follows_its_interface_and_g
     told.until(lambda: not told.workload() and not file.exists(), "nothing is said of a workload that is gone")
     told.lab.attach("server", "h1", addresses)
     told.until(lambda: told.state(told.workload()) == "up" and any(told.files.iterdir()), "it is there again")
+
+
+def test_files_that_cannot_be_written_hold_up_no_workload_and_are_written_when_they_can_be(told: Told) -> None:
+    addresses = told.lab.detach("server").addresses
+    told.until(lambda: not any(told.files.iterdir()), "the file is gone")
+    told.files.rmdir()
+    told.files.write_text("in the way")
+    told.lab.attach("server", "h1", addresses)
+    told.until(lambda: told.state(told.workload()) == "up", "the workload is up")
+    told.until(lambda: "files of endpoints cannot be written" in " ".join(told.problems()), "people are told")
+    told.files.unlink()
+    told.until(lambda: told.files.is_dir() and any(told.files.iterdir()) and not told.problems(), "all is well again")
 
 
 def test_a_host_endpoint_follows_the_interface_that_it_guards(told: Told) -> None:

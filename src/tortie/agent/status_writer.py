@@ -107,9 +107,9 @@ class StatusWriter:
             self._is_stored_known = True
             self._stored = dict(await self._statuses.read())
             self._changed |= dict.fromkeys((*self._wanted, *self._stored))
-        while self._changed:
-            name = next(iter(self._changed))
-            del self._changed[name]
+        # What changes from here on waits for the next round: what flaps is not written as fast as the place takes it.
+        changed, self._changed = self._changed, {}
+        for name in changed:
             await self._settle(name)
 
     async def _settle(self, name: str) -> None:
