@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tortie.agent.main import show
 from tortie.agent.settings import TABLE, Settings, read_settings
+from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource
 from tortie.desired.failsafes import Failsafe
 
@@ -66,6 +67,18 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("FELIX_REPORTINGTTLSECS", "120", "reporting_ttl_seconds", 120),
         ("FELIX_ENDPOINTSTATUSPATHPREFIX", "/run/calico", "endpoint_status_path_prefix", Path("/run/calico")),
         ("FELIX_OPENSTACKREGION", "east-2", "openstack_region", "east-2"),
+        ("FELIX_VXLANPORT", "8472", "vxlan_port", 8472),
+        ("FELIX_EXTERNALNODESCIDRLIST", "10.0.0.0/8", "external_nodes_cidr_list", (Cidr.parse("10.0.0.0/8"),)),
+        ("FELIX_ALLOWIPIPPACKETSFROMWORKLOADS", "true", "allow_ipip_packets_from_workloads", True),
+        ("FELIX_NATPORTRANGE", "32768:65535", "nat_port_range", (32768, 65535)),
+        ("FELIX_NATOUTGOINGADDRESS", "192.0.2.1", "nat_outgoing_address", (Cidr.parse("192.0.2.1"),)),
+        ("FELIX_NATOUTGOINGEXCLUSIONS", "ippoolsandhostips", "nat_outgoing_exclusions", "IPPoolsAndHostIPs"),
+        ("FELIX_IPTABLESNATOUTGOINGINTERFACEFILTER", "eth+", "nat_outgoing_interface_filter", "eth+"),
+        ("FELIX_SERVICELOOPPREVENTION", "reject", "service_loop_prevention", "Reject"),
+        ("FELIX_FLOATINGIPS", "Enabled", "floating_ips", "Enabled"),
+        ("FELIX_WORKLOADSOURCESPOOFING", "any", "workload_source_spoofing", "Any"),
+        ("FELIX_METADATAADDR", "None", "metadata_addr", None),
+        ("FELIX_METADATAPORT", "80", "metadata_port", 80),
         ("FELIX_HEALTHHOST", "0.0.0.0", "health_host", "0.0.0.0"),
         ("FELIX_HEALTHPORT", "9199", "health_port", 9199),
         ("FELIX_LOGSEVERITYSCREEN", "Warning", "log_level", "warning"),
@@ -98,6 +111,16 @@ def test_felixs_variables_are_understood_and_ours_win(variable: str, value: str,
         ("log_level", "loud", "debug, info, warning, error"),
         ("failsafe_inbound_host_ports", "tcp:all", "separated by commas"),
         ("node", "a/b", "Node resource"),
+        ("vxlan_port", "0", "from 1"),
+        ("external_nodes_cidr_list", "10.0.0.0/33", "separated by commas"),
+        ("nat_port_range", "2:1", "32768:65535"),
+        ("nat_port_range", "0:1", "32768:65535"),
+        ("nat_port_range", "1:65536", "32768:65535"),
+        ("nat_outgoing_address", "10.0.0.1,10.0.0.2", "one IPv4 address"),
+        ("nat_outgoing_address", "10.0.0.0/8", "one IPv4 address"),
+        ("nat_outgoing_interface_filter", "e th0", "eth+"),
+        ("metadata_addr", "fd00::1", "an IPv4 address"),
+        ("metadata_addr", "here", "an IPv4 address"),
         ("endpoint_reporting_enabled", "maybe", "true or false"),
         ("endpoint_reporting_delay_seconds", "-1", "from 0"),
         ("endpoint_reporting_delay_seconds", "nan", "from 0"),

@@ -19,6 +19,7 @@ from tortie.api.rules import EntityRule, Rule
 from tortie.api.tier import Tier, TierSpec, TierStatus
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.calculation.graph import Calculation
+from tortie.calculation.permissions import Permissions
 from tortie.desired.delta import Delta
 from tortie.desired.packed import WIDTHS, unpack
 from tortie.desired.policy import Policy, SetId
@@ -101,7 +102,7 @@ class World:
     """A calculation in sync and the desired state that its deltas lead to; every delta is checked."""
 
     def __init__(self, node: str = "here") -> None:
-        self.calculation = Calculation(node, floating_ips=True)
+        self.calculation = Calculation(node, Permissions(floating_ips=True, source_spoofing=True))
         self.calculation.set_in_sync()
         self.state = DesiredState()
 

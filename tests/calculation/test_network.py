@@ -156,3 +156,14 @@ def test_code_points_have_names_and_numbers() -> None:
     for wrong in (64, -1, "CS7", "AF44", "AF51", "64", "", "EF1"):
         with pytest.raises(ValueError, match="no code point"):
             code_point(wrong)
+
+
+def test_sources_of_others_are_only_heard_where_that_is_permitted(world: Any, make: Any) -> None:
+    one = make.endpoint("a", "10.0.0.1", allow_spoofed_source_prefixes=("192.0.2.0/24", "fd00::/64"))
+    world.go(one)
+    (endpoint,) = world.state.endpoints.values()
+    assert endpoint.allowed_sources == (Cidr.parse("192.0.2.0/24"), Cidr.parse("fd00::/64"))
+    strict = Calculation("here")
+    strict.set_in_sync()
+    strict.update(one.key, one)
+    assert strict.flush().endpoints[0].allowed_sources == ()

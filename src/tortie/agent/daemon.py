@@ -25,6 +25,7 @@ from tortie.agent.consent import INFORMATION, Consent
 from tortie.agent.cutting import Cutter
 from tortie.agent.dataplane import Dataplane, open_dataplane
 from tortie.agent.feed import Feed
+from tortie.agent.filter_settings import permissions
 from tortie.agent.http import application, listen_tcp, listen_unix, serve
 from tortie.agent.lock import only_agent
 from tortie.agent.metrics import registry
@@ -123,7 +124,7 @@ class Agent:
         stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
         schedule = Schedule(full_interval=self._settings.refresh_seconds, drift_spacing=DRIFT_SPACING)
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
-        calculation = Calculation(self._settings.node)
+        calculation = Calculation(self._settings.node, permissions(self._settings))
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
         cutter = self._make_cutter(reconciler, dataplane, kernel)
         told = [cutter.note] if cutter else []

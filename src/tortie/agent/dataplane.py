@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from tortie.agent.filter_settings import filter_settings
 from tortie.agent.settings import Settings
 from tortie.agent.watching import LinkWatch, held_addresses
 from tortie.base.addresses import Cidr
@@ -18,13 +19,9 @@ from tortie.base.errors import KernelError
 from tortie.bgp.target import BirdTarget
 from tortie.dataplane.interfaces import InterfacesTarget
 from tortie.dataplane.loop import Reconciler
-from tortie.dataplane.nftables.log_rules import LogRate
-from tortie.dataplane.nftables.settings import EndpointToHost
-from tortie.dataplane.nftables.settings import Settings as FilterSettings
 from tortie.dataplane.nftables.target import NftablesTarget
 from tortie.dataplane.routes import RoutesTarget
 from tortie.dataplane.target import Target
-from tortie.desired.failsafes import Failsafes
 from tortie.desired.state import DesiredState
 from tortie.netlink import netconf
 from tortie.netlink.address_table import AddressTable
@@ -64,7 +61,7 @@ class Dataplane:
         self._sockets = sockets
         self._executor = executor
         names = settings.run_directory / "rules.jsonl"
-        self._filter = NftablesTarget(_filter_settings(settings), names, partial(held_addresses, links, addresses))
+        self._filter = NftablesTarget(filter_settings(settings), names, partial(held_addresses, links, addresses))
         routes = RoutesTarget(links, sockets.routes, sockets.connections)
         self.targets: list[Target[Any, Any]] = [
             self._filter,
@@ -163,16 +160,4 @@ def _open_sockets() -> Sockets:
         interfaces=NetlinkSocket(NETLINK_ROUTE),
         filter_events=NetlinkSocket(NETLINK_NETFILTER, (EVENTS,)),
         setting_events=NetlinkSocket(NETLINK_ROUTE, netconf.GROUPS),
-    )
-
-
-def _filter_settings(settings: Settings) -> FilterSettings:
-    rate = settings.log_action_rate_limit
-    return FilterSettings(
-        interface_prefixes=(settings.interface_prefix,),
-        endpoint_to_host=EndpointToHost(settings.default_endpoint_to_host_action),
-        log_prefix=settings.log_prefix,
-        log_rate=LogRate.parse(rate, settings.log_action_rate_limit_burst) if rate else None,
-        log_group=settings.log_group,
-        failsafes=Failsafes(settings.failsafe_inbound_host_ports, settings.failsafe_outbound_host_ports),
     )

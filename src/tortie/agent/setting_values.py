@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _DIGITS = re.compile(r"[0-9]{1,5}")
 _REGION = re.compile(r"[a-z0-9]([-a-z0-9]{0,44}[a-z0-9])?")
 _WORDS = {True: ("true", "yes", "y", "t", "1"), False: ("false", "no", "n", "f", "0")}
 _MOST_SECONDS = 10**6
 """More than any of these times is meant to be; etcd refuses lifetimes that are much longer."""
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of these, in any case."""
+
+    def parse(text: str) -> str:
+        for choice in choices:
+            if text.lower() == choice.lower():
+                return choice
+        raise ValueError(f"use one of {', '.join(choices)}")
+
+    return parse
 
 
 def port(text: str) -> int:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from tortie.agent.network_settings import NETWORK_TABLE, NetworkSettings
+from tortie.agent.setting import Setting
 from tortie.agent.setting_values import (
     burst,
     flag,
     group,
+    one_of,
     optional_seconds,
     port,
     positive_seconds,
@@ -39,7 +40,7 @@ _INTERFACE_PREFIX = re.compile(r"[A-Za-z0-9]{1,10}")
 _LOG_PREFIX = re.compile(r"[a-zA-Z0-9%: /_-]*")
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(NetworkSettings, frozen=True, kw_only=True):
     """Effective settings; see TABLE for what each means. `datastore` is what all rows about it say together."""
 
     node: str
@@ -74,45 +75,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return _interval(self.reporting_interval_seconds, self.endpoint_reporting_enabled)
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """One row of the table.
-
-    Args:
-        name: field of Settings; upper-cased behind TORTIE_ it is the environment variable.
-        parse: text to value; raises ValueError saying what would be right.
-        default: as text.
-        also: further environment variables.
-        meaning: one sentence for people.
-        secret: never to be shown.
-    """
-
-    name: str
-    parse: Callable[[str], Any]
-    default: str
-    meaning: str
-    also: tuple[str, ...] = ()
-    secret: bool = False
-
-
 def _calico(name: str) -> tuple[str, str]:
     """A variable of Calico's, and its bare form, which counts less."""
     return f"CALICO_{name}", name
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        for choice in choices:
-            if text.lower() == choice.lower():
-                return choice
-        raise ValueError(f"use one of {', '.join(choices)}")
-
-    return parse
-
-
 def _log_level(text: str) -> str:
     """Felix knows more levels than it uses."""
     felix = {"trace": "debug", "fatal": "error", "none": "error"}
-    return _one_of("debug", "info", "warning", "error")(felix.get(text.lower(), text))
+    return one_of("debug", "info", "warning", "error")(felix.get(text.lower(), text))
 
 
 def _optional_path(text: str) -> Path | None:
@@ -169,7 +140,7 @@ TABLE: tuple[Setting, ...] = (
         ("FELIX_ETCDENDPOINTS", *_calico("ETCD_ENDPOINTS")),
     ),
     Setting("etcd_addr", str, "127.0.0.1:2379", "Host and port of etcd where no URLs are given.", ("FELIX_ETCDADDR",)),
-    Setting("etcd_scheme", _one_of("http", "https"), "http", "How to speak to it there.", ("FELIX_ETCDSCHEME",)),
+    Setting("etcd_scheme", one_of("http", "https"), "http", "How to speak to it there.", ("FELIX_ETCDSCHEME",)),
     Setting("etcd_username", str, "", "User of etcd; with a password, or not at all.", _calico("ETCD_USERNAME")),
     Setting("etcd_password", str, "", "That user's password.", _calico("ETCD_PASSWORD"), secret=True),
     Setting(
@@ -206,14 +177,14 @@ TABLE: tuple[Setting, ...] = (
     Setting("interface_prefix", _prefix, "cali", "How names of workload interfaces begin.", ("FELIX_INTERFACEPREFIX",)),
     Setting(
         "default_endpoint_to_host_action",
-        _one_of("Drop", "Accept", "Return"),
+        one_of("Drop", "Accept", "Return"),
         "Drop",
         "What happens to traffic from a workload to its own host that the workload may send.",
         ("FELIX_DEFAULTENDPOINTTOHOSTACTION",),
     ),
     Setting(
         "conntrack_on_policy_change",
-        _one_of("Keep", "CutMatching"),
+        one_of("Keep", "CutMatching"),
         "Keep",
         "What becomes of established flows that changed policy denies: they live on, or are cut within a second.",
     ),
@@ -254,6 +225,7 @@ TABLE: tuple[Setting, ...] = (
         "Ports that the host can always reach whatever policy says, in the same form.",
         ("FELIX_FAILSAFEOUTBOUNDHOSTPORTS",),
     ),
+    *NETWORK_TABLE,
     Setting("health_host", str, "localhost", "Where health, status and metrics are served.", ("FELIX_HEALTHHOST",)),
     Setting("health_port", port, "9099", "TCP port of health, status and metrics; 0 for none.", ("FELIX_HEALTHPORT",)),
     Setting("refresh_seconds", positive_seconds, "90", "Time between full comparisons with the kernel."),

@@ -11,6 +11,7 @@ from tortie.base.addresses import Cidr
 from tortie.calculation.contested import contested
 from tortie.calculation.limits import limits
 from tortie.calculation.localnetwork import Demands, LocalNetwork, demands
+from tortie.calculation.permissions import NO_PERMISSIONS, Permissions
 from tortie.calculation.policylists import PolicyLists
 from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.routes import LocalRoutes
@@ -37,10 +38,10 @@ class _Local(msgspec.Struct, frozen=True, gc=False):
 class LocalEndpoints:
     """Of endpoints that claim one interface only the one with the lowest id is programmed."""
 
-    def __init__(self, subjects: Subjects, profiles: ActiveProfiles, floating_ips: bool = False) -> None:
+    def __init__(self, subjects: Subjects, profiles: ActiveProfiles, permissions: Permissions = NO_PERMISSIONS) -> None:
         self.routes = LocalRoutes()
         self.network = LocalNetwork()
-        self._floating_ips = floating_ips
+        self._permissions = permissions
         self._subjects = subjects
         self._profiles = profiles
         self._endpoints: dict[EndpointId, _Local] = {}
@@ -53,7 +54,7 @@ class LocalEndpoints:
     def put(self, endpoint_id: EndpointId, spec: WorkloadEndpointSpec, profiles: Iterable[str], item: int) -> None:
         """Add or replace an endpoint of this node; `profiles` are its own and those of its pod. Raises ValueError."""
         addresses = tuple(sorted({Cidr.host(net) for net in spec.ip_networks}))
-        asked = demands(spec, self._floating_ips)
+        asked = demands(spec, self._permissions)
         self._put(endpoint_id, _Local(item, spec, addresses, tuple(dict.fromkeys(profiles)), asked))
 
     def set_profiles(self, item: int, profiles: Iterable[str]) -> None:
@@ -159,6 +160,7 @@ def _endpoint(endpoint_id: EndpointId, local: _Local, lists: PolicyLists) -> End
         ingress=ingress,
         egress=egress,
         mac=local.spec.mac,
+        allowed_sources=local.asked.sources,
         ingress_limits=limits(local.spec.qos_controls, Direction.INGRESS),
         egress_limits=limits(local.spec.qos_controls, Direction.EGRESS),
     )

@@ -27,6 +27,7 @@ from tortie.calculation.labels import LabelIndex
 from tortie.calculation.localnetwork import demands
 from tortie.calculation.network import ClusterNetwork
 from tortie.calculation.ordering import tier_rank
+from tortie.calculation.permissions import NO_PERMISSIONS, Permissions
 from tortie.calculation.pods import Pods
 from tortie.calculation.policies import ActivePolicies
 from tortie.calculation.policylists import PolicyLists
@@ -66,12 +67,12 @@ class Calculation:
 
     Args:
         node: its name.
-        floating_ips: whether endpoints may have floating addresses.
+        permissions: what its endpoints may ask for.
     """
 
-    def __init__(self, node: str, floating_ips: bool = False) -> None:
+    def __init__(self, node: str, permissions: Permissions = NO_PERMISSIONS) -> None:
         self.node = node
-        self._floating_ips = floating_ips
+        self._permissions = permissions
         self.problems = Problems()
         self._in_sync = False
         self._all_dirty = False
@@ -83,7 +84,7 @@ class Calculation:
         self._programs = Programs(self._sets)
         self._profiles = ActiveProfiles(self._programs, self.problems)
         self._subjects = Subjects(self._labels)
-        self._endpoints = LocalEndpoints(self._subjects, self._profiles, floating_ips)
+        self._endpoints = LocalEndpoints(self._subjects, self._profiles, permissions)
         self._hosts = HostEndpoints(self._subjects, self._profiles)
         self._policies = ActivePolicies(self._subjects, self._labels, self._programs, self.problems)
         self._bgp = BGP(node, self.problems)
@@ -223,7 +224,7 @@ class Calculation:
             return None
         try:
             if isinstance(resource, WorkloadEndpoint) and resource.spec.node == self.node:
-                demands(resource.spec, self._floating_ips)
+                demands(resource.spec, self._permissions)
             return item_of(resource)
         except ValueError as error:
             self.problems.note(key, error)

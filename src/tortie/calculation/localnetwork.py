@@ -9,20 +9,23 @@ import msgspec
 from tortie.api.workloadendpoint import WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
 from tortie.calculation.codepoints import code_point
+from tortie.calculation.permissions import Permissions
 from tortie.desired.endpoints import EndpointId
 from tortie.desired.network import FloatingAddress
 
 
 class Demands(msgspec.Struct, frozen=True, gc=False):
-    """What one endpoint asks for; most ask for nothing, and are false.
+    """What one endpoint asks for; most ask for nothing of the whole node, and are false.
 
     Args:
         addresses: its own, which packets with the code point come from.
+        sources: those besides that it may use, sorted.
     """
 
     floating: tuple[FloatingAddress, ...] = ()
     code_point: int | None = None
     addresses: tuple[Cidr, ...] = ()
+    sources: tuple[Cidr, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.floating) or self.code_point is not None
@@ -33,11 +36,16 @@ class Demands(msgspec.Struct, frozen=True, gc=False):
         return tuple(sorted({one.external for one in self.floating}))
 
 
-def demands(spec: WorkloadEndpointSpec, floating_ips: bool) -> Demands:
-    """What an endpoint asks for; without `floating_ips` these are not heard. Raises ValueError."""
+def demands(spec: WorkloadEndpointSpec, permissions: Permissions) -> Demands:
+    """What an endpoint asks for, as far as that is permitted. Raises ValueError."""
     value = code_point(spec.qos_controls.dscp) if spec.qos_controls else None
     own = tuple(map(Cidr.host, spec.ip_networks)) if value is not None else ()
-    return Demands(tuple(_floating(spec)) if floating_ips else (), value, own)
+    return Demands(
+        floating=tuple(_floating(spec)) if permissions.floating_ips else (),
+        code_point=value,
+        addresses=own,
+        sources=_sources(spec) if permissions.source_spoofing else (),
+    )
 
 
 class LocalNetwork:
@@ -80,6 +88,10 @@ class LocalNetwork:
     def is_empty(self) -> bool:
         """Whether nobody asks for anything."""
         return not self._asked
+
+
+def _sources(spec: WorkloadEndpointSpec) -> tuple[Cidr, ...]:
+    return tuple(sorted({Cidr.parse(text) for text in spec.allow_spoofed_source_prefixes}))
 
 
 def _floating(spec: WorkloadEndpointSpec) -> Iterator[FloatingAddress]:
