@@ -22,6 +22,7 @@ from tortie.ipam.errors import (
     ReleaseConflict,
     StrictAffinity,
     UnknownNode,
+    UseNotAllowed,
 )
 from tortie.ipam.handles import decrement, increment
 from tortie.ipam.requests import LOAD_BALANCER, AssignRequest, ReleaseRequest
@@ -124,6 +125,16 @@ async def test_an_address_of_no_enabled_pool_is_refused(small: Any, spec: dict[s
     await small.pool("small", **{"cidr": "10.0.0.0/28", **spec})
     with pytest.raises(error, match=r"10\.0\.0\.9"):
         await small.allocator.assign_address(Cidr.host("10.0.0.9"), "a", "h", {})
+
+
+async def test_an_address_that_a_workload_asks_for_is_of_a_pool_for_workloads(small: Any) -> None:
+    """Neither selectors of the pool nor that it is to be named matter to one who names the address."""
+    address = Cidr.host("10.0.0.9")
+    await small.pool("small", "10.0.0.0/28", allowedUses=["LoadBalancer"])
+    with pytest.raises(UseNotAllowed):
+        await small.allocator.assign_address(address, "a", "h", {}, "Workload")
+    await small.pool("small", "10.0.0.0/28", assignmentMode="Manual", nodeSelector="has(nothing)")
+    await small.allocator.assign_address(address, "a", "h", {}, "Workload")
 
 
 async def test_a_release_by_another_handle_is_refused_and_releases_nothing_of_the_block(small: Any) -> None:
