@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tortie.api.hostendpoint import HostEndpoint, HostEndpointSpec
 from tortie.api.networkset import GlobalNetworkSet, NetworkSetSpec
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec
 from tortie.api.profile import Profile, ProfileSpec
-from tortie.api.resource import Metadata, Resource
+from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.rules import EntityRule, Rule, ServiceMatch
 from tortie.api.tier import Tier, TierSpec, TierStatus
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
@@ -210,6 +211,34 @@ def test_so_it_is_after_other_states(case: Mapping[str, Any], new_world) -> None
         world.go(*now.values())
         assert_agrees(world, BY_ID[name]["expect"])
         before = now
+
+
+EMPTY: dict[ResourceKey, Resource] = {}
+
+
+def contents(name: str) -> dict[ResourceKey, Resource]:
+    return {resource.key: resource for resource in resources(BY_ID[name])}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in SEQUENCES])
+def test_so_it_is_however_the_updates_come(case: Mapping[str, Any], seed: int, new_world) -> None:  # type: ignore[no-untyped-def]
+    """Backwards, by way of nothing, one by one or many at once, in any order, and some twice."""
+    dice = random.Random(seed)
+    world, before = new_world(NODE), EMPTY
+    for name in (*reversed(case["states"]), *case["states"]):
+        for now in (EMPTY, contents(name)) if dice.random() < 0.3 else (contents(name),):
+            keys = [*(key for key in before if key not in now), *now, *dice.choices(list(now), k=len(now) // 3)]
+            for key in dice.sample(keys, len(keys)):
+                world.calculation.update(key, now.get(key))
+                if seed:
+                    world.flush()
+            world.flush()
+            before = now
+        assert_agrees(world, BY_ID[name]["expect"])
+    world.remove(*before.values())
+    world.flush()
+    assert world.calculation.is_empty()
 
 
 def assert_agrees(world: Any, expect: Mapping[str, Any]) -> None:
