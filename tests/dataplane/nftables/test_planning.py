@@ -28,8 +28,10 @@ from tortie.dataplane.nftables.operations import (
 from tortie.dataplane.nftables.planning import plan_all, plan_changes
 from tortie.dataplane.nftables.sets import KINDS
 from tortie.dataplane.nftables.settings import Settings
+from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.hosts import guardians
 from tortie.desired.packed import difference, union
+from tortie.desired.policy import Action, Policy, PolicyId, PolicyList, PortRange, Rule, Side, TierPolicies
 from tortie.desired.sets import Members, SetChange
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink.wire import as_text, attribute_list, attributes
@@ -152,6 +154,24 @@ def test_a_change_leads_to_what_a_fresh_start_would_make(
     for part in Kernel.__struct_fields__:
         assert getattr(kernel.mirror, part) == getattr(fresh.mirror, part), part
     assert planned(new, kernel.mirror) == []
+
+
+def test_a_pass_that_can_never_match_leaves_no_trace_in_its_tier() -> None:
+    never = Rule(Action.PASS, 0, None, 1, source=Side(ports=(PortRange(80, 80),)))
+    assert planned_twice(never, Rule(Action.ALLOW, 0)) == planned_twice(Rule(Action.ALLOW, 0))
+
+
+def planned_twice(*rules: Rule) -> Kernel:
+    """What stands in the kernel after a policy of one rule, for one endpoint, had each of these."""
+    policy, kernel, old = PolicyId("NetworkPolicy", "shop", "a"), StrictKernel(), DesiredState()
+    endpoint = EndpointId("shop", "a")
+    for rule in rules:
+        new = DesiredState(policies={policy: Policy(policy, "default", (rule,))})
+        governed = PolicyList((TierPolicies("default", (policy,), Action.DENY),))
+        new.endpoints[endpoint] = Endpoint(endpoint, "cali1", (), governed, PolicyList(()))
+        kernel.apply(planned(new, copy.deepcopy(kernel.mirror), difference_between(old, new, True)))
+        old = new
+    return kernel.mirror
 
 
 @given(st.data())

@@ -34,7 +34,7 @@ from tortie.dataplane.nftables.operations import (
     leads,
     targets,
 )
-from tortie.dataplane.nftables.rules import Rendered, passes, policy_rules
+from tortie.dataplane.nftables.rules import Rendered, can_match, passes, policy_rules
 from tortie.dataplane.nftables.set_plan import SetPlan
 from tortie.dataplane.nftables.settings import Settings
 from tortie.desired.hosts import Place
@@ -195,7 +195,9 @@ class ChainPlan:
 
     def _can_pass(self, policy: PolicyId, direction: Direction) -> bool:
         found = self._desired.policies.get(policy)
-        return found is not None and any(rule.action is Action.PASS for rule in found.rules(direction))
+        return found is not None and any(
+            rule.action is Action.PASS and can_match(rule, self._sets) for rule in found.rules(direction)
+        )
 
     def _turned(self, policy: PolicyId, direction: Direction) -> bool:
         """Whether a policy that the kernel has began or ceased to pass."""

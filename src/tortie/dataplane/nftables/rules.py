@@ -117,6 +117,11 @@ def policy_rules(
     return writer.rules()
 
 
+def can_match(rule: Rule, forms: SetForms) -> bool:
+    """Whether the rule becomes any rule of the kernel: one whose conditions exclude each other does not."""
+    return next(iter(conjunctions(rule, forms)), None) is not None
+
+
 def set_mark(bits: int, mask: int) -> bytes:
     """Set those bits of the mark that `mask` has to those of `bits`."""
     return meta(Meta.MARK) + bitwise(host32(~mask & 0xFFFFFFFF), host32(bits)) + set_meta(Meta.MARK)
