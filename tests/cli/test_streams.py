@@ -32,7 +32,9 @@ def test_a_full_disk_is_said_in_one_line(run: Run, tmp_path: Path, words: str) -
 
 
 def test_what_writes_goes_on_when_nobody_can_be_told(run: Run, tmp_path: Path) -> None:
-    done = tortie(tmp_path, "apply -f -", ">/dev/full", "---\n".join(TIER.replace("security", f"{n}\n") for n in "abc"))
+    done = tortie(
+        tmp_path, "apply -f -", ">/dev/full", "\n---\n".join(TIER.replace("security", name) for name in "abc")
+    )
     assert (done.returncode, done.stderr) == (1, LOST)
     assert [f"tier/{name}" in run("get", "tiers", "-o", "name").output for name in "abc"] == [True] * 3
 

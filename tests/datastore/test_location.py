@@ -66,10 +66,13 @@ def test_a_file_wins_over_the_environment_except_over_our_own_variable(tmp_path:
     [
         (HEADER.replace("v3", "v2"), "apiVersion: 'projectcalico.org/v2' is not known"),
         (HEADER.replace("CalicoAPIConfig", "Node"), "kind: 'Node' is not known"),
-        (HEADER + "spec:\n  etcdEndpoint: http://a:1\n", "spec.etcdEndpoint: is not known"),
+        (
+            HEADER + "spec:\n  etcdEndpoint: http://a:1\n",
+            "cfg:5:3: CalicoAPIConfig: spec.etcdEndpoint: is not known (did you mean etcdEndpoints?)",
+        ),
         (HEADER + "specs: {}\n", "specs"),
         (HEADER + "spec: [\n", "expected"),
-        ("", "Expected `object`"),
+        ("", "got `null` (begin with apiVersion: projectcalico.org/v3 and kind: CalicoAPIConfig)"),
         (HEADER + "spec:\n  datastoreType: kubernetes\n", "'kubernetes' is not supported"),
         (HEADER + "spec:\n  etcdDiscoverySrv: example.org\n", "etcdDiscoverySrv: is not supported"),
         (HEADER + "spec:\n  etcdEndpoints: a\n  etcdKey: x\n  etcdKeyFile: y\n", "exclude each other"),

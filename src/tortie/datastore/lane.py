@@ -19,9 +19,13 @@ from tortie.datastore import lifetimes, tables
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
+"""How long to wait for a lock: an overloaded disk has been seen to take seconds for one commit of another process."""
+
 _LOCK_POLL_SECONDS = 0.003
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_COUNTED_SECONDS = 0.1
+# SQLITE_PROTOCOL is a race for a lock that was lost very often.
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ENVIRONMENT = (
     *_BUSY,
@@ -31,7 +35,6 @@ _ENVIRONMENT = (
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_READONLY,
 )
 
@@ -86,19 +89,26 @@ class Lane:
         return self._connection
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """Repeat a call while another process holds the lock it needs, for up to 15 s.
+def patiently(
+    call: Callable[[], T],
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> T:
+    """Repeat a call while another process holds the lock it needs, for up to a minute of waiting.
 
     SQLite's own wait grows to 100 ms a step, in which busy neighbours overtake for ever; this one stays short.
+    What a machine or process sleeps through in between is no waiting: the lock may be free when it wakes up.
     """
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    left = PATIENCE_SECONDS
     while True:
+        began = monotonic()
         try:
             return call()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > deadline:
+        except sqlite3.Error as error:
+            if _code(error) not in _BUSY or left <= 0:
                 raise
-        time.sleep(random.uniform(0, _LOCK_POLL_SECONDS))
+        sleep(random.uniform(0, _LOCK_POLL_SECONDS))
+        left -= min(monotonic() - began, _COUNTED_SECONDS)
 
 
 def _touch(connection: sqlite3.Connection) -> None:
@@ -146,8 +156,19 @@ def _identity(path: Path | None) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code; that of a mistake of ours when the error is not SQLite's but its binding's."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
+
+
 def _translated(error: sqlite3.Error, path: Path | None) -> Exception:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = _code(error)
     if code in _BROKEN:
         return NotADatastore(f"{path}: {error}; restore the file or move it away")
+    if code in _BUSY:
+        return Unavailable(
+            f"{path}: locked by another process for {PATIENCE_SECONDS:g} s; one that stands still, or a disk that is "
+            f"overloaded: look with `fuser -v {path}`"
+        )
     return Unavailable(f"{path}: {error}") if code in _ENVIRONMENT else error

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tortie.base.errors import InvalidResource, Problem
 from tortie.datastore.etcd.settings import EtcdSettings
+
+if TYPE_CHECKING:
+    from tortie.api.text import Place
 
 DEFAULT_FILE = Path("/var/lib/tortie/datastore.db")
 CONFIG_FILE = Path("/etc/calico/calicoctl.cfg")
@@ -37,6 +41,8 @@ _FOREIGN_PREFIXES = ("k8s", "kubeconfig", "usePodCIDR", "calicoAPIGroup")
 """Fields for another kind of datastore."""
 
 _HEADER = {"apiVersion": "projectcalico.org/v3", "kind": "CalicoAPIConfig"}
+
+_BEGINNING = "begin with " + " and ".join(f"{field}: {value}" for field, value in _HEADER.items())
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,27 +83,35 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _from_file(path: Path) -> dict[str, str]:
     # Reading YAML costs a short command a twentieth of its time, and few hosts have such a file.
+    from tortie.api.strict import near
     from tortie.api.text import read_values
 
     try:
         values = read_values(path.read_text(encoding="utf-8"), str(path))
         content = msgspec.convert(values[0].plain if values else None, _File)
-    except (OSError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise InvalidResource(Problem(str(path), "", str(error))) from error
+    except OSError as error:
+        raise InvalidResource(Problem(str(path), "", f"cannot be read: {error.strerror}", "name a file")) from error
+    except (UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise InvalidResource(Problem(str(path), "", str(error), _BEGINNING)) from error
     header = {"apiVersion": content.api_version, "kind": content.kind}
+    parts = values[0].place.parts
     problems = [
-        Problem(str(path), field, f"{header[field]!r} is not known", f"write {wanted}")
+        _placed(path, parts[field], field, f"{header[field]!r} is not known", f"write {wanted}")
         for field, wanted in _HEADER.items()
         if header[field] != wanted
     ]
     problems += [
-        Problem(str(path), f"spec.{field}", "is not known")
+        _placed(path, parts["spec"].parts[field], f"spec.{field}", "is not known", near(field, _FIELDS))
         for field in content.spec
         if field not in _FIELDS and not field.startswith(_FOREIGN_PREFIXES)
     ]
     if problems:
         raise InvalidResource(*problems)
     return {field: str(value) for field, value in content.spec.items() if field in _FIELDS and value is not None}
+
+
+def _placed(path: Path, place: Place, field: str, problem: str, remedy: str) -> Problem:
+    return Problem("CalicoAPIConfig", field, problem, remedy, str(path), place.line, place.column)
 
 
 def _location(source: str, fields: Mapping[str, str], default: Path) -> Location:

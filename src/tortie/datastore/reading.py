@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from tortie.api.builtin import ALLOW_PROFILE
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Resource, ResourceKey
-from tortie.base.errors import InvalidResource
+from tortie.base.errors import InvalidResource, Problem
 from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.keys import parse_resource_key, resource_key, resource_prefix
@@ -49,7 +49,11 @@ class ResourceReader:
         if key == ALLOW_PROFILE.key:
             return ALLOW_PROFILE
         stored = await self._datastore.get(resource_key(key))
-        return None if stored is None else decode_resource(key, stored.value, stored.revision)
+        try:
+            return None if stored is None else decode_resource(key, stored.value, stored.revision)
+        except InvalidResource as error:
+            problem = f"is stored, but cannot be read: {_reasons(error)}"
+            raise InvalidResource(Problem(str(key), "", problem, _remedy(key))) from error
 
     async def list(self, kind: str, namespace: str | None = None) -> Sequence[Resource]:
         """All resources of a kind, or of one namespace of it, by namespace and name; unreadable ones are left out."""
@@ -81,10 +85,18 @@ class ResourceReader:
         try:
             return decode_resource(key, item.value, item.revision)
         except InvalidResource as error:
-            self._unreadable(key, str(error))
+            self._unreadable(key, f"{_reasons(error)} ({_remedy(key)})")
             return None
 
 
 def located(key: ResourceKey) -> ResourceKey:
     """The key without a namespace that its kind does not have."""
     return key if KINDS[key.kind].namespaced else ResourceKey(key.kind, "", key.name)
+
+
+def _reasons(error: InvalidResource) -> str:
+    return "; ".join(f"{one.path}: {one.problem}" if one.path else one.problem for one in error.problems)
+
+
+def _remedy(key: ResourceKey) -> str:
+    return f"write it anew with apply, or delete it; its key is {resource_key(key)}"
