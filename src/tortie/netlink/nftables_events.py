@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Collection
 
 from tortie.base.errors import KernelError
@@ -58,7 +57,7 @@ class TableWatch:
         Unsure, such as when events were lost or when `since` was before watching began, means no.
 
         Raises:
-            KernelError: ETIMEDOUT, the kernel does not tell of generation `until`.
+            KernelError: the generation cannot be asked for.
         """
         while is_later(until, self._seen):
             self._hear()
@@ -68,9 +67,8 @@ class TableWatch:
         try:
             for message in self._events.receive():
                 self._take(message)
-        except KernelError as error:
-            if error.errno != errno.ENOBUFS:
-                raise
+        except (KernelError, TruncatedMessage):
+            # What was missed may have been a change.
             self._seen = self._changed = generation(self._socket)
 
     def _take(self, message: Message) -> None:
