@@ -14,6 +14,7 @@ import msgspec
 from tortie.api.endpointslice import SERVICE_LABEL, Backend, BackendPort, EndpointSlice
 from tortie.api.hostendpoint import HostEndpoint, HostEndpointSpec
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
+from tortie.api.node import Node, NodeAddress, NodeSpec, NodeStatus
 from tortie.api.pod import Container, ContainerPort, Pod, PodSpec
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy, NetworkPolicySpec
 from tortie.api.profile import Profile, ProfileSpec
@@ -122,6 +123,8 @@ _SELECTORS = (
     "!has(role)",
     "!has(role)",
     "role == 'nobody'",
+    "has(tortie/node)",
+    "has(tortie/node) && role != 'server'",
 )
 _NAMESPACE_SELECTORS = ("all()", "team == 'a'", "team != 'a'", "has(team)", "projectcalico.org/name == 'red'")
 _PORT_NAMES = ("web", "dns")
@@ -171,6 +174,7 @@ def contents(dice: Dice) -> Contents:
     found += dice.several(_slice, 3)
     found += dice.several(_pod, 2)
     found += dice.several(_host_endpoint, 2)
+    found += dice.several(_node, 2)
     return Contents((resource.key, resource) for resource in found)
 
 
@@ -264,6 +268,13 @@ def _host_endpoint(dice: Dice) -> HostEndpoint:
         profiles=dice.choice(((), ("extra",))),
     )
     return HostEndpoint(metadata=_metadata(dice.choice("ab"), "", _labels(dice)), spec=spec)
+
+
+def _node(dice: Dice) -> Node:
+    """A node that rules can name; its addresses are those of anybody."""
+    addresses = dice.some(("172.31.0.254", "fd00:31::254", "10.65.0.4", "fd00:65::1"), 3)
+    spec = NodeSpec(addresses=tuple(NodeAddress(address=one, type="InternalIP") for one in addresses))
+    return Node(metadata=_metadata(dice.choice("ab"), "", _labels(dice)), spec=spec, status=NodeStatus())
 
 
 def _pod(dice: Dice) -> Pod:
