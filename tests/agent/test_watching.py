@@ -115,8 +115,8 @@ async def test_a_route_of_ours_that_somebody_else_changes_is_drift_and_what_we_c
 async def test_lost_events_are_made_up_for(rig: Rig) -> None:
     reconciler: Any = rig.told
     rig.watch._heard(Resync(), reconciler)
-    await rig.told.until(lambda _: len(rig.told.others) == 2)
-    assert rig.told.others == ["drifted routes", "drifted interfaces"]
+    await rig.told.until(lambda _: len(rig.told.others) == 3)
+    assert rig.told.others == ["drifted routes", "drifted interfaces", "drifted bandwidth"]
     rig.make_link("cali2")
     await rig.told.until(lambda told: "interface cali2" in told)
 

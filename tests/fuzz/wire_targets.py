@@ -23,6 +23,7 @@ from tortie.netlink import (
     nftables_dump,
     nftables_trace,
     route,
+    traffic,
     wire,
 )
 from tortie.netlink.socket import raise_on_error
@@ -134,6 +135,8 @@ def netlink_messages() -> list[bytes]:
 
 PARSERS: tuple[Callable[[wire.Message], object], ...] = (
     links.decode_link,
+    traffic.decode_queue,
+    traffic.decode_redirect,
     addresses.decode_address,
     route.decode_route,
     neighbours.decode_neighbour,

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tortie.base.errors import KernelError
-from tortie.netlink import addresses, conntrack, links, monitor, neighbours, route, wire
+from tortie.netlink import addresses, conntrack, links, monitor, neighbours, route, traffic, wire
 from tortie.netlink.socket import raise_on_error
 
 DECODERS: dict[str, Callable[[wire.Message], object]] = {
     "link": links.decode_link,
+    "queue": traffic.decode_queue,
+    "redirect": traffic.decode_redirect,
     "address": addresses.decode_address,
     "route": route.decode_route,
     "neighbour": neighbours.decode_neighbour,
@@ -29,6 +31,8 @@ HEADERS = [
     struct.pack("=BBBBBBBBI", 10, 128, 0, 0, 254, 80, 0, 1, 0),
     struct.pack("=BxHiHBB", 10, 0, 7, 0x80, 8, 0),
     struct.pack("=BBH", 2, 0, 0),
+    struct.pack("=B3xiIII", 0, 7, 0x800000, 0xFFFFFFFF, 0) + wire.text(1, "tbf"),
+    struct.pack("=B3xiIII", 0, 7, 0, 0xFFFF0000, 0) + wire.text(1, "u32"),
 ]
 attribute_bytes = st.lists(st.tuples(st.integers(0, 40), st.binary(max_size=40)), max_size=8).map(
     lambda pairs: b"".join(wire.attribute(kind, data) for kind, data in pairs)

@@ -17,6 +17,7 @@ from tortie.agent.watching import LinkWatch, held_addresses
 from tortie.base.addresses import Cidr
 from tortie.base.errors import KernelError
 from tortie.bgp.target import BirdTarget
+from tortie.dataplane.bandwidth import BandwidthTarget
 from tortie.dataplane.interfaces import InterfacesTarget
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.nftables.target import NftablesTarget
@@ -67,6 +68,7 @@ class Dataplane:
             self._filter,
             InterfacesTarget(links, sockets.interfaces, prefixes),
             routes,
+            BandwidthTarget(links, sockets.interfaces, prefixes),
         ]
         if settings.bird_directory is not None:
             bird = BirdTarget(settings.bird_directory, settings.bird_program, settings.interface_prefix)

@@ -51,7 +51,7 @@ class LinkWatch:
                 await self._lost.wait()
                 self._lost.clear()
                 monitor.resynchronised(*await loop.run_in_executor(self._executor, _list))
-                for target in ("routes", "interfaces"):
+                for target in ("routes", "interfaces", "bandwidth"):
                     reconciler.drifted(target)
         finally:
             monitor.close()
