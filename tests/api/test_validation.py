@@ -31,7 +31,9 @@ def found(kind: str, spec: dict[str, Any], **metadata: Any) -> list[tuple[str, s
 
 def _problems(kind: str, spec: dict[str, Any], **metadata: Any) -> list[Problem]:
     namespace = {"namespace": "a"} if KINDS[kind].namespaced else {}
-    stored = {"metadata": {"name": "n", **namespace, **metadata}, "spec": spec}
+    name = {} if kind == "WorkloadEndpoint" else {"name": "n"}
+    parts = {} if name else {"node": "n", "orchestrator": "k8s", "pod": "p", "endpoint": "e"}
+    stored = {"metadata": {**name, **namespace, **metadata}, "spec": parts | spec}
     return problems(with_defaults(decode(kind, msgspec.json.encode(stored))), refuse_bad)
 
 

@@ -17,7 +17,7 @@ from tortie.api.stagedpolicy import (
     StagedNetworkPolicySpec,
 )
 from tortie.api.tier import Tier
-from tortie.api.workloadendpoint import WorkloadEndpointSpec
+from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
 
 _RULES = (
     "`http` is for ingress rules only",
@@ -50,6 +50,10 @@ SEARCHES: dict[type, tuple[str, ...]] = {
     StagedNetworkPolicy: _RULES,
     StagedNetworkPolicySpec: _DELETION,
     Tier: ("order and default action of the built-in tiers are fixed",),
+    WorkloadEndpoint: (
+        "its name is `NODE-ORCHESTRATOR-WORKLOAD-ENDPOINT`, of fields that neither begin nor end with a dash, each "
+        "dash in them doubled; WORKLOAD is `pod` for `k8s`, `containerID` for `cni`",
+    ),
     WorkloadEndpointSpec: ("`ipNATs` lead to addresses of the endpoint",),
 }
 """What must be true, by struct."""
