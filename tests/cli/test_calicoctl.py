@@ -202,3 +202,54 @@ def _all(command: click.Command) -> list[click.Command]:
     if not isinstance(command, click.Group):
         return [command]
     return [command, *(one for inner in command.commands.values() for one in _all(inner))]
+
+
+def test_what_is_not_there_is_said_by_get_as_by_other_words(ctl: Run) -> None:
+    ctl("apply", "-f", "-", text=policies("db"))
+    for form in ((), ("-o", "yaml"), ("-o", "go-template={{.Name}}")):
+        result = ctl("get", "np", "nosuch", "-n", "shop", *form)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == "resource does not exist: NetworkPolicy(shop/nosuch)\n"
+
+
+def test_a_list_is_of_its_kind_and_is_taken_again(ctl: Run) -> None:
+    ctl("apply", "-f", "-", text=policies("a", "b"))
+    for words in (("np",), ("np", "a", "b")):
+        listed = json.loads(ctl("get", *words, "-o", "json").stdout)
+        assert (listed["kind"], [one["metadata"]["name"] for one in listed["items"]]) == (
+            "NetworkPolicyList",
+            ["a", "b"],
+        )
+    assert ctl("get", "np", "-o", "go-template={{range .Items}}{{.ObjectMeta.Name}} {{end}}").stdout == "a b \n"
+    again = ctl("get", "np", "-o", "yaml").stdout
+    assert ctl("apply", "-f", "-", text=again).stdout == "Successfully applied 2 'NetworkPolicy' resource(s)\n"
+
+
+def test_resources_may_stand_in_a_list(ctl: Run) -> None:
+    assert "No resources specified" in ctl("apply", "-f", "-", text="[]").stderr
+    text = "".join(f"- {line}\n" for line in policies("a", "b").splitlines() if line != "---")
+    assert ctl("apply", "-f", "-", text=text).stdout == "Successfully applied 2 'NetworkPolicy' resource(s)\n"
+    wrong = ctl("apply", "-f", "-", text=text.replace("name: b", "nam: b")).stderr
+    assert "<stdin>:2:" in wrong
+
+
+def test_settings_of_addresses_are_said_as_they_are_called(ctl: Run) -> None:
+    assert ctl("ipam", "configure", "--strictaffinity=true").stdout == "Successfully set StrictAffinity to: true\n"
+    shown = ctl("ipam", "show", "--show-configuration").stdout.splitlines()
+    assert shown[1].split() == ["StrictAffinity", "true"]
+
+
+def test_the_configuration_may_be_named_before_the_word(ctl: Run, tmp_path: Path) -> None:
+    for options in (("--config", str(tmp_path / "no.cfg")), ("-c", str(tmp_path / "no.cfg"))):
+        for words in ((*options, "get", "nodes"), ("get", "nodes", *options), (*options, "ipam", "show")):
+            assert "no.cfg: there is no such file" in ctl(*words).stderr
+
+
+def test_hints_and_examples_speak_of_the_program_as_it_was_called(ctl: Run) -> None:
+    assert "as in: calicoctl get nodes" in ctl("get").stderr
+    assert "make one with `calicoctl apply`" in ctl("get", "nodes").stderr
+    shown = ctl("ipam", "configure", "--help").stdout
+    assert "  calicoctl ipam configure --strictaffinity=true" in shown
+    assert "tortie" not in shown
+    result = CliRunner().invoke(tortie, ["calicoctl", "get"])
+    assert "as in: tortie calicoctl get nodes" in result.stderr

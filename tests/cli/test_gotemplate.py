@@ -51,6 +51,16 @@ def test_templates_give_what_go_gives(template: str, text: str) -> None:
 def test_the_names_of_go_structs_are_found_as_calicoctls_users_write_them() -> None:
     template = '{{range .Items}}{{.ObjectMeta.Name}} {{join .Spec.IPNetworks ","}};{{end}}'
     assert parse_go_template(template)(DATA) == "a 1,2;b ;"
+    assert parse_go_template("{{range .Items}}{{.Name}} {{.Nope}};{{end}}")(DATA) == "a <no value>;b <no value>;"
+
+
+def test_what_was_asked_for_is_also_the_only_item_of_a_list_as_calicoctls_templates_have_it() -> None:
+    listed = {"apiVersion": "v3", "kind": "NetworkPolicyList", **DATA}
+    assert parse_go_template("{{range .}}{{range .Items}}{{.ObjectMeta.Name}}{{end}}{{end}}")(listed) == "ab"
+    assert (
+        parse_go_template("{{range .}}{{.Name}}{{end}}")({"kind": "Tier", "apiVersion": "v3", **DATA["items"][0]})
+        == "a"
+    )
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_one_address_tells_who_holds_it_and_who_uses_it(run: Run, used: str) -> 
 def test_settings_are_shown_and_changed_and_contradictions_refused(run: Run) -> None:
     assert run("ipam", "configure", "--strictaffinity=true", "--max-blocks-per-host=4").exit_code == 0
     shown = run("ipam", "show", "--show-configuration").output
-    assert "StrictAffinity                 True" in shown
+    assert "StrictAffinity                 true" in shown
     assert "MaxBlocksPerHost               4" in shown
     refused = run("ipam", "configure", "--strictaffinity=false")
     assert refused.exit_code == 1

@@ -40,7 +40,7 @@ def test_it_ends_with_how_many_are_valid(run: Run) -> None:
 def test_what_must_be_corrected_is_counted_whatever_is_wrong_with_it(run: Run) -> None:
     tier = "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: NAME}\nspec: {ordr: 1, ordre: 2}\n---\n"
     good = tier.replace("ordr: 1, ordre: 2", "order: 1")
-    text = good.replace("NAME", "a") * 2 + good.replace("NAME", "b") + tier.replace("NAME", "c") + "[]\n---\n{\n"
+    text = good.replace("NAME", "a") * 2 + good.replace("NAME", "b") + tier.replace("NAME", "c") + "x\n---\n{\n"
     result = run("validate", "-f", "-", text=text)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1] == "2 valid, 4 invalid"

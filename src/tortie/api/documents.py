@@ -70,7 +70,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 def read_documents(text: str, file: str = "") -> list[Document]:
-    """The objects of a YAML or JSON text, in order; the items of a list object stand for themselves.
+    """The objects of a YAML or JSON text, in order; the items of a list, or list object, stand for themselves.
 
     Raises:
         InvalidResource: not YAML, or an object without `apiVersion` or `kind`; lists every problem.
@@ -86,7 +86,7 @@ def scan_documents(text: str, file: str = "") -> tuple[list[Document], list[Prob
     values, problems = scan_values(text, file)
     documents: list[Document] = []
     for value in values:
-        for found in _documents(value, file):
+        for found in _listed(value, file):
             if isinstance(found, Document):
                 documents.append(found)
             else:
@@ -179,6 +179,15 @@ def _placed(document: Document, path: str, problem: str, remedy: str) -> Problem
     if remedy == QUOTE:
         remedy = f'{QUOTE}: "{document.written(path)}"'
     return document.problem(path, problem, remedy)
+
+
+def _listed(value: Value, file: str) -> Iterator[Document | Problem]:
+    """What a document holds: an object, or several in a list."""
+    if not isinstance(value.plain, list):
+        yield from _documents(value, file)
+        return
+    for index, item in enumerate(value.plain):
+        yield from _documents(Value(item, value.place.parts[index]), file)
 
 
 def _documents(value: Value, file: str) -> Iterator[Document | Problem]:

@@ -6,13 +6,14 @@ import contextlib
 import copy
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from tortie import __version__
 from tortie.cli.lazy import Group
-from tortie.cli.personality import PERSONALITY
+from tortie.cli.personality import CONFIG, PERSONALITY, PROGRAM
 
 COMMANDS = {
     "create": "tortie.cli.apply:create",
@@ -50,7 +51,7 @@ class Personality(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name, as calicoctl's users call it."""
         command = super().get_command(ctx, cmd_name)
-        return None if command is None else spelt(command)
+        return None if command is None else spelt(command, ctx.command_path)
 
     def make_context(self, *args: Any, **settings: Any) -> click.Context:
         """As click does; a call that is wrong ends as every failure does."""
@@ -59,7 +60,7 @@ class Personality(Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click does, in calicoctl's words."""
-        ctx.meta[PERSONALITY] = REPORTER
+        ctx.meta[PERSONALITY], ctx.meta[PROGRAM] = REPORTER, ctx.command_path
         with _one_code():
             return super().invoke(ctx)
 
@@ -89,9 +90,25 @@ def global_options() -> Iterator[click.Option]:
     )
 
 
-def spelt(command: click.Command) -> click.Command:
-    """A command, and those under it, with calicoctl's options in place of ours of the same letter."""
+def config_option() -> click.Option:
+    """The configuration file, where it is named before the word."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+        context.meta[CONFIG] = value
+
+    help_text = "The same as behind the word."
+    kind = click.Path(path_type=Path)
+    return click.Option(["-c", "--config"], type=kind, callback=keep, expose_value=False, help=help_text)
+
+
+def spelt(command: click.Command, program: str = "calicoctl") -> click.Command:
+    """A command, and those under it, with calicoctl's options in place of ours of the same letter.
+
+    Args:
+        program: how people call it, for examples.
+    """
     command = copy.copy(command)
+    command.help = (command.help or "").replace(" tortie ", f" {program} ").replace("`tortie ", f"`{program} ")
     added = list(global_options())
     taken = {spelling for option in added for spelling in option.opts}
     command.params = [
@@ -99,7 +116,7 @@ def spelt(command: click.Command) -> click.Command:
     ]
     command.params += added
     if isinstance(command, click.Group):
-        command.commands = {name: spelt(inner) for name, inner in command.commands.items()}
+        command.commands = {name: spelt(inner, program) for name, inner in command.commands.items()}
     return command
 
 
@@ -128,7 +145,7 @@ def _with_tables(callback: Callable[..., Any]) -> Callable[..., Any]:
 @click.group(
     cls=Personality,
     commands_by_name=COMMANDS,
-    params=list(global_options()),
+    params=[*global_options(), config_option()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(version)s", help="Show the version, and end.")

@@ -10,6 +10,7 @@ from tortie.api.resource import ResourceKey
 from tortie.base.errors import AlreadyExists, InvalidResource, NotFound, Problem, StaleRevision, TortieError
 from tortie.cli.calicoctl import FAILURE
 from tortie.cli.output import complain, say
+from tortie.cli.personality import identifier
 from tortie.cli.report import Reporter, Showing, show_resources
 from tortie.cli.writing import Outcomes, Written
 
@@ -141,19 +142,15 @@ _SENTENCES: dict[type[TortieError], str] = {
 
 
 def _errors(verb: str, outcomes: Outcomes) -> list[str]:
-    not_tried = [f"{_identifier(key)} was not tried" for key in outcomes.left]
+    not_tried = [f"{identifier(key)} was not tried" for key in outcomes.left]
     return [_error(verb, refused.key, refused.error, refused.problems) for refused in outcomes.refused] + not_tried
 
 
 def _error(verb: str, key: ResourceKey, error: TortieError, problems: Sequence[Problem]) -> str:
     sentence = _SENTENCES.get(type(error))
     if sentence is not None:
-        return sentence.format(_identifier(key))
+        return sentence.format(identifier(key))
     if isinstance(error, InvalidResource):
         return "; ".join(map(str, problems))
     reasons = "; ".join(problem.problem for problem in problems)
-    return f"operation {verb} is not supported on {_identifier(key)}: {reasons}"
-
-
-def _identifier(key: ResourceKey) -> str:
-    return f"{key.kind}({key.namespace}/{key.name})" if key.namespace else f"{key.kind}({key.name})"
+    return f"operation {verb} is not supported on {identifier(key)}: {reasons}"

@@ -16,6 +16,7 @@ from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
 from tortie.base.errors import InvalidResource, Problem, TortieError, Unavailable
 from tortie.cli.output import complain
+from tortie.cli.personality import config_before, program
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import CONFIG_FILE, Location, find_location
 from tortie.datastore.open import open_datastore
@@ -45,7 +46,7 @@ def with_location(function: Function) -> Callable[..., Any]:
     )
     @functools.wraps(function)
     def command(*args: Any, datastore: str | None, config: Path | None, **options: Any) -> Any:
-        location = or_exit(lambda: _location(datastore, config))
+        location = or_exit(lambda: _location(datastore, config or config_before()))
         return function(*args, location=location, **options)
 
     return command
@@ -94,7 +95,7 @@ def with_datastore(
     if not create and isinstance(location, Path) and not location.exists():
         complain(
             f"there is no datastore at {location}: name it with --datastore or TORTIE_DATASTORE, a file or URLs of "
-            "etcd, or make one with `tortie apply`"
+            f"etcd, or make one with `{program()} apply`"
         )
         sys.exit(FAILED)
     return or_exit(lambda: asyncio.run(run()))

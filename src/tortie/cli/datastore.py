@@ -13,6 +13,7 @@ from tortie.base.errors import InvalidResource, Problem, Unavailable
 from tortie.base.files import write_atomically
 from tortie.cli.connection import FAILED, or_exit, with_datastore, with_location, with_store
 from tortie.cli.output import complain, say
+from tortie.cli.personality import program
 from tortie.cli.progress import progress_bar
 from tortie.datastore.archive import Archive, read_archive, write_archive
 from tortie.datastore.location import Location
@@ -80,7 +81,7 @@ def export(filename: Path, unlocked: bool, location: Location) -> None:
     if not unlocked and not with_store(location, is_locked):
         complain(
             "the datastore is not locked, so changes made from now on would be lost: "
-            "run `tortie datastore migrate lock` first, or give --unlocked to make a backup"
+            f"run `{program()} datastore migrate lock` first, or give --unlocked to make a backup"
         )
         sys.exit(FAILED)
     taken = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -112,7 +113,7 @@ def import_(filename: Path, location: Location) -> None:
         plan = with_datastore(location, lambda datastore: bring(datastore, archive, progress), create=True)
     say(
         f"{len(plan.missing)} keys imported, {plan.present} were there already, all {archive.header.keys} verified. "
-        "The datastore is locked: look at it, then run `tortie datastore migrate unlock`."
+        f"The datastore is locked: look at it, then run `{program()} datastore migrate unlock`."
     )
 
 

@@ -21,6 +21,7 @@ from tortie.cli.inputs import Input
 from tortie.cli.manifests import Manifests, placed, scan_manifests
 from tortie.cli.options import namespace_option
 from tortie.cli.output import Format, complain, say, structured
+from tortie.cli.personality import program
 from tortie.cli.plan import wish_for
 from tortie.cli.report import Showing, document, reporter
 from tortie.cli.selection import Found, find, selection
@@ -61,7 +62,7 @@ def edit(words: tuple[str, ...], namespace: str, location: Location) -> None:
         _until_right(path, found, namespace, location)
     except SystemExit as error:
         if error.code and path.exists():
-            complain(f"what you wrote is kept in {path}: apply it with tortie apply -f {path}")
+            complain(f"what you wrote is kept in {path}: apply it with {program()} apply -f {path}")
         raise
     path.unlink()
 

@@ -37,20 +37,20 @@ def _jsonpath(options: TableOptions, template: str) -> Printer:
     from tortie.cli.jsonpath_syntax import parse_path, parse_template
 
     parts = parse_template(template) if "{" in template else (parse_path(template),)
-    return TemplatePrinter(options.export, lambda data: render(parts, data))
+    return TemplatePrinter(options, lambda data: render(parts, data))
 
 
 def _go_template(options: TableOptions, template: str) -> Printer:
     from tortie.cli.gotemplate import parse_go_template
 
-    return TemplatePrinter(options.export, parse_go_template(template))
+    return TemplatePrinter(options, parse_go_template(template))
 
 
 PLAIN: dict[str, Maker] = {
     "ps": _table(wide=False),
     "wide": _table(wide=True),
-    "yaml": lambda options, _: StructuredPrinter(options.export, Format.YAML),
-    "json": lambda options, _: StructuredPrinter(options.export, Format.JSON),
+    "yaml": lambda options, _: StructuredPrinter(options, Format.YAML),
+    "json": lambda options, _: StructuredPrinter(options, Format.JSON),
     "name": lambda options, _: NamePrinter(),
 }
 """Values that stand alone."""

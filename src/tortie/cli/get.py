@@ -85,7 +85,12 @@ def get(words: tuple[str, ...], location: Location, **options: Any) -> None:
 
 
 def show(resources: Sequence[Resource], wanted: Selection, printer: Printer) -> None:
-    """Print what was found; that nothing was is for people, so it goes to standard error."""
+    """Print what was found; that nothing was is for people, so it goes to standard error.
+
+    Where none of the names that were asked for is there, there is no list of nothing either.
+    """
+    if not resources and wanted.keys:
+        return
     text = or_exit(lambda: printer.everything(resources, single=wanted.is_single))
     if text and (resources or not isinstance(printer, TablePrinter)):
         say(text.removesuffix("\n"))
@@ -117,6 +122,7 @@ def printer_of(options: Options, wanted: Selection) -> Printer:
         kinds=len(wanted.kinds) > 1,
         export=options.export,
         listed=wanted.kinds if wanted.keys is None else (),
+        list_kind="List" if has_own_voice() or len(wanted.kinds) != 1 else f"{wanted.kinds[0]}List",
     )
     return options.output(table) if options.output else TablePrinter(table)
 

@@ -19,7 +19,11 @@ def field(value: Any, name: str) -> Any:
     if name in value:
         return value[name]
     wanted = _GO_NAMES.get(name.lower(), name.lower())
-    return next((inner for key, inner in value.items() if key.lower() == wanted), None)
+    for key, inner in value.items():
+        if key.lower() == wanted:
+            return inner
+    # A Go struct has the fields of the metadata in it as its own.
+    return field(value["metadata"], name) if name[:1].isupper() and "metadata" in value else None
 
 
 def is_true(value: Any) -> bool:
@@ -28,7 +32,12 @@ def is_true(value: Any) -> bool:
 
 
 def items_of(value: Any) -> list[tuple[Any, Any]]:
-    """What range walks: index and item of a list, key and value of a mapping in the order of keys."""
+    """What range walks: index and item of a list, key and value of a mapping in the order of keys.
+
+    One object, or list object, stands for the Go slice with nothing else in it that calicoctl gives a template.
+    """
+    if isinstance(value, dict) and "apiVersion" in value and "kind" in value:
+        return [(0, value)]
     if isinstance(value, dict):
         return sorted(value.items())
     return list(enumerate(value)) if isinstance(value, list) else []

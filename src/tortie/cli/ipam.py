@@ -21,6 +21,7 @@ from tortie.base.errors import InvalidResource, NotFound, Problem
 from tortie.cli import ipam_tables
 from tortie.cli.connection import FAILED, USAGE, or_exit, with_datastore, with_location
 from tortie.cli.output import complain, say
+from tortie.cli.personality import program
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import Location
 from tortie.datastore.migration import is_locked
@@ -99,7 +100,7 @@ def check(output: Path | None, show_all_ips: bool, show_problem_ips: bool, locat
     say(ipam_tables.report_text(report, books))
     if output is not None:
         or_exit(lambda: report.write(output))
-        say(f"\nReport written to {output}; tortie ipam release --from-report {output} releases what is leaked.")
+        say(f"\nReport written to {output}; {program()} ipam release --from-report {output} releases what is leaked.")
     if report.findings:
         sys.exit(FAILED)
 
@@ -183,7 +184,7 @@ def configure(
     }
     changes = {field: value for field, value in given.items() if value is not None}
     if not changes:
-        complain("say what to change: see tortie ipam configure --help")
+        complain(f"say what to change: see {program()} ipam configure --help")
         sys.exit(USAGE)
 
     async def change(access: Access) -> None:
@@ -191,7 +192,8 @@ def configure(
         await access.allocator.set_config(config)
 
     _with_access(location, change, create=True)
-    say("Successfully set " + ", ".join(f"{field} to {value}" for field, value in changes.items()))
+    for field, value in changes.items():
+        say(f"Successfully set {ipam_tables.PROPERTIES[field]} to: {ipam_tables.spelt(value)}")
 
 
 def _with_access(location: Location, work: Callable[[Access], Awaitable[Result]], *, create: bool = False) -> Result:
@@ -236,7 +238,7 @@ async def _release_one(access: Access, address: Cidr, force: bool) -> bool:
 async def _release_leaked(access: Access, reports: list[Report], force: bool) -> tuple[int, list[str]]:
     books = await _books(access)
     if not force and not await is_locked(access.store):
-        remedy = "run `tortie datastore migrate lock` first, or give --force"
+        remedy = f"run `{program()} datastore migrate lock` first, or give --force"
         raise InvalidResource(Problem("datastore", "", "is not locked, so addresses may be taken meanwhile", remedy))
     count, skipped = 0, []
     for report in reports:
@@ -252,7 +254,7 @@ async def _release_leaked(access: Access, reports: list[Report], force: bool) ->
 
 async def _split(access: Access, cidr: str | None, name: str | None, count: int) -> tuple[IPPool, ...]:
     if not await is_locked(access.store):
-        remedy = "run `tortie datastore migrate lock` first"
+        remedy = f"run `{program()} datastore migrate lock` first"
         raise InvalidResource(Problem("datastore", "", "is not locked, so addresses may be taken meanwhile", remedy))
     pools = [pool for pool in await access.store.list("IPPool") if isinstance(pool, IPPool)]
     for pool in pools:

@@ -24,6 +24,9 @@ _CONFIGURATION = {
 }
 """What a setting is called, and its field."""
 
+PROPERTIES = {field: name for name, field in _CONFIGURATION.items()}
+"""A field of the settings, and what it is called."""
+
 
 def usage_table(books: Books, *, blocks: bool) -> str:
     """How full each pool is, and each of its blocks when asked for."""
@@ -61,8 +64,13 @@ def borrowed(books: Books) -> str:
 def configuration(config: IPAMConfig) -> str:
     """The settings in force."""
     return aligned(
-        ["PROPERTY", "VALUE"], [[name, str(getattr(config, field))] for name, field in _CONFIGURATION.items()]
+        ["PROPERTY", "VALUE"], [[name, spelt(getattr(config, field))] for name, field in _CONFIGURATION.items()]
     )
+
+
+def spelt(value: object) -> str:
+    """The value of a setting as files spell it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def every_address(books: Books) -> str:

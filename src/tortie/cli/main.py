@@ -90,5 +90,5 @@ def main() -> None:
     if name in PERSONALITIES:
         from tortie.cli.calicoctl import calicoctl  # loaded only for those who want it
 
-        run_guarded(lambda: calicoctl(prog_name=name))
+        run_guarded(lambda: calicoctl(prog_name=name.replace("kubectl-", "kubectl ")))
     run_guarded(lambda: tortie(prog_name="tortie"))

@@ -15,6 +15,7 @@ from tortie.base.errors import InvalidResource, Problem
 from tortie.cli.connection import or_exit
 from tortie.cli.node import run_directory_option
 from tortie.cli.output import Format, aligned, say, structured
+from tortie.cli.personality import program
 
 _HEADINGS = ("TIER", "POLICY", "RULE", "ACTION", "PACKETS", "BYTES")
 _END_HEADINGS = ("FATE", "REASON", "DIRECTION", "PACKETS", "BYTES")
@@ -89,7 +90,7 @@ def _named(policies: Iterable[PolicyHits], name: str) -> list[PolicyHits]:
         if one.kind == canonical and one.name == short and namespace in ("", one.namespace) and short
     ]
     if not found:
-        remedy = "write KIND/NAME or KIND/NAMESPACE/NAME of a policy that tortie policy hits lists"
+        remedy = f"write KIND/NAME or KIND/NAMESPACE/NAME of a policy that {program()} policy hits lists"
         raise InvalidResource(Problem(name, "", "is in force for no workload of this host", remedy))
     return found
 

@@ -29,6 +29,7 @@ class TableOptions(msgspec.Struct, frozen=True):
         kinds: names are shown with their kind.
         export: without what belongs to this cluster: identity, revision, creation time.
         listed: the kinds of which a list was asked for.
+        list_kind: what a list of objects says it is.
     """
 
     wide: bool = False
@@ -37,6 +38,7 @@ class TableOptions(msgspec.Struct, frozen=True):
     kinds: bool = False
     export: bool = False
     listed: tuple[str, ...] = ()
+    list_kind: str = "List"
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -64,10 +66,12 @@ def mapping(resource: Resource, *, export: bool) -> dict[str, Any]:
     return plain
 
 
-def document(resources: Sequence[Resource], *, single: bool, export: bool) -> dict[str, Any]:
+def document(resources: Sequence[Resource], options: TableOptions, *, single: bool) -> dict[str, Any]:
     """One object, or a list of objects, as plain data."""
-    items = [mapping(resource, export=export) for resource in resources]
-    return items[0] if single and len(items) == 1 else {"apiVersion": API_VERSION, "kind": "List", "items": items}
+    items = [mapping(resource, export=options.export) for resource in resources]
+    if single and len(items) == 1:
+        return items[0]
+    return {"apiVersion": API_VERSION, "kind": options.list_kind, "items": items}
 
 
 class TablePrinter:
@@ -117,17 +121,17 @@ class TablePrinter:
 class StructuredPrinter:
     """YAML or JSON."""
 
-    def __init__(self, export: bool, form: Format) -> None:
-        self._export = export
+    def __init__(self, options: TableOptions, form: Format) -> None:
+        self._options = options
         self._form = form
 
     def everything(self, resources: Sequence[Resource], *, single: bool) -> str:
         """One document."""
-        return structured(document(resources, single=single, export=self._export), self._form)
+        return structured(document(resources, self._options, single=single), self._form)
 
     def changes(self, changes: Sequence[Changed]) -> str:
         """A document for each."""
-        texts = [structured(mapping(change.resource, export=self._export), self._form) for change in changes]
+        texts = [structured(mapping(change.resource, export=self._options.export), self._form) for change in changes]
         return "\n".join(f"---\n{text}" if self._form is Format.YAML else text for text in texts)
 
 
@@ -146,17 +150,17 @@ class NamePrinter:
 class TemplatePrinter:
     """Whatever a template makes of the data."""
 
-    def __init__(self, export: bool, render: Callable[[Any], str]) -> None:
-        self._export = export
+    def __init__(self, options: TableOptions, render: Callable[[Any], str]) -> None:
+        self._options = options
         self._render = render
 
     def everything(self, resources: Sequence[Resource], *, single: bool) -> str:
         """The template's text for the object or list."""
-        return self._render(document(resources, single=single, export=self._export))
+        return self._render(document(resources, self._options, single=single))
 
     def changes(self, changes: Sequence[Changed]) -> str:
         """The template's text for each object."""
-        return "\n".join(self._render(mapping(change.resource, export=self._export)) for change in changes)
+        return "\n".join(self._render(mapping(change.resource, export=self._options.export)) for change in changes)
 
 
 class CustomColumns:

@@ -12,6 +12,7 @@ from tortie.api.kinds import KINDS, find_kind
 from tortie.api.resource import Resource, ResourceKey
 from tortie.base.errors import InvalidResource
 from tortie.cli.inputs import Input
+from tortie.cli.personality import has_own_voice, identifier, program
 from tortie.datastore.reading import ResourceReader, located
 
 ALL = (
@@ -68,7 +69,7 @@ def selection(words: Sequence[str], namespace: str, all_namespaces: bool = False
     """
     scope = None if all_namespaces else namespace
     if not words:
-        raise click.UsageError("name a kind of resource, as in: tortie get nodes")
+        raise click.UsageError(f"name a kind of resource, as in: {program()} get nodes")
     if "/" in words[0]:
         keys = tuple(_key(word, namespace) for word in words)
         if all_namespaces:
@@ -93,7 +94,7 @@ def kinds_of(text: str) -> tuple[str, ...]:
     for word in filter(None, text.split(",")):
         names += ALL if word.lower() == "all" else (_kind(word),)
     if not names:
-        raise click.UsageError("name a kind of resource, as in: tortie get nodes")
+        raise click.UsageError(f"name a kind of resource, as in: {program()} get nodes")
     return tuple(dict.fromkeys(names))
 
 
@@ -144,6 +145,8 @@ async def find(reader: ResourceReader, wanted: Selection) -> Found:
 
 async def absence(reader: ResourceReader, key: ResourceKey) -> str:
     """That an object does not exist, and which ones may have been meant."""
+    if not has_own_voice():
+        return f"resource does not exist: {identifier(key)}"
     near = near_keys(key, await reader.keys(key.kind))
     if not near:
         return f"{key} does not exist"

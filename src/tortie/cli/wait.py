@@ -19,6 +19,7 @@ from tortie.cli.jsonpath import find, shown
 from tortie.cli.jsonpath_syntax import InvalidTemplate, parse_path
 from tortie.cli.options import namespace_option
 from tortie.cli.output import complain, say
+from tortie.cli.personality import program
 from tortie.cli.selection import Selection, selection
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import Location
@@ -100,7 +101,7 @@ def wait(
     """
     wanted = or_exit(lambda: selection(words, namespace))
     if wanted.keys is None:
-        raise click.UsageError("name what to wait for, as in: tortie wait tier/security --for=create")
+        raise click.UsageError(f"name what to wait for, as in: {program()} wait tier/security --for=create")
     left = with_datastore(location, lambda datastore: _wait(datastore, wanted, condition, timeout))
     for key in left:
         complain(f"{key}: not {condition.words} within the time")

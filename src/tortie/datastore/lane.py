@@ -171,4 +171,8 @@ def _translated(error: sqlite3.Error, path: Path | None) -> Exception:
             f"{path}: locked by another process for {PATIENCE_SECONDS:g} s; one that stands still, or a disk that is "
             f"overloaded: look with `fuser -v {path}`"
         )
+    if path is not None and path.is_dir():
+        return Unavailable(f"{path}: is a folder; name a file in it")
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return Unavailable(f"{path}: cannot be opened ({error}); check who may write it and its folder")
     return Unavailable(f"{path}: {error}") if code in _ENVIRONMENT else error
