@@ -72,7 +72,7 @@ class Rig:
         self.datastore = EmbeddedDatastore.open_memory()
         self.store = ResourceStore(self.datastore, SystemClock(), selector_problem)
         self.allocator = Allocator(self.datastore, SystemClock(), Random(1))
-        self.attachments = Attachments("n1", "cali", self.store, self.allocator, executor, kernel)
+        self.attachments = Attachments("n1", "cali", self.store, self.allocator, executor, kernel, lambda: 1450)
 
     async def endpoint(self, name: str = "n1-k8s-web--0-eth0", namespace: str = "shop") -> WorkloadEndpoint | None:
         found = await self.store.get(ResourceKey("WorkloadEndpoint", namespace, name))
@@ -107,6 +107,11 @@ def request(container: str = "c1", pod: str = "web-0", namespace: str = "shop", 
         pod=pod,
         config=NetworkConfig(name="net", **config),
     )
+
+
+async def test_a_pod_gets_the_mtu_of_the_network_unless_its_runtime_says_another(rig: Rig) -> None:
+    assert (await rig.attachments.add(request())).mtu == 1450
+    assert (await rig.attachments.add(request("c2", "web-1", mtu=1400))).mtu == 1400
 
 
 async def test_a_pod_gets_an_address_of_each_family_a_cable_and_an_endpoint(rig: Rig) -> None:

@@ -121,6 +121,7 @@ def test_felixs_variables_are_understood_and_ours_win(variable: str, value: str,
         ("nat_outgoing_interface_filter", "e th0", "eth+"),
         ("metadata_addr", "fd00::1", "an IPv4 address"),
         ("metadata_addr", "here", "an IPv4 address"),
+        ("mtu_iface_pattern", "eth(", "regular expression"),
         ("endpoint_reporting_enabled", "maybe", "true or false"),
         ("endpoint_reporting_delay_seconds", "-1", "from 0"),
         ("endpoint_reporting_delay_seconds", "nan", "from 0"),
@@ -197,6 +198,7 @@ def test_effective_settings_are_shown_with_their_origins(capsys: pytest.CaptureF
 def test_the_manuals_table_is_the_programs() -> None:
     manual = (Path(__file__).parents[2] / "docs" / "agent.md").read_text()
     for row in TABLE:
-        default = f"`{row.default}`" if row.default else "empty"
+        shown = row.default.replace("|", r"\|")
+        default = f"`{shown}`" if shown else "empty"
         also = ", ".join(f"`{name}`" for name in row.also)
         assert f"| `{row.name}` | {default} | {row.meaning} | {also} |" in manual

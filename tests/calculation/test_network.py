@@ -57,7 +57,7 @@ def test_wireguard_is_used_where_this_node_has_a_key(world: Any, make: Any) -> N
     world.go(node(make, "there", "10.9.0.2/24", key="k"))
     assert not world.state.network.tunnels
     world.go(node(make, "here", "10.9.0.1/24", key="k"))
-    assert world.state.network.tunnels == Tunnels(wireguard=True)
+    assert world.state.network.tunnels == Tunnels(wireguard=(4,))
 
 
 def test_what_cannot_be_read_counts_as_absent_until_it_can(world: Any, make: Any) -> None:

@@ -65,6 +65,7 @@ class Attachments:
         store, allocator: the datastore's resources and addresses.
         executor: a thread in the node's network namespace, for wiring.
         programming: tells when an endpoint is in the kernel.
+        mtu: tells that of workloads whose runtime does not; 0 is the kernel's default.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Attachments:
         allocator: Allocator,
         executor: Executor,
         programming: Programming,
+        mtu: Callable[[], int] = int,
     ) -> None:
         self._node = node
         self._prefix = prefix
@@ -82,6 +84,7 @@ class Attachments:
         self._allocator = allocator
         self._executor = executor
         self._programming = programming
+        self._mtu = mtu
         self._log = structlog.get_logger("tortie.attachments")
 
     async def add(self, request: Request) -> Attachment:
@@ -122,7 +125,7 @@ class Attachments:
             interface=request.interface,
             netns=Path(request.netns),
             addresses=addresses,
-            mtu=request.config.mtu,
+            mtu=request.config.mtu or self._mtu(),
         )
 
     async def _publish(self, request: Request, cable: Cable, mac: str) -> None:

@@ -44,6 +44,7 @@ from tortie.calculation.graph import Calculation
 from tortie.cni.server import CniServer
 from tortie.dataplane.keeper import Schedule
 from tortie.dataplane.loop import Reconciler
+from tortie.dataplane.mtu import workload_mtu
 from tortie.datastore.contract import Datastore
 from tortie.datastore.etcd.settings import EtcdSettings
 from tortie.datastore.location import Location
@@ -159,11 +160,15 @@ class Agent:
             if parts.cutter:
                 tasks.create_task(parts.cutter.run(), name="cut flows")
             tasks.create_task(parts.reporter.run(), name="report")
-            tasks.create_task(self._cni_server(parts, wiring).run(serving), name="cni")
+            tasks.create_task(self._cni_server(parts, dataplane, wiring).run(serving), name="cni")
             await parts.feed.synchronised.wait()
             await self._wait_ready(parts.reconciler, serving)
 
-    def _cni_server(self, parts: Parts, wiring: Executor) -> CniServer:
+    def _cni_server(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> CniServer:
+        def mtu() -> int:
+            tunnels = parts.reconciler.desired.network.tunnels
+            return workload_mtu(dataplane.links, self._settings.mtu_iface_pattern, tunnels)
+
         attachments = Attachments(
             node=self._settings.node,
             prefix=self._settings.interface_prefix,
@@ -171,6 +176,7 @@ class Agent:
             allocator=Allocator(parts.datastore, self._clock, Random()),
             executor=wiring,
             programming=parts.feed,
+            mtu=mtu,
         )
         socket = self._settings.run_directory / "cni.sock"
         return CniServer(socket, attachments.add, attachments.delete, lambda: parts.feed.closed)

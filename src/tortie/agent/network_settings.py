@@ -31,6 +31,7 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     workload_source_spoofing: str
     metadata_addr: Cidr | None
     metadata_port: int
+    mtu_iface_pattern: re.Pattern[str]
 
 
 def _nets(text: str) -> tuple[Cidr, ...]:
@@ -62,6 +63,13 @@ def _used_port(text: str) -> int:
     if not number:
         raise ValueError("use a port from 1 to 65535")
     return number
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ValueError(f"use a regular expression ({error})") from None
 
 
 def _interface(text: str) -> str:
@@ -167,6 +175,13 @@ NETWORK_TABLE: tuple[Setting, ...] = (
         "127.0.0.1",
         "Where virtual machines of OpenStack get their metadata from; none serves none.",
         ("FELIX_METADATAADDR",),
+    ),
+    Setting(
+        "mtu_iface_pattern",
+        _pattern,
+        r"^((en|wl|ww|sl|ib)[Popsx].*|(eth|wlan|wwan|bond).*)",
+        "Interfaces of the host whose MTU, less what tunnels need, is that of workloads; a regular expression.",
+        ("FELIX_MTUIFACEPATTERN",),
     ),
     Setting("metadata_port", _used_port, "8775", "The TCP port there.", ("FELIX_METADATAPORT",)),
 )

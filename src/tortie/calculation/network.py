@@ -34,7 +34,7 @@ class _Pool(msgspec.Struct, frozen=True, gc=False):
 class _Node(msgspec.Struct, frozen=True, gc=False):
     addresses: tuple[Cidr, ...]
     vxlan: tuple[Cidr, ...]
-    wireguard: bool
+    wireguard: tuple[int, ...]
 
 
 class ClusterNetwork:
@@ -111,7 +111,7 @@ class ClusterNetwork:
         return Tunnels(
             ipip=any(pool.ipip for pool in self._pools.values()),
             vxlan=tuple(sorted({pool.cidr.family for pool in self._pools.values() if pool.vxlan})),
-            wireguard=here is not None and here.wireguard,
+            wireguard=here.wireguard if here else (),
         )
 
     def _peers(self) -> dict[SetId, list[Cidr]]:
@@ -128,8 +128,8 @@ def _node(node: Node) -> _Node:
     texts = (spec.bgp.ipv4_address, spec.bgp.ipv6_address) if spec.bgp else ()
     addresses = tuple(Cidr.host(text) for text in texts if text)
     ends = {4: spec.ipv4_vxlan_tunnel_addr, 6: spec.ipv6_vxlan_tunnel_addr}
-    keys = (node.status.wireguard_public_key, node.status.wireguard_public_key_v6)
-    return _Node(addresses, tuple(one for one in addresses if ends[one.family]), any(keys))
+    keys = {4: node.status.wireguard_public_key, 6: node.status.wireguard_public_key_v6}
+    return _Node(addresses, tuple(one for one in addresses if ends[one.family]), tuple(family for family in (4, 6) if keys[family]))
 
 
 def _pool(pool: IPPool) -> _Pool:

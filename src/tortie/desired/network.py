@@ -26,12 +26,12 @@ class Tunnels(msgspec.Struct, frozen=True, gc=False):
     Args:
         ipip: IP in IP, which carries IPv4 alone; the set NODES is there then.
         vxlan: families whose packets VXLAN carries, sorted; the set VXLAN_PEERS is there then.
-        wireguard: this node has a key of WireGuard.
+        wireguard: families for which this node has a key of WireGuard, sorted.
     """
 
     ipip: bool = False
     vxlan: tuple[int, ...] = ()
-    wireguard: bool = False
+    wireguard: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.ipip or self.vxlan or self.wireguard)

@@ -130,7 +130,7 @@ def test_workloads_make_tunnels_where_an_operator_says_so(lab: Any, guarded: Any
 
 def test_wireguard_passes_host_endpoints(lab: Any, guarded: Any) -> None:
     lab.target.settings = Settings(wireguard_port=80)
-    lab.bring(with_tunnels(guarded.endpoint("h", "eth0").state, tunnels=Tunnels(wireguard=True)))
+    lab.bring(with_tunnels(guarded.endpoint("h", "eth0").state, tunnels=Tunnels(wireguard=(4,))))
     assert lab.answers("near", HOST[0], 80)
     assert lab.answers("host", NEAR[0], 80)
     assert not lab.arrives("near", HOST[0], 81)

@@ -1,0 +1,34 @@
+"""The MTU of workloads."""
+
+from __future__ import annotations
+
+import re
+
+from tortie.dataplane.mtu import workload_mtu
+from tortie.desired.network import Tunnels
+from tortie.netlink.links import Link
+
+HOSTS = re.compile("^eth.*")
+
+
+def test_it_is_the_smallest_of_the_host_less_what_the_largest_tunnel_needs() -> None:
+    links = [
+        Link(1, "lo", up=True, mtu=65536),
+        Link(2, "eth0", up=True, mtu=9000),
+        Link(3, "eth1", up=True, mtu=1500),
+        Link(4, "eth2", up=False, mtu=576),
+        Link(5, "cali1", up=True, mtu=1000),
+    ]
+    expected = {
+        Tunnels(): 1500,
+        Tunnels(ipip=True): 1480,
+        Tunnels(ipip=True, vxlan=(4,)): 1450,
+        Tunnels(vxlan=(4, 6)): 1430,
+        Tunnels(vxlan=(4,), wireguard=(4,)): 1440,
+        Tunnels(wireguard=(4, 6)): 1420,
+    }
+    assert {tunnels: workload_mtu(links, HOSTS, tunnels) for tunnels in expected} == expected
+
+
+def test_without_an_interface_that_is_up_nothing_is_known() -> None:
+    assert workload_mtu([Link(1, "lo", up=True, mtu=65536)], HOSTS, Tunnels(ipip=True)) == 0
