@@ -11,10 +11,15 @@ import grpc.aio
 
 from tortie.base.errors import Unavailable
 from tortie.datastore.etcd.settings import Endpoint, EtcdSettings, Identity
+from tortie.datastore.etcd.troubles import Failure, told
 
 Metadata = tuple[tuple[str, str], ...]
 
 _RECONNECT_MILLISECONDS = (50, 1_000)
+_REASON_SECONDS = 0.2
+_NOTHING = "/tortie/Nothing"
+"""A method that no server has."""
+
 _FAILED = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN)
 
 
@@ -22,11 +27,16 @@ class ServerStream:
     """Requests to one server and its answers. Whatever breaks it raises Unavailable."""
 
     def __init__(
-        self, server: str, call: grpc.aio.StreamStreamCall[bytes, bytes], is_closed: Callable[[], bool]
+        self,
+        server: str,
+        call: grpc.aio.StreamStreamCall[bytes, bytes],
+        is_closed: Callable[[], bool],
+        settings: EtcdSettings,
     ) -> None:
         self.server = server
         self._call = call
         self._is_closed = is_closed
+        self._settings = settings
 
     async def write(self, request: bytes) -> None:
         """Send a request."""
@@ -40,7 +50,7 @@ class ServerStream:
             answer = await self._call.read()
         if isinstance(answer, bytes):
             return answer
-        raise Unavailable(f"{self.server}: ended the stream")
+        raise Unavailable(told(self._settings, Failure(self.server, "ended the stream")))
 
     def cancel(self) -> None:
         """End the stream, at both sides."""
@@ -51,7 +61,7 @@ class ServerStream:
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            raise Unavailable(f"{self.server}: {error.details() or error.code().name}") from error
+            raise Unavailable(told(self._settings, Failure(self.server, details(error)))) from error
         except asyncio.CancelledError:
             raise_if_ended_by(self._is_closed(), f"{self.server}: closed")
             raise
@@ -62,7 +72,7 @@ class ServerChannel:
 
     def __init__(self, endpoint: Endpoint, settings: EtcdSettings, identity: Identity) -> None:
         self.address = endpoint.address
-        self._dial_timeout = settings.dial_timeout
+        self._settings = settings
         self._is_closed = False
         options = _options(settings)
         if endpoint.is_secure:
@@ -71,18 +81,37 @@ class ServerChannel:
         else:
             self._channel = grpc.aio.insecure_channel(endpoint.address, options)
 
-    async def connect(self) -> None:
-        """Be connected. Raises Unavailable as soon as it is known that the server cannot be reached."""
+    async def connect(self) -> Failure | None:
+        """Be connected, or tell why not as soon as it is known that the server cannot be reached."""
+        patience = self._settings.dial_timeout
         state = self._channel.get_state(try_to_connect=True)
         try:
-            async with asyncio.timeout(self._dial_timeout):
+            async with asyncio.timeout(patience):
                 while state != grpc.ChannelConnectivity.READY:
-                    if state in _FAILED:
-                        raise Unavailable(f"{self.address}: cannot connect")
+                    if state in _FAILED and (reason := await self._reason()):
+                        return Failure(self.address, reason)
                     await self._channel.wait_for_state_change(state)
                     state = self._channel.get_state(try_to_connect=True)
-        except TimeoutError as error:
-            raise Unavailable(f"{self.address}: no connection in {self._dial_timeout:g} s") from error
+        except TimeoutError:
+            return Failure(self.address, f"no connection in {patience:g} s")
+        return None
+
+    async def _reason(self) -> str:
+        """Why there is no connection, or nothing when there is one after all.
+
+        Only calls are told, so one is made that asks for nothing.
+        """
+        if self._is_closed:
+            return "closed"
+        try:
+            async with asyncio.timeout(_REASON_SECONDS):
+                await self.call(_NOTHING, b"", ())
+        except TimeoutError:
+            return "cannot connect"
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.UNAVAILABLE:
+                return details(error)
+        return ""
 
     async def call(self, path: str, request: bytes, metadata: Metadata) -> bytes:
         """One request and its answer. Raises grpc.aio.AioRpcError."""
@@ -96,12 +125,17 @@ class ServerChannel:
     def stream(self, path: str, metadata: Metadata) -> ServerStream:
         """Begin a stream of requests and answers."""
         method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(path)
-        return ServerStream(self.address, method(metadata=metadata), lambda: self._is_closed)
+        return ServerStream(self.address, method(metadata=metadata), lambda: self._is_closed, self._settings)
 
     async def close(self) -> None:
         """End all calls and the connection."""
         self._is_closed = True
         await self._channel.close()
+
+
+def details(error: grpc.aio.AioRpcError) -> str:
+    """What a call failed with, in the server's words or gRPC's."""
+    return error.details() or error.code().name
 
 
 def raise_if_ended_by(closing: bool, message: str) -> None:

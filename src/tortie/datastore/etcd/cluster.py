@@ -10,8 +10,9 @@ import grpc.aio
 from tortie.base.errors import RevisionTooOld, Unavailable
 from tortie.base.logs import Logger
 from tortie.datastore.etcd import messages
-from tortie.datastore.etcd.channel import Metadata, ServerChannel, ServerStream
+from tortie.datastore.etcd.channel import Metadata, ServerChannel, ServerStream, details
 from tortie.datastore.etcd.settings import EtcdSettings, read_endpoints, read_identity
+from tortie.datastore.etcd.troubles import Failure, told
 
 _log = Logger(__name__)
 
@@ -20,6 +21,8 @@ _NEEDS_LEADER = ("hasleader", "true")
 _NO_LEADER = "etcdserver: no leader"
 _COMPACTED = "required revision has been compacted"
 _TOO_LARGE = ("request is too large", "received message larger than max")
+_CHANCES = 3
+_MOMENT_SECONDS = 0.03
 _TOKEN_PROBLEMS = ("invalid auth token", "revision of auth store is old")
 
 
@@ -66,14 +69,14 @@ class Cluster:
         try:
             answer = await self._call(path, request, repeatable)
         except TimeoutError as error:
-            raise Unavailable(f"etcd: no answer in {self._settings.timeout:g} s") from error
+            raise Unavailable(self.told(f"no answer in {self._settings.timeout:g} s")) from error
         except grpc.aio.AioRpcError as error:
-            details = error.details() or ""
-            if _COMPACTED in details:
+            problem = details(error)
+            if _COMPACTED in problem:
                 raise Compacted(revision) from error
-            if any(problem in details for problem in _TOO_LARGE):
-                raise TooLargeForServer(self._describe(error)) from error
-            raise Unavailable(self._describe(error)) from error
+            if any(sign in problem for sign in _TOO_LARGE):
+                raise TooLargeForServer(self.told(problem)) from error
+            raise Unavailable(self.told(problem)) from error
         self.recognize(messages.reply_header(answer).cluster)
         return answer
 
@@ -91,10 +94,15 @@ class Cluster:
                 return channel.stream(path, await self._metadata(channel))
         except TimeoutError as error:
             self.fail_over(channel.address)
-            raise Unavailable(f"{channel.address}: no token in {self._settings.timeout:g} s") from error
+            problem = f"no token in {self._settings.timeout:g} s"
+            raise Unavailable(self.told(problem, channel.address)) from error
         except grpc.aio.AioRpcError as error:
             self.fail_over(channel.address)
-            raise Unavailable(self._describe(error)) from error
+            raise Unavailable(self.told(details(error), channel.address)) from error
+
+    def told(self, problem: str, server: str = "") -> str:
+        """A problem in words, with what to do about it; without a server it is one of all."""
+        return told(self._settings, Failure(server or self._addresses(), problem))
 
     def fail_over(self, server: str) -> None:
         """Ask another server from now on, if this one is being asked."""
@@ -114,8 +122,8 @@ class Cluster:
     async def _call(self, path: str, request: bytes, repeatable: bool) -> bytes:
         """Try each server once, and once more after renewing the token. Raises AioRpcError, TimeoutError."""
         renewed = False
-        # A lone server, or a balancer in front of several, gets a second chance: its leader may just have changed.
-        attempts = max(2 if repeatable else 1, len(self._channels))
+        # A lone server, or a balancer in front of several, gets more chances: its leader may just have changed.
+        attempts = max(_CHANCES if repeatable else 1, len(self._channels))
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
         while True:
             async with asyncio.timeout_at(deadline):
@@ -140,6 +148,9 @@ class Cluster:
                     self.fail_over(channel.address)
                     if attempts <= 0:
                         raise
+                    if self._channels[self._current] is channel:
+                        # It takes a moment until a connection that broke is known to be gone.
+                        await asyncio.sleep(_MOMENT_SECONDS)
                 else:
                     raise
 
@@ -151,19 +162,17 @@ class Cluster:
 
     async def _connected(self) -> ServerChannel:
         """The current server, or the next that can be reached."""
-        problems: list[str] = []
+        failures: list[Failure] = []
         for _ in self._channels:
             if self.is_closed:
                 raise Unavailable("etcd: closed")
             channel = self._channels[self._current]
-            try:
-                await channel.connect()
-            except Unavailable as error:
-                problems.append(str(error))
-                self.fail_over(channel.address)
-            else:
+            failure = await channel.connect()
+            if failure is None:
                 return channel
-        raise Unavailable(f"etcd: {'; '.join(problems)}")
+            failures.append(failure)
+            self.fail_over(channel.address)
+        raise Unavailable(told(self._settings, *failures))
 
     async def _metadata(self, channel: ServerChannel) -> Metadata:
         if not self._settings.username:
@@ -177,9 +186,6 @@ class Cluster:
         request = messages.authenticate_request(self._settings.username, self._settings.password)
         answer = await channel.call(messages.AUTHENTICATE, request, (_NEEDS_LEADER,))
         return messages.token(answer)
-
-    def _describe(self, error: grpc.aio.AioRpcError) -> str:
-        return f"etcd at {self._addresses()}: {error.details() or error.code().name}"
 
     def _addresses(self) -> str:
         return ", ".join(channel.address for channel in self._channels)

@@ -105,7 +105,7 @@ class Watch:
                 await stream.write(request)
                 created = self._checked(await stream.read())
         except TimeoutError as error:
-            raise Unavailable(f"{stream.server}: the watch was not answered") from error
+            raise Unavailable(self._cluster.told("the watch was not answered", stream.server)) from error
         if created.revision < self._revision:
             await self._refuse_future()
         self._held = []
@@ -127,7 +127,8 @@ class Watch:
         if reply.canceled:
             # What is refused may be the token.
             self._cluster.forget_token()
-            raise Unavailable(f"etcd: the watch of {self._prefix} was refused: {reply.reason or 'permission denied'}")
+            reason = reply.reason or "permission denied"
+            raise Unavailable(self._cluster.told(f"the watch of {self._prefix} was refused: {reason}"))
         return reply
 
     def _batch(self, reply: WatchReply) -> Batch | None:
