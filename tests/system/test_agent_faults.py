@@ -244,7 +244,7 @@ def test_an_interface_that_no_endpoint_knows_forwards_nothing_from_its_first_pac
         assert [one.allowed for one in lab.probe(*probes)] == [True, False, False, False, False]
         settled.kill()
         settled.run("nft", "delete", "table", "inet", "tortie")
-        assert all(one.allowed for one in lab.probe(*probes)), "only the table stands in the way"
+        settled.until(lambda: all(one.allowed for one in lab.probe(*probes)), "only the table stands in the way")
         settled.start()
         assert [one.allowed for one in lab.probe(*probes)] == [True, False, False, False, False]
     finally:

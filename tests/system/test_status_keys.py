@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -67,30 +66,18 @@ SETTINGS = {
 
 
 class Services(AgentServices):
-    """Agents that find an etcd which programs outside the lab reach, too: the relay to it may begin to listen later."""
+    """Agents that find an etcd which programs outside the lab reach, too."""
 
     def __init__(self, topology: Topology, settings: Mapping[str, str]) -> None:
         super().__init__(topology, bird=False, settings=settings)
         self._whole = topology
 
     def start(self, place: Place) -> None:
-        """As the lab does, but patiently."""
         etcd = LabEtcd(self._whole)
         etcd.start()
         etcd.wait()
-        host, _, port = self._whole.etcd_urls[0].removeprefix("http://").rpartition(":")
-        deadline = time.monotonic() + 20
-        while not listens(host, int(port)):
-            assert time.monotonic() < deadline, "never: the relay listens"
-            time.sleep(0.02)
         asyncio.run(write(self._whole, initial_resources(self._whole)))
         super().start(place)
-
-
-def listens(host: str, port: int) -> bool:
-    """Whether somebody takes connections there."""
-    with socket.socket() as probe:
-        return probe.connect_ex((host, port)) == 0
 
 
 class Told:

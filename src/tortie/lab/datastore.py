@@ -62,8 +62,9 @@ class LabEtcd:
         self._record([cluster.process(name) for name in names or self.names])
 
     def wait(self) -> None:
-        """Wait until every member knows a leader. Raises Unavailable."""
+        """Wait until every member knows a leader, and can be reached from outside. Raises Unavailable."""
         self.cluster.wait()
+        relay.wait(url.removeprefix("http://") for url in self._topology.etcd_urls)
 
     def kill(self, *names: str) -> None:
         """End members as a crash would, all when none is named; their data stay."""

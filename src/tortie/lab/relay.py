@@ -10,13 +10,16 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from tortie.base.errors import Unavailable
 from tortie.netlink.namespace import inside
 
 _CHUNK = 1 << 16
+_POLL_SECONDS = 0.02
 
 Address = tuple[str, int]
 
@@ -36,6 +39,21 @@ def main(outside: str, *pairs: str) -> None:
 def command(outside: Path, pairs: Sequence[tuple[str, str]]) -> list[str]:
     """How to start it."""
     return [sys.executable, "-m", __name__, str(outside), *(f"{begin}={end}" for begin, end in pairs)]
+
+
+def wait(addresses: Iterable[str], patience: float = 20.0) -> None:
+    """Wait until the relay listens at each of these, for at most `patience` seconds. Raises Unavailable."""
+    deadline = time.monotonic() + patience
+    for address in addresses:
+        while not _listens(_address(address)):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"relay to etcd: does not listen at {address}")
+            time.sleep(_POLL_SECONDS)
+
+
+def _listens(address: Address) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(address) == 0
 
 
 def _address(text: str) -> Address:

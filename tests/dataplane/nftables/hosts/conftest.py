@@ -9,7 +9,7 @@ import select
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -141,7 +141,7 @@ class HostLab:
             speaker = self._in(shot.sender, _bound, source_port, ":" in shot.destination)
             with speaker, contextlib.suppress(PermissionError):  # the host's own policy refuses it
                 speaker.sendto(number, (shot.destination, shot.port))
-        return {sent[number] for number, name in self._arrivals(len(sent)) if sent[number].receiver == name}
+        return {sent[number] for number, name in self._arrivals(sent) if sent[number].receiver == name}
 
     def forget_connections(self) -> None:
         """Every flow is a new one."""
@@ -163,12 +163,15 @@ class HostLab:
         with inside(self.namespaces[name]):
             return function(*arguments)
 
-    def _arrivals(self, expected: int) -> Iterator[tuple[bytes, str]]:
-        until = time.monotonic() + LOSS_AFTER
+    def _arrivals(self, sent: Collection[bytes]) -> Iterator[tuple[bytes, str]]:
+        """What arrives of what was sent now; stragglers of earlier shots were given up already."""
+        until, expected = time.monotonic() + LOSS_AFTER, len(sent)
         while expected and (ready := select.select(self._listeners, [], [], max(0.0, until - time.monotonic()))[0]):
             for listener in ready:
-                yield listener.recv(100), self._listeners[listener]
-                expected -= 1
+                number = listener.recv(100)
+                if number in sent:
+                    yield number, self._listeners[listener]
+                    expected -= 1
 
     def _first_arrival(self, receiver: str) -> tuple[socket.socket, tuple[object, ...]] | None:
         """Where the next datagram for a receiver arrives, and who sent it."""
