@@ -227,7 +227,7 @@ def test_changing_keeps_the_identity_and_replaces_the_labels(run: Run) -> None:
 
 
 def test_create_leaves_what_exists_alone(run: Run) -> None:
-    assert run("create", "-f", "-", text=TIER).output == "tier security created\n"
+    assert run("create", "-f", "-", text=TIER).stdout == "tier security created\n"
     result = run("create", "-f", "-", text=f"{TIER.replace('100', '50')}---{POLICY}")
     assert result.exit_code == 1
     assert "Tier security: already exists (change it with apply or replace" in result.stderr
@@ -282,7 +282,7 @@ def test_folders_are_read_and_those_within_when_asked(run: Run, tmp_path: Path) 
     (folder / "notes.txt").write_text("not for us")
     result = run("apply", "-f", str(folder.parent))
     assert "holds no .yaml, .yml or .json file (name a file, or add -R)" in result.stderr
-    assert run("apply", "-R", "-f", str(folder.parent)).output == "tier security created\n"
+    assert run("apply", "-R", "-f", str(folder.parent)).stdout == "tier security created\n"
 
 
 def test_an_empty_input_is_an_error_unless_it_may_be(run: Run) -> None:

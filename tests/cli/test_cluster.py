@@ -65,5 +65,5 @@ def test_the_version_tells_of_the_cluster_too(run: Run) -> None:
 
 def test_without_a_datastore_the_version_says_so(run: Run) -> None:
     result = run("version")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "there is no datastore" in result.output

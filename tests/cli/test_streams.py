@@ -32,6 +32,7 @@ def test_a_full_disk_is_said_in_one_line(run: Run, tmp_path: Path, words: str) -
 
 
 def test_what_writes_goes_on_when_nobody_can_be_told(run: Run, tmp_path: Path) -> None:
+    run("apply", "-f", "-", text=TIER)
     done = tortie(
         tmp_path, "apply -f -", ">/dev/full", "\n---\n".join(TIER.replace("security", name) for name in "abc")
     )

@@ -22,6 +22,7 @@ def test_every_command_on_the_page_prints_what_the_page_says(tmp_path: Path) -> 
         program.write_text(f"#!{sys.executable}\nfrom tortie.cli.main import main\nmain()\n")
         program.chmod(0o755)
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "TORTIE_DATASTORE": str(tmp_path / "datastore.db")}
+    _run("tortie ipam configure --strictaffinity=true", tmp_path, environment)
     for language, text in FENCE.findall(PAGE.read_text()):
         if language == "yaml":
             (tmp_path / text.splitlines()[0].removeprefix("# ")).write_text(text)

@@ -18,7 +18,7 @@ from tortie.base.errors import InvalidResource, Problem, TortieError, Unavailabl
 from tortie.cli.output import complain
 from tortie.cli.personality import config_before, program
 from tortie.datastore.contract import Datastore
-from tortie.datastore.location import CONFIG_FILE, Location, find_location
+from tortie.datastore.location import CONFIG_FILE, DEFAULT_FILE, Location, find_location
 from tortie.datastore.open import open_datastore
 from tortie.datastore.reading import ResourceReader
 
@@ -85,20 +85,41 @@ def with_datastore(
 ) -> Result:
     """Run `work` on the datastore's keys; an error of ours is printed and ends the command."""
 
+    missing = is_missing(location)
+    if missing:
+        _end_unless_makeable(location, create=create)
+
     async def run() -> Result:
         datastore = await open_datastore(location)
+        if missing:
+            complain(f"a new datastore was made: {location}")
         try:
             return await work(datastore)
         finally:
             await datastore.close()
 
-    if not create and isinstance(location, Path) and not location.exists():
-        complain(
-            f"there is no datastore at {location}: name it with --datastore or TORTIE_DATASTORE, a file or URLs of "
-            f"etcd, or make one with `{program()} apply`"
-        )
-        sys.exit(FAILED)
     return or_exit(lambda: asyncio.run(run()))
+
+
+def is_missing(location: Location) -> bool:
+    """Whether it is a file that is not there."""
+    return isinstance(location, Path) and not location.exists()
+
+
+def end_without_folder(location: Location) -> None:
+    """End the command when a datastore would be made in a folder that is not there: its name may be a slip."""
+    if isinstance(location, Path) and location != DEFAULT_FILE and not location.parent.is_dir():
+        fail(Unavailable(f"there is no folder {location.parent} for a new datastore: make it, or name another place"))
+
+
+def _end_unless_makeable(location: Location, *, create: bool) -> None:
+    if create:
+        end_without_folder(location)
+        return
+    remedy = (
+        f"name it with --datastore or TORTIE_DATASTORE, a file or URLs of etcd, or make one with `{program()} apply`"
+    )
+    fail(Unavailable(f"there is no datastore at {location}: {remedy}"))
 
 
 def or_exit(work: Callable[[], Result]) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 from tortie.api.kinds import KINDS
@@ -34,12 +35,13 @@ def follow(
         await datastore.get(prefixes_of(wanted)[0])  # who asks for the first time is told at once that nobody answers
         known: dict[ResourceKey, Resource] = {}
         in_sync = False
-        async for batch in stream_of(datastore, wanted).batches():
-            news = batch.changes if in_sync else sorted(batch.changes, key=lambda change: change.key)
-            changes = list(_changes(news, wanted, keep, known))
-            if changes and (in_sync or initial):
-                say_now(printer.changes(changes).removesuffix("\n"))
-            in_sync = batch.in_sync
+        async with contextlib.aclosing(stream_of(datastore, wanted).batches()) as batches:
+            async for batch in batches:
+                news = batch.changes if in_sync else sorted(batch.changes, key=lambda change: change.key)
+                changes = list(_changes(news, wanted, keep, known))
+                if changes and (in_sync or initial):
+                    say_now(printer.changes(changes).removesuffix("\n"))
+                in_sync = batch.in_sync
 
     with_datastore(location, work)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from tortie.base.clock import SystemClock
-from tortie.cli.connection import or_exit, with_store
+from tortie.cli.connection import end_without_folder, is_missing, or_exit, with_store
 from tortie.cli.manifests import Manifests
 from tortie.cli.plan import Plan, Wish, forbidden, plan_writes
 from tortie.cli.report import WORDS, Showing, reporter
@@ -46,8 +45,10 @@ def fulfil(showing: Showing, wishes: Sequence[Wish], location: Location, source:
 
 def ask(location: Location, showing: Showing, source: Manifests, work: Work[Result]) -> Result:
     """Do work on the datastore; a file that need not be there yet is made only to be written."""
-    if showing.verb not in CREATING or not _is_missing(location):
+    if showing.verb not in CREATING or not is_missing(location):
         return with_store(location, work)
+    if showing.verb in WORDS:
+        end_without_folder(location)
     if source.problems or showing.dry_run or showing.verb not in WORDS:
         return _in_nothing(work)
     return with_store(location, work, create=True)
@@ -89,14 +90,10 @@ async def _judged(store: ResourceStore, wishes: Sequence[Wish], source: Manifest
 
 def _refused_everywhere(showing: Showing, wishes: Sequence[Wish], location: Location, source: Manifests) -> Plan | None:
     """What not even an empty datastore takes, so that none is made for it."""
-    if showing.verb not in CREATING or not _is_missing(location) or source.problems or not reporter().careful:
+    if showing.verb not in CREATING or not is_missing(location) or source.problems or not reporter().careful:
         return None
     plan = _in_nothing(lambda store: _judged(store, wishes, source))
     return plan if plan.refusals else None
-
-
-def _is_missing(location: Location) -> bool:
-    return isinstance(location, Path) and not location.exists()
 
 
 def _in_nothing(work: Work[Result]) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -103,7 +103,7 @@ class ResourceStream:
         self._is_to_begin_again = True
         self._intake.news.set()
 
-    async def batches(self) -> AsyncIterator[StreamBatch]:
+    async def batches(self) -> AsyncGenerator[StreamBatch, None]:
         """Everything that is stored, then every change, until cancelled or closed. May be called once."""
         tasks = {source: self._started(source) for source in self._sources}
         try:
