@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, Queue
@@ -84,13 +83,13 @@ class Watcher:
         """Whether a report waits to be taken."""
         return not self._lines.empty()
 
-    def drain(self) -> float:
-        """Take all that comes until nothing more does; the time of the last report."""
-        last = 0.0
+    def drain(self) -> int:
+        """Take all that is there, and what comes until nothing more does; how much came."""
+        taken = -self._lines.qsize()
         with suppress(Empty):
-            while True:
-                last = msgspec.json.decode(self._lines.get(timeout=0.5), type=Report).time
-        return last
+            while self._lines.get(timeout=0.5):
+                taken += 1
+        return taken
 
     def kill(self) -> None:
         """As kill -9 does."""
@@ -209,8 +208,7 @@ def test_under_ten_thousand_packets_a_second_policy_goes_on_and_nothing_old_is_s
         settled.delete(DENY_KEY)
         settled.until(lambda: settled.reaches("client", "server"), "the policy is gone")
         speaker.join()
-        ended = time.time()
-        assert watcher.drain() < ended + 2
+        assert watcher.drain() < 5000, "what comes too fast is left out, not shown late"
     assert settled.report().ready
 
 
