@@ -129,7 +129,11 @@ def _node(node: Node) -> _Node:
     addresses = tuple(Cidr.host(text) for text in texts if text)
     ends = {4: spec.ipv4_vxlan_tunnel_addr, 6: spec.ipv6_vxlan_tunnel_addr}
     keys = {4: node.status.wireguard_public_key, 6: node.status.wireguard_public_key_v6}
-    return _Node(addresses, tuple(one for one in addresses if ends[one.family]), tuple(family for family in (4, 6) if keys[family]))
+    return _Node(
+        addresses,
+        tuple(one for one in addresses if ends[one.family]),
+        tuple(family for family in (4, 6) if keys[family]),
+    )
 
 
 def _pool(pool: IPPool) -> _Pool:
