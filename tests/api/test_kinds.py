@@ -60,3 +60,14 @@ def test_what_calicoctls_users_say_never_means_another_kind() -> None:
     for name, kind in HABITS.items():
         assert find_kind(name) is kind
         assert name not in {spelling.lower() for other in KINDS.values() for spelling in (other.plural, *other.aliases)}
+
+
+@pytest.mark.parametrize(("name", "profile"), [("ns", "kns.NAME"), ("ServiceAccounts", "ksa.NAMESPACE.NAME")])
+def test_what_becomes_a_profile_is_said_so(name: str, profile: str) -> None:
+    with pytest.raises(InvalidResource) as caught:
+        find_kind(name)
+    assert str(caught.value) == f"{name}: kind: is kept as Profile {profile} (get profiles shows them)"
+
+
+def test_the_short_name_of_kubernetes_is_understood() -> None:
+    assert find_kind("netpol") is KINDS["NetworkPolicy"]

@@ -70,6 +70,8 @@ HABITS: dict[str, type[Resource]] = {
     "policies": NetworkPolicy,
     "pol": NetworkPolicy,
     "pols": NetworkPolicy,
+    "netpol": NetworkPolicy,
+    "netpols": NetworkPolicy,
     "gnps": GlobalNetworkPolicy,
     "bgpp": BGPPeer,
     "bgpps": BGPPeer,
@@ -80,7 +82,13 @@ HABITS: dict[str, type[Resource]] = {
     "pro": Profile,
     "pros": Profile,
 }
-"""What calicoctl's users also call a kind; not among the short names that an API server would be told."""
+"""What people also call a kind; not among the short names that an API server would be told."""
+
+KEPT_AS = {
+    **dict.fromkeys(("namespace", "namespaces", "ns"), "kns.NAME"),
+    **dict.fromkeys(("serviceaccount", "serviceaccounts", "sa"), "ksa.NAMESPACE.NAME"),
+}
+"""What people call kinds of Kubernetes that become profiles, and how those are named."""
 
 
 def find_kind(name: str) -> type[Resource]:
@@ -91,6 +99,8 @@ def find_kind(name: str) -> type[Resource]:
     """
     spellings = {spelling.lower(): kind for kind in KINDS.values() for spelling in _spellings(kind)}
     found = spellings.get(name.lower()) or HABITS.get(name.lower())
+    if profile := KEPT_AS.get(name.lower()):
+        raise InvalidResource(Problem(name, "kind", f"is kept as Profile {profile}", "get profiles shows them"))
     if found is None:
         near = get_close_matches(name.lower(), spellings, n=3, cutoff=0.6)
         kinds = sorted({spellings[spelling].kind for spelling in near}) or sorted(KINDS)
