@@ -147,3 +147,17 @@ def test_what_cannot_be_read_can_be_deleted(run: Run, store_value: StoreValue) -
     for kind in ("node", "ippool"):
         store_value(f"/calico/resources/v3/projectcalico.org/{kind}s/n1", b"{")
         assert run("delete", kind, "n1").output == f"{kind} n1 deleted\n"
+
+
+def test_that_nothing_matched_is_said_and_no_failure(run: Run) -> None:
+    run("apply", "-f", "-", text=TIER)
+    for words in (("-l", "nope=1", "-A"), ("--all",)):
+        result = run("delete", "np", *words)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "nothing matched\n")
+    assert run("delete", "np", "web", "-s").stderr == ""
+
+
+def test_a_dry_run_of_the_client_promises_nothing_for_a_file_that_is_wrong(run: Run) -> None:
+    result = run("delete", "-f", "-", "--dry-run=client", text=TIER + "---\n{kind: Tier}\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1] == "nothing was written"

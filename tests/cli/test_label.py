@@ -75,3 +75,16 @@ def test_a_label_that_is_none_is_refused(run: Run, labels: Callable[..., dict[st
 @pytest.mark.parametrize("words", [("netset", "a"), ("netset", "x=1"), ("x=1",), ("netset", "a", "x=1", "y")])
 def test_a_call_that_is_incomplete_says_what_is_missing(run: Run, words: tuple[str, ...]) -> None:
     assert run("label", *words).exit_code == 2
+
+
+def test_a_key_that_is_to_be_two_things_is_refused(run: Run) -> None:
+    for marks in (("a=b", "a-"), ("a-", "a=b"), ("a=b", "a=c")):
+        result = run("label", "node", "x", *marks)
+        assert result.exit_code == 2
+        assert "'a' cannot be" in result.stderr
+    assert "'a' cannot be 'b' and removed: say one of them" in run("label", "node", "x", "a=b", "a-").stderr
+
+
+def test_that_no_object_matched_is_said(run: Run) -> None:
+    run("ipam", "configure", "--strictaffinity=true")
+    assert run("label", "nodes", "-l", "x=1", "a=b").stderr == "nothing matched\n"

@@ -20,7 +20,7 @@ from tortie.cli.labels import label_selector
 from tortie.cli.manifests import Named, read_names
 from tortie.cli.options import DryRunCommand, dry_run_option, input_options, name_option, selector_option
 from tortie.cli.plan import Plan, forbidden, plan_deletions
-from tortie.cli.report import Showing, reporter
+from tortie.cli.report import Showing, reporter, tell_unmatched
 from tortie.cli.selection import Selection, selection
 from tortie.cli.writing import Outcomes, Remove, Written, carry_out, foretold, nothing_done
 from tortie.datastore.contract import Datastore
@@ -99,13 +99,23 @@ def delete_chosen(showing: Showing, choice: Choice, given: Input, location: Loca
     elif not choice.names and choice.among is None:
         voice.empty(showing, ", ".join(map(str, given.paths)), allowed=given.skip_empty)
     if showing.dry_run == "client" and choice.among is None:
-        outcomes = Outcomes(tuple(Written(named.key, "deleted") for named in choice.names))
-        for written in outcomes.written:
-            voice.told(showing, written)
+        outcomes = _unasked(showing, choice)
     else:
         outcomes = with_datastore(location, lambda datastore: _delete(datastore, choice, showing))
+    if choice.among is not None:
+        tell_unmatched(outcomes)
     if code := voice.finish(showing, outcomes, choice.problems):
         sys.exit(code)
+
+
+def _unasked(showing: Showing, choice: Choice) -> Outcomes:
+    """What is known without a datastore."""
+    if choice.problems:
+        return Outcomes(left=tuple(named.key for named in choice.names))
+    outcomes = Outcomes(tuple(Written(named.key, "deleted") for named in choice.names))
+    for written in outcomes.written:
+        reporter().told(showing, written)
+    return outcomes
 
 
 def _chosen(

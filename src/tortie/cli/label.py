@@ -18,7 +18,7 @@ from tortie.cli.labels import label_selector
 from tortie.cli.manifests import complete
 from tortie.cli.options import DryRunCommand, dry_run_option, namespace_option, selector_option, written_option
 from tortie.cli.plan import Wish
-from tortie.cli.report import Showing, reporter
+from tortie.cli.report import Showing, reporter, tell_unmatched
 from tortie.cli.selection import Selection, selection
 from tortie.cli.writing import Outcomes
 from tortie.datastore.location import Location
@@ -131,7 +131,7 @@ def _mark(
     if dry_run == "client":
         raise click.UsageError("what this gives depends on what is stored: use --dry-run=server")
     objects, marks = split(words, remove=remove, unnamed=bool(selector or everything))
-    values = dict(_value(mark, remove) for mark in marks)
+    values = _values(marks, remove)
     if not values:
         raise click.UsageError(f"name the {FIELDS[verb]}: KEY=VALUE to set, KEY- to remove")
     wanted = or_exit(lambda: selection(objects, namespace))
@@ -141,6 +141,8 @@ def _mark(
     showing = Showing(verb, output or "", dry_run, asked=" ".join(objects).replace("/", " "), values=values)
     labels = label_selector(selector) if selector else None
     outcomes = with_store(location, lambda store: _carry_out(store, showing, wanted, labels, change))
+    if wanted.keys is None:
+        tell_unmatched(outcomes)
     if code := reporter().finish(showing, outcomes):
         sys.exit(code)
 
@@ -160,6 +162,20 @@ def split(words: Sequence[str], *, remove: bool, unnamed: bool) -> tuple[list[st
     if count == 0:
         raise click.UsageError("name a kind and an object first")
     return list(words[:count]), list(words[count:])
+
+
+def _values(marks: Sequence[str], remove: bool) -> dict[str, str | None]:
+    """What is to become of each key; None removes it."""
+    values: dict[str, str | None] = {}
+    for mark in marks:
+        key, value = _value(mark, remove)
+        if values.setdefault(key, value) != value:
+            raise click.UsageError(f"{key!r} cannot be {_wished(values[key])} and {_wished(value)}: say one of them")
+    return values
+
+
+def _wished(value: str | None) -> str:
+    return "removed" if value is None else f"{value!r}"
 
 
 def _value(mark: str, remove: bool) -> tuple[str, str | None]:

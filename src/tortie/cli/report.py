@@ -15,7 +15,7 @@ from tortie.api.resource import Resource, ResourceKey
 from tortie.base.errors import Problem
 from tortie.cli.connection import FAILED, UNAVAILABLE
 from tortie.cli.output import Format, complain, say, structured
-from tortie.cli.personality import PERSONALITY
+from tortie.cli.personality import PERSONALITY, has_own_voice
 from tortie.cli.writing import Outcomes, Written
 
 if TYPE_CHECKING:
@@ -127,6 +127,12 @@ def reporter() -> Reporter:
     module, name = place.split(":")
     found: Reporter = getattr(importlib.import_module(module), name)()
     return found
+
+
+def tell_unmatched(outcomes: Outcomes) -> None:
+    """Say that labels or a kind chose nothing, when that is so; not all can tell silence from success."""
+    if outcomes.total == 0 and has_own_voice():
+        complain("nothing matched")
 
 
 def status(outcomes: Outcomes, problems: Sequence[Problem] = ()) -> int:
