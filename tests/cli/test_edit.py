@@ -112,11 +112,31 @@ def test_an_edit_cannot_rename_or_add(run: Run, edits: Editor) -> None:
     assert "Tier safety: metadata.name: was not opened (an edit cannot rename)" in shown.read_text()
 
 
-def test_an_editor_that_fails_changes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_typed_into_an_editor_that_failed_is_kept(run: Run, edits: Editor, tmp_path: Path) -> None:
+    run("apply", "-f", "-", text=TIER)
+    edits("s/order: 100/order: 50/")
+    script = tmp_path / "editor.sh"
+    script.write_text(script.read_text() + "exit 1\n")
+    result = run("edit", "tier", "security")
+    (kept,) = left(tmp_path)
+    assert f"what you wrote is kept in {kept}" in result.stderr
+    assert order(run) == 100
+
+
+def test_an_editor_that_fails_changes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run("apply", "-f", "-", text=TIER)
     monkeypatch.setenv("TORTIE_EDITOR", "/nowhere/editor")
     result = run("edit", "tier", "security")
     assert result.exit_code == 1
-    assert "the editor '/nowhere/editor' failed" in result.stderr
+    assert result.stderr == (
+        "the editor '/nowhere/editor' cannot be started: No such file or directory; name another in EDITOR\n"
+    )
+    for command, problem in (("false", "ended with status 1"), ("vi '", "is no command: No closing quotation")):
+        monkeypatch.setenv("TORTIE_EDITOR", command)
+        result = run("edit", "tier", "security")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == f"the editor {command!r} {problem}; name another in EDITOR\n"
+    assert left(tmp_path) == []
     assert "did you mean" in run("edit", "tier", "secuirty").stderr
     assert run("edit", "tiers").exit_code == 2

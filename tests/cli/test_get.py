@@ -369,3 +369,10 @@ def test_what_is_there_already_is_left_out_when_only_changes_are_asked_for(
     assert "order: 1" in read
     assert "order: 100;" not in read
     assert following.interrupt() == (130, "")
+
+
+@pytest.mark.parametrize("form", ["jsonpath-file", "go-template-file", "custom-columns-file"])
+def test_a_template_that_cannot_be_read_is_named(full: Run, tmp_path: Path, form: str) -> None:
+    result = full("get", "tiers", "-o", f"{form}={tmp_path}/nope")
+    assert result.exit_code == 2
+    assert f"{tmp_path}/nope: cannot be read: No such file or directory\n" in result.stderr

@@ -160,3 +160,8 @@ def test_a_file_that_is_no_report_is_refused(run: Run, used: str, tmp_path: Path
     result = run("ipam", "release", "--from-report", str(tmp_path / "other.json"))
     assert result.exit_code == 1
     assert "is not a report" in result.output
+
+
+def test_a_report_that_is_not_there_is_said_so(run: Run, tmp_path: Path) -> None:
+    result = run("ipam", "release", "--from-report", str(tmp_path / "nope"))
+    assert result.stderr.startswith(f"{tmp_path}/nope: cannot be read: No such file or directory (name a file that")

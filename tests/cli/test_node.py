@@ -65,3 +65,10 @@ def test_without_an_agent_the_command_says_what_to_look_at(run: Run, tmp_path: P
 
 def test_version_prints_it(run: Run) -> None:
     assert run("--version").output.strip()
+
+
+def test_that_no_agent_answers_is_said_with_the_place(run: Run, tmp_path: Path) -> None:
+    result = run("node", "status", "--run-directory", str(tmp_path))
+    where = tmp_path / "status.sock"
+    assert result.exit_code == 3
+    assert result.stderr == f"no agent answers on {where}: No such file or directory; is tortie-agent running?\n"

@@ -71,9 +71,14 @@ def monitor(run_directory: Path, wanted: Filter) -> Iterator[Report]:
             yield decoder.decode(line)
         raise Unavailable(f"the agent on {path} has ended")
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
-        raise Unavailable(f"no agent answers on {path}: {error}; is tortie-agent running?") from error
+        raise _unanswered(path, error) from error
     finally:
         connection.close()
+
+
+def _unanswered(path: Path, error: Exception) -> Unavailable:
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return Unavailable(f"no agent answers on {path}: {reason}; is tortie-agent running?")
 
 
 def _get(path: Path, url: str) -> tuple[int, bytes]:
@@ -83,7 +88,7 @@ def _get(path: Path, url: str) -> tuple[int, bytes]:
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable(f"no agent answers on {path}: {error}; is tortie-agent running?") from error
+        raise _unanswered(path, error) from error
     finally:
         connection.close()
 

@@ -58,17 +58,24 @@ def edit(words: tuple[str, ...], namespace: str, location: Location) -> None:
     handle, name = tempfile.mkstemp(prefix="tortie-edit-", suffix=".yaml")
     os.close(handle)
     path = Path(name)
+    text = structured(document(found.resources), Format.YAML).rstrip("\n") + "\n"
     try:
-        _until_right(path, found, namespace, location)
+        _until_right(path, text, found, namespace, location)
     except SystemExit as error:
-        if error.code and path.exists():
+        if error.code and _is_worth_keeping(path, text):
             complain(f"what you wrote is kept in {path}: apply it with {program()} apply -f {path}")
+        else:
+            path.unlink(missing_ok=True)
         raise
     path.unlink()
 
 
-def _until_right(path: Path, found: Found, namespace: str, location: Location) -> None:
-    text = structured(document(found.resources), Format.YAML).rstrip("\n") + "\n"
+def _is_worth_keeping(path: Path, text: str) -> bool:
+    """Whether somebody has typed something into the file that holds `text` otherwise."""
+    return path.exists() and _without_notes(path.read_text()) not in ("", text)
+
+
+def _until_right(path: Path, text: str, found: Found, namespace: str, location: Location) -> None:
     notes: Sequence[str] = HELP
     while True:
         path.write_text(_with_notes(text, notes))
@@ -116,11 +123,22 @@ def _end_unchanged(path: Path, *, wrong: bool) -> None:
 
 def _run_editor(path: Path) -> None:
     command = editor(os.environ)
-    try:
-        subprocess.run([*shlex.split(command), str(path)], check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        complain(f"the editor {command!r} failed: {error}; name another in EDITOR")
+    if problem := _editor_problem(command, path):
+        complain(f"the editor {command!r} {problem}; name another in EDITOR")
         sys.exit(FAILED)
+
+
+def _editor_problem(command: str, path: Path) -> str:
+    """Let the editor run; what went wrong with it, if anything."""
+    try:
+        status = subprocess.run([*shlex.split(command), str(path)], check=False).returncode
+    except OSError as error:
+        return f"cannot be started: {error.strerror}"
+    except ValueError as error:
+        return f"is no command: {error}"
+    if status < 0:
+        return f"was ended by signal {-status}"
+    return f"ended with status {status}" if status else ""
 
 
 def editor(environment: Mapping[str, str]) -> str:

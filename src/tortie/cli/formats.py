@@ -92,7 +92,11 @@ def _maker(context: click.Context, parameter: click.Parameter, value: str | None
     try:
         text = argument if word == name else Path(argument).read_text()
         WITH_ARGUMENT[name](TableOptions(), text)
-    except (TortieError, OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise click.BadParameter(f"{argument}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{argument}: is not text: {error.reason} at byte {error.start}") from error
+    except TortieError as error:
         raise click.BadParameter(str(error)) from error
     return lambda options: WITH_ARGUMENT[name](options, text)
 

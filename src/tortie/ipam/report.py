@@ -26,6 +26,8 @@ from tortie.ipam.ranges import Ranges
 from tortie.ipam.snapshot import read_snapshot
 from tortie.ipam.store import Store
 
+_REMEDY = "name a file that `tortie ipam check -o FILE` wrote"
+
 
 class Report(msgspec.Struct, frozen=True):
     """What a check found.
@@ -107,9 +109,11 @@ def read_report(path: Path) -> Report:
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        remedy = "name a file that `tortie ipam check -o FILE` wrote"
-        raise InvalidResource(Problem(str(path), "", f"is not a report: {error}", remedy)) from error
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+        raise InvalidResource(Problem(str(path), "", problem, _REMEDY)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidResource(Problem(str(path), "", f"is not a report: {error}", _REMEDY)) from error
 
 
 async def _users(store: ResourceStore) -> tuple[dict[ResourceKey, Resource], list[Node]]:
