@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tortie.base.errors import KernelError, TortieError
 from tortie.dataplane.nftables import connection
 from tortie.dataplane.nftables.target import NftablesTarget
-from tortie.desired.state import DesiredState
+from tortie.desired.state import Changes, DesiredState
 from tortie.netlink import nftables_events
 from tortie.netlink.namespace import anonymous_namespace, inside
 from tortie.netlink.socket import NetlinkSocket
@@ -115,14 +115,27 @@ def test_what_is_in_the_kernel_is_always_one_whole_state_and_in_the_end_the_righ
 
 
 def bring(target: NftablesTarget, wanted: DesiredState, known: DesiredState | None) -> None:
-    """As the loop does: again and again, from what is read anew."""
+    """As the loop does: by what changed and, where that fails, again and again from what is read anew."""
+    changes = changed(known, wanted) if known else None
     while True:
         try:
             actual = target.read()
-            plan = target.plan(wanted, actual, None)
+            plan = target.plan(wanted, actual, changes)
             if plan.operations:
                 target.apply(plan.operations)
             target.applied(actual, plan)
             return
         except TortieError:
+            changes = None
             assert known is None or is_in_kernel(known, wanted)
+
+
+def changed(old: DesiredState, new: DesiredState) -> Changes:
+    """Everything that is in either."""
+    return Changes(
+        sets=set(old.sets) | set(new.sets),
+        policies=set(old.policies) | set(new.policies),
+        endpoints=set(old.endpoints) | set(new.endpoints),
+        host_endpoints=set(old.host_endpoints) | set(new.host_endpoints),
+        network=old.network != new.network,
+    )
