@@ -187,6 +187,12 @@ def connection_limit(count: int, over: bool = False) -> bytes:
     return expression("connlimit", be32(1, count), be32(2, _LIMIT_INVERTED) if over else b"")
 
 
+def add_to_set(set_name: str, state: bytes, register: int = REGISTER) -> bytes:
+    """Make an element of a register unless it is there, and then ask its state, an expression, whether it matches."""
+    # An expression comes wrapped as an item of a list; here it stands by itself.
+    return expression("dynset", text(1, set_name), be32(3, 0), be32(4, register), nested(7, state[4:]))
+
+
 def fib(result: int, flags: int, register: int = REGISTER) -> bytes:
     """Load a result of a routing look-up (NFT_FIB_RESULT_*, NFTA_FIB_F_*)."""
     return expression("fib", be32(1, register), be32(2, result), be32(3, flags))

@@ -88,7 +88,7 @@ class StrictKernel:
 
 def looked_up(expressions: bytes) -> list[str]:
     found = [attributes(one) for _, one in attribute_list(expressions)]
-    return [as_text(attributes(one[2])[1]) for one in found if one[1] == b"lookup\0"]
+    return [as_text(attributes(one[2])[1]) for one in found if one[1] in (b"lookup\0", b"dynset\0")]
 
 
 def difference_between(old: DesiredState, new: DesiredState, exact: bool) -> Changes:

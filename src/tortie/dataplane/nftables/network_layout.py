@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from tortie.dataplane.nftables.code_points import CODE_POINT_HOOKS, code_point_rules
-from tortie.dataplane.nftables.limit_rules import LIMIT_HOOKS, LIMIT_SETS, limit_records, limit_rules, limited
+from tortie.dataplane.nftables.limit_rules import LIMIT_HOOKS, all_limits, limit_rules
 from tortie.dataplane.nftables.nat_rules import NAT_HOOKS, nat_rules
 from tortie.dataplane.nftables.rules import Rendered
 from tortie.dataplane.nftables.service_loops import LOOP_HOOKS, loop_rules
@@ -28,8 +28,7 @@ def network_rules(settings: Settings, desired: DesiredState) -> Iterator[Rendere
     yield from nat_rules(settings, network)
     yield from loop_rules(settings, network)
     yield from code_point_rules(network)
-    endpoints = limited(desired.endpoints.values())
-    yield from limit_rules([name for name, one in LIMIT_SETS.items() if limit_records(one, endpoints)])
+    yield from limit_rules(all_limits(desired.endpoints.values()))
 
 
 def concerns_network(changes: Changes) -> bool:

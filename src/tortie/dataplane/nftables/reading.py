@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tortie.dataplane.nftables.chains import is_shared
 from tortie.dataplane.nftables.host_layout import HOST_SETS
 from tortie.dataplane.nftables.layout import FIXED_SETS, HOOKS, RECEIVERS, SENDERS, WORKLOADS
-from tortie.dataplane.nftables.limit_rules import limit_record
+from tortie.dataplane.nftables.limit_rules import LimitSet
 from tortie.dataplane.nftables.model import Kernel, KernelChain, KernelSet, Source, Workload
 from tortie.dataplane.nftables.named_kinds import kind_of
 from tortie.dataplane.nftables.operations import leads
@@ -78,8 +78,8 @@ def _records(info: SetInfo, messages: list[Message]) -> bytes:
         return b""
     if kind.declaration.interval:
         return _intervals(kind, parse_elements(messages))
-    if kind.declaration.stateful:
-        return b"".join(sorted(limit_record(one.key, one.comment) for one in parse_elements(messages)))
+    if isinstance(kind, LimitSet):
+        return b"".join(sorted(kind.record(one.key, one.comment) for one in parse_elements(messages)))
     if any(kind.declaration.data):
         return b"".join(sorted(one.key + one.data for one in parse_elements(messages)))
     try:

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from tortie.dataplane.nftables.address_maps import ADDRESS_MAPS, address_records
 from tortie.dataplane.nftables.layout import FIXED_SETS
-from tortie.dataplane.nftables.limit_rules import LIMIT_SETS, limit_records, limited
+from tortie.dataplane.nftables.limit_rules import (
+    COUNTING,
+    COUNTING_SIZE,
+    LIMIT_SETS,
+    all_limits,
+    counting_sets,
+    is_counting_set,
+)
 from tortie.dataplane.nftables.model import Kernel, KernelSet
 from tortie.dataplane.nftables.operations import ChangeElements, CreateSet, DeleteSet, GrowSet, Operation
 from tortie.dataplane.nftables.rules import named_sets
@@ -59,9 +66,14 @@ class SetPlan:
 
     def put_limits(self) -> None:
         """The sets of limits that somebody has."""
-        endpoints = limited(self._desired.endpoints.values())
-        for name, kind in LIMIT_SETS.items():
-            self._put_or_drop(name, kind, limit_records(kind, endpoints))
+        counting: set[str] = set()
+        for name, after in all_limits(self._desired.endpoints.values()).items():
+            self._put_or_drop(name, LIMIT_SETS[name], after)
+            counting.update(counting_sets(name, after).values())
+        self._wanted |= counting
+        there = {name for name in self._kernel.sets if is_counting_set(name)}
+        self.created += [CreateSet(name, COUNTING, COUNTING_SIZE) for name in sorted(counting - there)]
+        self.deleted += [DeleteSet(name) for name in sorted(there - counting)]
 
     def put_changed(self, whole: Iterable[SetId], changes: Mapping[SetId, list[SetChange]]) -> None:
         """Sets to be compared, and sets of which the difference is known."""

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(60)]
 NEAR = ("192.0.2.9", "fd00:2::9")
 POD = ("10.65.0.1", "fd00:65::1")
 OTHER = ("10.65.0.2", "fd00:65::2")
-FIRST = EndpointId("shop", "pod1")
+FIRST, SECOND = EndpointId("shop", "pod1"), EndpointId("shop", "pod2")
 BOTH = pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
 FLOOD = 40
 
@@ -172,6 +172,21 @@ def test_what_policy_denies_takes_nobodys_place(lab: Any, guarded: Any) -> None:
     crowd.listener.close()
 
 
+def test_limits_outlive_idleness(lab: Any, guarded: Any) -> None:
+    both = Limits(packet_rate=1, packet_burst=20, connections=2)
+    lab.bring(limit(guarded.state, ingress_limits=both), Changes(endpoints={FIRST}))
+    crowd = Crowd(lab, "near", POD[0], "pod1")
+    pairs = [eventually(crowd.connect)]
+    close(*pairs.pop())
+    # The kernel looks for elements without connections every second.
+    time.sleep(2.5)
+    pairs = [crowd.connect() for _ in range(3)]
+    assert [pair is None for pair in pairs] == [False, False, True]
+    assert got_through(lab, "near", POD[0], "pod1") < FLOOD
+    close(*(end for pair in pairs if pair for end in pair))
+    crowd.listener.close()
+
+
 def test_limits_are_elements_and_their_chains_go_with_the_last(lab: Any, guarded: Any) -> None:
     lab.bring(guarded.state)
     free = lab.run("host", "nft", "list", "table", "inet", "tortie")
@@ -180,8 +195,18 @@ def test_limits_are_elements_and_their_chains_go_with_the_last(lab: Any, guarded
     lab.bring(limit(guarded.state, ingress_limits=both, egress_limits=both), Changes(endpoints={FIRST}))
     shown = lab.run("host", "nft", "list", "table", "inet", "tortie")
     assert shown.count("limit rate over 100/second burst 7 packets") == shown.count("ct count over 9") == 2
+    several = limit(guarded.state, ingress_limits=Limits(connections=8), egress_limits=both)
+    other = msgspec.structs.replace(several.endpoints[SECOND], ingress_limits=Limits(connections=9))
+    several.endpoints[SECOND] = other
+    lab.bring(several, Changes(endpoints={FIRST, SECOND}))
+    shown = lab.run("host", "nft", "list", "chain", "inet", "tortie", "connection-limits")
+    assert shown.count("ct count over 8") == 1
+    assert shown.count("ct count over 9") == 2
+    assert not lab.plan(several).operations
+    several.endpoints[SECOND] = msgspec.structs.replace(other, ingress_limits=Limits())
+    lab.bring(several, Changes(endpoints={SECOND}))
     assert not lab.plan(guarded.state).operations
     lab.bring(limit(guarded.state, ingress_limits=Limits(), egress_limits=Limits()), Changes(endpoints={FIRST}))
     shown = lab.run("host", "nft", "list", "table", "inet", "tortie")
-    assert "packet-rates" not in shown and "connection-limits" not in shown
+    assert not any(name in shown for name in ("packet-rates", "connection-limits", "connected"))
     assert not lab.plan(guarded.state).operations
