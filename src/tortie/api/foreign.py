@@ -105,6 +105,11 @@ class _Carrier:
         return merged or wanted
 
 
+def unknown_fields(value: Any, type: type[msgspec.Struct]) -> list[str]:
+    """Paths of the fields of plain data that a type, and the types in it, do not have."""
+    return _unknown(value, _type_info(type), "")
+
+
 def _unknown(value: Any, node: inspect.Type, path: str) -> list[str]:
     """Paths of the fields that a type does not have."""
     node = _without_none(node)

@@ -10,6 +10,7 @@ from tortie.api import rules as api
 from tortie.base.addresses import Cidr
 from tortie.base.hashes import unique_id
 from tortie.calculation.ipsets import SetSpec
+from tortie.calculation.newer import must_not_match
 from tortie.calculation.ports import Ports, split_ports
 from tortie.calculation.protocols import FAMILIES, protocol_number
 from tortie.desired.policy import Action, ICMPMatch, Policy, PolicyId, Rule, SetId, Side, Stage
@@ -55,6 +56,8 @@ def _compile_rules(rules: Iterable[api.Rule], namespace: str, sets: dict[SetId, 
 
 def _compile_rule(rule: api.Rule, index: int, namespace: str, sets: dict[SetId, SetSpec]) -> Iterable[Rule]:
     """The rule in every family that it can match in; once with family None when nothing depends on it."""
+    if must_not_match(rule):
+        return
     protocol = None if rule.protocol is None else protocol_number(rule.protocol)
     sides = (
         _Entity.read(rule.source, namespace, protocol, source=True),

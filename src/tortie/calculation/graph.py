@@ -26,6 +26,7 @@ from tortie.calculation.items import Item, item_of
 from tortie.calculation.labels import LabelIndex
 from tortie.calculation.localnetwork import demands
 from tortie.calculation.network import ClusterNetwork
+from tortie.calculation.newer import newer_conditions
 from tortie.calculation.ordering import tier_rank
 from tortie.calculation.permissions import NO_PERMISSIONS, Permissions
 from tortie.calculation.pods import Pods
@@ -98,6 +99,8 @@ class Calculation:
     def update(self, key: ResourceKey, value: Value) -> None:
         """The resource is now this; None when it is gone. Cheap: most of the work is left to `flush`."""
         self.problems.forget(key)
+        if problem := newer_conditions(key, value):
+            self.problems.note(key, problem)
         match key.kind:
             case "WorkloadEndpoint" | "HostEndpoint" | "NetworkSet" | "GlobalNetworkSet":
                 self._update_item(key, value if isinstance(value, Resource) else None)

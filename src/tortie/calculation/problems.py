@@ -1,4 +1,4 @@
-"""Resources that cannot be read; the calculation treats them as absent."""
+"""Resources that cannot be read, which the calculation treats as absent, or not wholly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tortie.api.resource import ResourceKey
 
 
 class Problems:
-    """Why a resource has no effect, by its key; valid ones are not listed.
+    """Why a resource has no effect, or not the whole of it, by its key; valid ones are not listed.
 
     Stored resources were checked when they were written; these come from other writers.
     """
@@ -14,9 +14,9 @@ class Problems:
     def __init__(self) -> None:
         self.current: dict[ResourceKey, str] = {}
 
-    def note(self, key: ResourceKey, error: Exception) -> None:
-        """A resource cannot be read."""
-        self.current[key] = str(error)
+    def note(self, key: ResourceKey, problem: Exception | str) -> None:
+        """A resource cannot be read, or not wholly."""
+        self.current[key] = str(problem)
 
     def forget(self, key: ResourceKey) -> None:
         """A resource was replaced or removed."""

@@ -138,7 +138,7 @@ def describe(report: AgentReport) -> str:
     for heading, lines in (
         ("Problems", report.problems),
         ("Waiting", waiting),
-        ("Not usable, treated as absent", rejected),
+        ("Not used, or not wholly", rejected),
     ):
         if lines:
             parts += ["", f"{heading}:", *(f"  {line}" for line in lines)]

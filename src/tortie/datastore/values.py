@@ -6,6 +6,7 @@ import msgspec
 
 from tortie.api import codec
 from tortie.api.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
+from tortie.api.newer import with_newer_rules
 from tortie.api.resource import Resource, ResourceKey
 
 StoredValue = Resource | IPAMBlock | BlockAffinity | IPAMHandle | IPAMConfig
@@ -16,13 +17,13 @@ _IPAM_TYPES: dict[str, type[IPAMBlock | BlockAffinity | IPAMHandle | IPAMConfig]
 
 
 def decode_stored(key: ResourceKey, data: bytes, revision: int) -> StoredValue:
-    """The object under a key.
+    """The object under a key; rules with conditions that are not known here are marked.
 
     Raises:
         InvalidResource: the bytes are not an object of the key's kind.
     """
     type = None if _is_copy(key) else _IPAM_TYPES.get(key.kind)
-    return codec.decode_value(type, data) if type else decode_resource(key, data, revision)
+    return codec.decode_value(type, data) if type else with_newer_rules(decode_resource(key, data, revision), data)
 
 
 def _is_copy(key: ResourceKey) -> bool:
