@@ -189,6 +189,8 @@ def test_a_rule_that_nobody_knows_any_more_is_told_by_its_number() -> None:
     assert found is not None and not found.allowed
     assert found.reason == "rule 5 of chain policy-x, table inet tortie"
     assert tracing.take(step(verdict=1)) is None
+    cut = tracing.take(step(table="tortie-cut"))
+    assert cut is not None and cut.reason == "flow cut when policy changed"
 
 
 def test_where_steps_were_lost_none_is_laid_to_a_packet_from_before() -> None:

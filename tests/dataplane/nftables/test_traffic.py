@@ -167,6 +167,26 @@ def test_the_host_reaches_its_workloads_and_they_reach_it_only_if_told_so(lab: L
     assert lab.reaches(lab.workloads[A], lab.host, HOST)
 
 
+def test_an_accept_of_one_table_saves_nothing_from_the_drop_of_another(lab: Lab) -> None:
+    foreign = "table ip other {{ chain c {{ type filter hook input priority {}; policy {}; }}; }}"
+    lab.target.settings = Settings(endpoint_to_host=EndpointToHost.ACCEPT)
+    lab.bring(desired())
+    for priority in (-10, 10):
+        with inside(lab.host):
+            subprocess.run(["nft", foreign.format(priority, "drop")], check=True)
+        assert not lab.reaches(lab.workloads[A], lab.host, HOST)
+        with inside(lab.host):
+            subprocess.run(["nft", "delete table ip other; " + foreign.format(priority, "accept")], check=True)
+        assert lab.reaches(lab.workloads[A], lab.host, HOST)
+        lab.target.settings = Settings(endpoint_to_host=EndpointToHost.DROP)
+        lab.bring(desired())
+        assert not lab.reaches(lab.workloads[A], lab.host, HOST)
+        lab.target.settings = Settings(endpoint_to_host=EndpointToHost.ACCEPT)
+        lab.bring(desired())
+        with inside(lab.host):
+            subprocess.run(["nft", "delete table ip other"], check=True)
+
+
 def test_no_packet_is_lost_or_let_in_while_chains_are_refilled(lab: Lab) -> None:
     deny = Rule(Action.DENY, 0, 4, 17, destination=Side(ports=(PortRange(99, 99),)))
     states = [desired(deny, Rule(Action.ALLOW, 1, 4, 17)), desired(Rule(Action.ALLOW, 1, 4, 17, not_protocol=6))]

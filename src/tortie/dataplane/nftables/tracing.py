@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from tortie.dataplane.nftables.cut_table import TABLE as CUT
 from tortie.dataplane.nftables.rule_names import RuleName
 from tortie.dataplane.nftables.rule_words import Fate, Words, words
 from tortie.dataplane.nftables.rules import action_of
@@ -111,6 +112,8 @@ def _of_others(trace: Trace, packet: _Packet) -> Decided | None:
     """
     if trace.verdict != Verdict.DROP or trace.kind == TraceKind.RETURN:
         return None
+    if trace.table == CUT.name:
+        return Decided(packet.headers, False, None, "flow cut when policy changed", packet.staged)
     what = "policy" if trace.kind == TraceKind.POLICY else f"rule {trace.rule}"
     family = _FAMILIES.get(trace.family, str(trace.family))
     return Decided(packet.headers, False, None, f"{what} of chain {trace.chain}, table {family} {trace.table}")
