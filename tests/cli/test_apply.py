@@ -81,7 +81,7 @@ def test_every_problem_of_every_document_is_told_at_once(run: Run, tmp_path: Pat
     assert result.stdout == ""
     lines = [line.removeprefix(f"{file}:") for line in result.stderr.splitlines()]
     assert lines == [
-        "4:8: NetworkPolicy unknown-field: spec.selectr: is not a field (did you mean selector?)",
+        "4:8: NetworkPolicy default/unknown-field: spec.selectr: is not a field (did you mean selector?)",
         "9:8: NetworkPolicy default/bad-values: spec.selector: \"role = 'db'\" is not a selector: expected an operator "
         "after the label role, at character 6 of selector \"role = 'db'\"",
         "9:42: NetworkPolicy default/bad-values: spec.ingress[0].action: 'Alow' is not valid "
@@ -247,7 +247,7 @@ def test_replace_changes_only_what_exists(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [("--dry-run=client", "configured (dry run)"), ("--dry-run", "created (server dry run)")],
+    [("--dry-run=client", "created or configured (dry run)"), ("--dry-run", "created (server dry run)")],
 )
 def test_a_dry_run_says_what_would_be_and_writes_nothing(run: Run, tmp_path: Path, option: str, said: str) -> None:
     result = run("apply", option, "-f", "-", text=TIER)
@@ -345,3 +345,25 @@ def test_an_endpoint_needs_no_name_and_may_have_only_one(run: Run) -> None:
     assert refused.stderr.startswith("<stdin>:4:29: WorkloadEndpoint shop/web: metadata.name: ")
     assert "must be n--1-k8s-web--0-eth0" in refused.stderr
     assert run("delete", "-f", "-", text=ENDPOINT).stdout == "workloadendpoint shop/n--1-k8s-web--0-eth0 deleted\n"
+
+
+def test_an_object_has_one_name_in_all_of_its_problems(run: Run) -> None:
+    text = POLICY.replace(", namespace: shop", "").replace("{tier", "{selectr: all(), tier").replace("Deny", "Dney")
+    complaints = run("validate", "-n", "shop", "-f", "-", text=text).stderr.splitlines()[:2]
+    objects = {line.split(": ")[1] for line in complaints}
+    assert objects == {"NetworkPolicy shop/db"}
+    nameless = "{apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {}, spec: {}}"
+    assert ": GlobalNetworkPolicy: metadata.name: is required" in run("validate", "-f", "-", text=nameless).stderr
+
+
+def test_the_article_of_a_kind_is_right(run: Run) -> None:
+    text = POOL.replace("metadata: {", "metadata: {namespace: shop, ")
+    assert "(an IPPool belongs to the whole cluster)" in run("validate", "-f", "-", text=text).stderr
+
+
+def test_a_file_elsewhere_is_named_whole_and_not_looked_for_here(run: Run) -> None:
+    result = run("apply", "-f", "https://example.org/x.yaml")
+    assert result.exit_code == 2
+    assert (
+        "https://example.org/x.yaml is not fetched; do that first: curl -L https://example.org/x.yaml" in result.stderr
+    )

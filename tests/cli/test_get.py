@@ -25,6 +25,7 @@ from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.keys import resource_key
 
 Run = Callable[..., Result]
+StoreValue = Callable[[str, bytes], None]
 
 PROGRAM = Path(sys.executable).with_name("tortie")
 PATIENCE_SECONDS = 30.0
@@ -376,3 +377,9 @@ def test_a_template_that_cannot_be_read_is_named(full: Run, tmp_path: Path, form
     result = full("get", "tiers", "-o", f"{form}={tmp_path}/nope")
     assert result.exit_code == 2
     assert f"{tmp_path}/nope: cannot be read: No such file or directory\n" in result.stderr
+
+
+def test_the_action_at_the_end_of_a_tier_is_shown_even_where_none_is_stored(run: Run, store_value: StoreValue) -> None:
+    key, value = resource_key(ResourceKey("Tier", "", "old")), b'{"metadata": {"name": "old"}, "spec": {"order": 7}}'
+    store_value(key, value)
+    assert run("get", "tier", "old").stdout.splitlines()[1].split() == ["old", "7", "Deny"]

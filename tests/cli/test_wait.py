@@ -44,7 +44,21 @@ def test_what_does_not_become_so_in_time_fails_and_is_named(run: Run) -> None:
     result = run("wait", "tier", "security", "gone", "--for=delete", "--timeout=50ms")
     assert result.exit_code == 1
     assert result.stdout == "Tier gone: deleted\n"
-    assert result.stderr == "Tier security: not deleted within the time\n"
+    assert result.stderr == "Tier security: is still there, after 0.05 s\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "words"),
+    [
+        ("security", "jsonpath={.spec.order}=5", "Tier security: .spec.order is 100, not 5\n"),
+        ("security", "jsonpath=.spec.odrer=5", "Tier security: .spec.odrer has no value\n"),
+        ("gone", "jsonpath=.spec.order=5", "Tier gone: does not exist\n"),
+        ("gone", "create", "Tier gone: does not exist\n"),
+    ],
+)
+def test_how_things_are_instead_is_said(run: Run, name: str, condition: str, words: str) -> None:
+    run("apply", "-f", "-", text=TIER)
+    assert run("wait", "tier", name, f"--for={condition}", "--timeout=0").stderr == words
 
 
 def test_a_change_ends_the_wait(run: Run, tmp_path: Path) -> None:
@@ -57,7 +71,7 @@ def test_a_change_ends_the_wait(run: Run, tmp_path: Path) -> None:
         output, _ = waiting.communicate(timeout=30)
     finally:
         waiting.kill()
-    assert (waiting.returncode, output) == (0, "Tier security: {.spec.order} is 7\n")
+    assert (waiting.returncode, output) == (0, "Tier security: .spec.order is 7\n")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class Document(msgspec.Struct, frozen=True):
         mapping: the whole object as plain dictionaries, lists and scalars; not to be changed.
         file: where it comes from; empty when unknown.
         place: where it stands there, and each of its parts.
+        scope: the namespace it is in if its kind has one and it names none.
     """
 
     api_version: str
@@ -36,13 +37,15 @@ class Document(msgspec.Struct, frozen=True):
     mapping: dict[str, Any]
     file: str
     place: Place
+    scope: str = ""
 
     @property
     def name(self) -> str:
-        """Kind, namespace and name, as far as they are given."""
+        """Kind, namespace and name, as far as they are known."""
         metadata = self.mapping.get("metadata")
         given = metadata if isinstance(metadata, dict) else {}
-        return str(ResourceKey(self.kind, str(given.get("namespace") or ""), str(given.get("name") or ""))).strip()
+        scope = self.scope if self.kind in KINDS and KINDS[self.kind].namespaced else ""
+        return str(ResourceKey(self.kind, str(given.get("namespace") or scope), str(given.get("name") or "")))
 
     def position(self, path: str) -> tuple[int, int]:
         """Line and column of a field such as `spec.ingress[0].source.nets`, or of what would hold it."""

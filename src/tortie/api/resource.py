@@ -80,6 +80,8 @@ class ResourceKey(msgspec.Struct, frozen=True, order=True, gc=False):
     name: str
 
     def __str__(self) -> str:
+        if not self.name:
+            return self.kind
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 

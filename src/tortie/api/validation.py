@@ -66,13 +66,21 @@ def _identity(resource: Resource) -> Iterator[Finding]:
     elif not name.accepts(metadata.name):
         yield "metadata.name", f"{_shown(metadata.name)} is not a name", name.expected
     if resource.namespaced and not metadata.namespace:
-        yield "metadata.namespace", "is required", f"a {resource.kind} lives in a namespace"
+        yield "metadata.namespace", "is required", f"{_with_article(resource.kind)} lives in a namespace"
     elif resource.namespaced and not formats.NAME.accepts(metadata.namespace):
         yield "metadata.namespace", f"{_shown(metadata.namespace)} is not a name", formats.NAME.expected
     elif metadata.namespace and not resource.namespaced:
-        yield "metadata.namespace", "must be empty", f"a {resource.kind} belongs to the whole cluster"
+        yield (
+            "metadata.namespace",
+            "must be empty",
+            f"{_with_article(resource.kind)} belongs to the whole cluster",
+        )
     if _size(metadata) > ANNOTATIONS_LIMIT:
         yield "metadata.annotations", "are too large", f"{ANNOTATIONS_LIMIT} bytes at most"
+
+
+def _with_article(noun: str) -> str:
+    return f"an {noun}" if noun[:1] in "AEIO" else f"a {noun}"
 
 
 def _size(metadata: Metadata) -> int:

@@ -95,7 +95,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "Tier": (
         Column("ORDER", lambda tier: tier.spec.order),
-        Column("DEFAULT ACTION", lambda tier: tier.spec.default_action),
+        Column("DEFAULT ACTION", lambda tier: tier.spec.default_action or "Deny"),
     ),
     "Profile": (Column("LABELS", lambda profile: _pairs(profile.spec.labels_to_apply)),),
     "NetworkSet": (Column("NETS", lambda networks: _joined(networks.spec.nets)),),

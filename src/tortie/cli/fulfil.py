@@ -75,7 +75,7 @@ def _unasked(showing: Showing, wishes: Sequence[Wish], source: Manifests) -> Out
         return Outcomes(left=tuple(wish.key for wish in wishes))
     voice = reporter()
     refused, allowed = forbidden(voice.forbids, wishes)
-    written = tuple(Written(wish.key, "changed", wish.make(None)) for wish in allowed)
+    written = tuple(Written(wish.key, "unasked", wish.make(None)) for wish in allowed)
     for one in written:
         voice.told(showing, one)
     return Outcomes(written, tuple(refused))

@@ -224,7 +224,7 @@ def read_documents(given: Input) -> tuple[list[Document], list[Problem]]:
         read.update(file.resolve() for file in files)
         for file in files:
             found, wrong = _scan(file)
-            documents += found
+            documents += [msgspec.structs.replace(document, scope=given.namespace) for document in found]
             problems += wrong
     return documents, problems
 

@@ -43,13 +43,27 @@ selector_option = click.option(
 )
 
 
+class FilePath(click.Path):
+    """A file, a folder or `-`; files that are elsewhere are not fetched."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does. Raises click.BadParameter for a URL."""
+        if "://" in str(value):
+            verb = ctx.command_path if ctx else "tortie"
+            self.fail(f"{value} is not fetched; do that first: curl -L {value} | {verb} -f -", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def input_options(function: Function) -> Callable[..., Any]:
     """`-f`, `-R`, `-n` and `--skip-empty`: which files hold the resources; the command gets `given`."""
 
     @click.option(
         "-f",
         "--filename",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         multiple=True,
         help="File, folder, or - for standard input; repeatable.",
     )

@@ -32,6 +32,9 @@ WORDS = {
 }
 """Verb to what has happened to an object that it changed."""
 
+UNASKED = {"apply": "created or configured"}
+"""What may happen to an object, where no datastore is asked what it holds."""
+
 NOTES = {"": "", "client": " (dry run)", "server": " (server dry run)"}
 """What stands behind each line, by kind of dry run."""
 
@@ -167,6 +170,8 @@ def short(key: ResourceKey) -> str:
 
 
 def _happened(verb: str, outcome: str) -> str:
+    if outcome == "unasked":
+        return UNASKED.get(verb, WORDS[verb])
     if outcome == "changed":
         return WORDS[verb]
     return "exists, skipped" if outcome == "skipped" else outcome

@@ -29,34 +29,55 @@ Holds = Callable[[Resource | None], bool]
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """What is waited for, in words, and whether it holds."""
+    """What is waited for.
+
+    Args:
+        words: how things are when it is so.
+        holds: whether it is so.
+        otherwise: how things are, when it is not so.
+    """
 
     words: str
     holds: Holds
+    otherwise: Callable[[Resource | None], str]
 
 
 def _condition(context: click.Context, parameter: click.Parameter, text: str) -> Condition:
     """What `--for` says."""
     if text == "delete":
-        return Condition("deleted", lambda resource: resource is None)
+        return Condition("deleted", lambda resource: resource is None, lambda _: "is still there")
     if text == "create":
-        return Condition("created", lambda resource: resource is not None)
+        return Condition("created", lambda resource: resource is not None, lambda _: "does not exist")
     word, _, rest = text.partition("=")
     if word != "jsonpath" or not rest:
         raise click.BadParameter(f"{text!r} is none of delete, create, jsonpath='{{.spec.order}}'=100")
     # What a field is compared with comes after the braces, which may hold signs of equality themselves.
     end = rest.rfind("}=") + 1 if rest.startswith("{") else rest.find("=")
-    path_text, wanted = (rest[:end], rest[end + 1 :]) if end > 0 else (rest, None)
+    if end <= 0:
+        return _field_condition(rest, None)
+    return _field_condition(rest[:end], rest[end + 1 :].strip("'\""))
+
+
+def _field_condition(text: str, wanted: str | None) -> Condition:
+    """That a field is there, or has a value."""
     try:
-        path = parse_path(path_text)
+        path = parse_path(text)
     except InvalidTemplate as error:
         raise click.BadParameter(str(error)) from error
+    name = text.removeprefix("{").removesuffix("}")
 
-    def holds(resource: Resource | None) -> bool:
-        values = [] if resource is None else [shown(value) for value in find(path, to_mapping(resource))]
-        return bool(values) if wanted is None else wanted.strip("'\"") in values
+    def values(resource: Resource | None) -> list[str]:
+        return [] if resource is None else [shown(value) for value in find(path, to_mapping(resource))]
 
-    return Condition(f"{path_text} is {wanted}" if wanted is not None else f"{path_text} is there", holds)
+    def otherwise(resource: Resource | None) -> str:
+        if resource is None:
+            return "does not exist"
+        found = ", ".join(values(resource))
+        return f"{name} is {found}, not {wanted}" if found else f"{name} has no value"
+
+    if wanted is None:
+        return Condition(f"{name} is there", lambda resource: bool(values(resource)), otherwise)
+    return Condition(f"{name} is {wanted}", lambda resource: wanted in values(resource), otherwise)
 
 
 def _seconds(context: click.Context, parameter: click.Parameter, text: str) -> float | None:
@@ -103,18 +124,18 @@ def wait(
     if wanted.keys is None:
         raise click.UsageError(f"name what to wait for, as in: {program()} wait tier/security --for=create")
     left = with_datastore(location, lambda datastore: _wait(datastore, wanted, condition, timeout))
-    for key in left:
-        complain(f"{key}: not {condition.words} within the time")
+    for key, resource in left.items():
+        complain(f"{key}: {condition.otherwise(resource)}" + (f", after {timeout:g} s" if timeout else ""))
     if left:
         sys.exit(FAILED)
 
 
 async def _wait(
     datastore: Datastore, wanted: Selection, condition: Condition, timeout: float | None
-) -> list[ResourceKey]:
-    """Wait for all objects; returns those for which it was in vain."""
+) -> dict[ResourceKey, Resource | None]:
+    """Wait for all objects; returns those for which it was in vain, as they are."""
     await datastore.get(prefixes_of(wanted)[0])  # who asks for the first time is told at once that nobody answers
-    waiting = dict.fromkeys(wanted.keys or ())
+    waiting: dict[ResourceKey, Resource | None] = dict.fromkeys(wanted.keys or ())
     following = asyncio.create_task(_follow(datastore, wanted, condition, waiting, once=timeout == 0))
     await asyncio.wait([following], timeout=timeout or None)
     if following.done():
@@ -122,13 +143,18 @@ async def _wait(
     else:
         following.cancel()
         await asyncio.wait([following])
-    return list(waiting)
+    return waiting
 
 
 async def _follow(
-    datastore: Datastore, wanted: Selection, condition: Condition, waiting: dict[ResourceKey, None], *, once: bool
+    datastore: Datastore,
+    wanted: Selection,
+    condition: Condition,
+    waiting: dict[ResourceKey, Resource | None],
+    *,
+    once: bool,
 ) -> None:
-    """Take each object that is as it should be out of `waiting`, until none is left."""
+    """Take each object that is as it should be out of `waiting`, until none is left; the others are kept up to date."""
     stream = stream_of(datastore, wanted)
     present: dict[ResourceKey, Resource] = {}
     async for batch in stream.batches():
@@ -139,6 +165,7 @@ async def _follow(
         if not batch.in_sync:
             continue
         for key in list(waiting):
+            waiting[key] = present.get(key)
             if key not in stream.rejected and condition.holds(present.get(key)):
                 del waiting[key]
                 say(f"{key}: {condition.words}")

@@ -20,7 +20,7 @@ class Written(msgspec.Struct, frozen=True):
     """One write that was done, or found to be needless.
 
     Args:
-        outcome: `created`, `changed`, `unchanged`, `skipped` or `deleted`.
+        outcome: `created`, `changed`, `unchanged`, `skipped` or `deleted`; `unasked` is what only the datastore knows.
         resource: as it is stored now; None when it is gone.
         before: as it was stored; None when it was not.
     """
