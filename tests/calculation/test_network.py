@@ -167,3 +167,23 @@ def test_sources_of_others_are_only_heard_where_that_is_permitted(world: Any, ma
     strict.set_in_sync()
     strict.update(one.key, one)
     assert strict.flush().endpoints[0].allowed_sources == ()
+
+
+def test_hosts_ask_for_code_points_by_an_annotation(world: Any, make: Any) -> None:
+    def host(value: str) -> Any:
+        made = make.host("h", "192.0.2.1", "fd00::7")
+        metadata = msgspec.structs.replace(made.metadata, annotations={"qos.projectcalico.org/dscp": value})
+        return msgspec.structs.replace(made, metadata=metadata)
+
+    world.go(host("EF"))
+    assert world.members() == {code_point_set(46): {"192.0.2.1", "fd00::7"}}
+    world.go(host("0"))
+    assert set(world.members()) == {code_point_set(0)}
+    world.go(host("nonsense"))
+    assert not world.state.network.code_points
+    assert not world.state.host_endpoints
+    world.go(make.host("h", "192.0.2.1"))
+    assert world.state.host_endpoints
+    world.remove(host("EF"))
+    world.flush()
+    assert world.calculation.is_empty()

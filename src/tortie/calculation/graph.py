@@ -24,7 +24,7 @@ from tortie.calculation.hosts import HostEndpoints
 from tortie.calculation.ipsets import IPSets
 from tortie.calculation.items import Item, item_of
 from tortie.calculation.labels import LabelIndex
-from tortie.calculation.localnetwork import demands
+from tortie.calculation.localnetwork import demands, host_demands
 from tortie.calculation.network import ClusterNetwork
 from tortie.calculation.newer import newer_conditions
 from tortie.calculation.ordering import tier_rank
@@ -205,6 +205,7 @@ class Calculation:
             self._endpoints.put(EndpointId(key.namespace, key.name), resource.spec, item.parents, number)
         elif isinstance(resource, HostEndpoint):
             self._hosts.put(HostEndpointName(key.name), resource.spec, number)
+            self._endpoints.network.replace(HostEndpointName(key.name), host_demands(resource))
 
     def _remove_item(self, key: ResourceKey) -> None:
         number = self._columns.remove(key)
@@ -217,6 +218,7 @@ class Calculation:
             self._endpoints.remove(EndpointId(key.namespace, key.name))
         elif key.kind == HostEndpoint.kind:
             self._hosts.remove(HostEndpointName(key.name))
+            self._endpoints.network.remove(HostEndpointName(key.name))
 
     def _update_pod(self, key: ResourceKey, pod: Pod | None) -> None:
         for item, profiles in self._pods.put(key, pod):
@@ -226,12 +228,18 @@ class Calculation:
         if resource is None:
             return None
         try:
-            if isinstance(resource, WorkloadEndpoint) and resource.spec.node == self.node:
-                demands(resource.spec, self._permissions)
+            self._check_demands(resource)
             return item_of(resource)
         except ValueError as error:
             self.problems.note(key, error)
             return None
+
+    def _check_demands(self, resource: Resource) -> None:
+        """Raises ValueError: an endpoint of this node asks for what cannot be."""
+        if isinstance(resource, WorkloadEndpoint) and resource.spec.node == self.node:
+            demands(resource.spec, self._permissions)
+        elif isinstance(resource, HostEndpoint) and resource.spec.node == self.node:
+            host_demands(resource)
 
     def _update_staged(self, key: ResourceKey, policy: AnyStaged | None) -> None:
         try:

@@ -6,12 +6,19 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.workloadendpoint import WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
 from tortie.calculation.codepoints import code_point
 from tortie.calculation.permissions import Permissions
 from tortie.desired.endpoints import EndpointId
+from tortie.desired.hosts import HostEndpointName
 from tortie.desired.network import FloatingAddress
+
+CODE_POINT = "qos.projectcalico.org/dscp"
+"""The annotation of a HostEndpoint with the code point of what its host sends."""
+
+Asking = EndpointId | HostEndpointName
 
 
 class Demands(msgspec.Struct, frozen=True, gc=False):
@@ -48,20 +55,31 @@ def demands(spec: WorkloadEndpointSpec, permissions: Permissions) -> Demands:
     )
 
 
+def host_demands(endpoint: HostEndpoint) -> Demands:
+    """What a host endpoint asks for: a code point for what the host sends from these addresses. Raises ValueError."""
+    value = code_point(endpoint.metadata.annotations.get(CODE_POINT))
+    return Demands(code_point=value, addresses=tuple(map(Cidr.host, endpoint.spec.expected_ips)))
+
+
 class LocalNetwork:
     """What all endpoints that are programmed ask for."""
 
     def __init__(self) -> None:
-        self._asked: dict[EndpointId, Demands] = {}
+        self._asked: dict[Asking, Demands] = {}
         self._is_dirty = False
 
-    def put(self, endpoint_id: EndpointId, asked: Demands) -> None:
+    def put(self, endpoint_id: Asking, asked: Demands) -> None:
         """An endpoint is programmed from now on."""
         if asked:
             self._asked[endpoint_id] = asked
             self._is_dirty = True
 
-    def remove(self, endpoint_id: EndpointId) -> None:
+    def replace(self, endpoint_id: Asking, asked: Demands) -> None:
+        """It asks for something else than before, or for nothing."""
+        self.remove(endpoint_id)
+        self.put(endpoint_id, asked)
+
+    def remove(self, endpoint_id: Asking) -> None:
         """It is programmed no longer."""
         self._is_dirty |= self._asked.pop(endpoint_id, None) is not None
 

@@ -17,6 +17,7 @@ from tortie.desired.state import Changes, DesiredState
 from tortie.netlink.namespace import inside
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(60)]
+HOST = ("192.0.2.1", "fd00:2::1")
 NEAR = ("192.0.2.9", "fd00:2::9")
 POD = ("10.65.0.1", "fd00:65::1")
 OTHER = ("10.65.0.2", "fd00:65::2")
@@ -127,6 +128,13 @@ def test_a_code_point_is_on_everything_that_leaves_the_pools(lab: Any, guarded: 
     lab.target.settings = Settings(nat=Outgoing(interface="none"))
     lab.bring(state)
     assert received(lab, "pod1", NEAR[family], "near") == EF
+
+
+@BOTH
+def test_a_host_marks_what_it_sends_itself(lab: Any, guarded: Any, family: int) -> None:
+    lab.bring(asking(guarded.state, EF, HOST))
+    assert received(lab, "host", NEAR[family], "near") == EF
+    assert received(lab, "pod1", NEAR[family], "near") == 0
 
 
 def test_without_anybody_who_asks_nothing_is_there(lab: Any, guarded: Any) -> None:
