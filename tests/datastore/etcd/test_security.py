@@ -88,6 +88,21 @@ async def test_a_password_lets_in_and_an_expired_token_is_renewed(make_etcd: Cal
     await store.close()
 
 
+async def test_a_password_may_be_given_before_it_is_asked_for(make_etcd: Callable[..., Any]) -> None:
+    etcd = make_etcd(options=["--bcrypt-cost=4"])
+    settings = EtcdSettings(endpoints=[etcd.url], timeout=2.0, username="root", password="hush")
+    store = await EtcdDatastore.open(settings)
+    start = await store.put("/p/a", b"")
+    async with aclosing(store.watch("/p/", start - 1)) as watch:
+        assert len((await anext(watch)).events) == 1
+    for command in ("user add root:hush", "user grant-role root root", "auth enable"):
+        etcd.control(*command.split())
+    assert await store.put("/p/b", b"") > start
+    async with aclosing(store.watch("/p/", start)) as watch:
+        assert [event.key for event in (await anext(watch)).events] == ["/p/b"]
+    await store.close()
+
+
 async def test_a_user_sees_no_more_than_it_may(make_etcd: Callable[..., Any]) -> None:
     etcd = make_etcd(options=["--bcrypt-cost=4"])
     role = ("role add reader", "role grant-permission reader read /p/ --prefix")

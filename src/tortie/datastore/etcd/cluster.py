@@ -23,7 +23,8 @@ _COMPACTED = "required revision has been compacted"
 _TOO_LARGE = ("request is too large", "received message larger than max")
 _CHANCES = 3
 _MOMENT_SECONDS = 0.03
-_TOKEN_PROBLEMS = ("invalid auth token", "revision of auth store is old")
+_TOKEN_PROBLEMS = ("invalid auth token", "revision of auth store is old", "user name is empty")
+_NO_AUTHENTICATION = "authentication is not enabled"
 
 
 class Compacted(RevisionTooOld):
@@ -139,7 +140,7 @@ class Cluster:
                 if not repeatable or asyncio.get_running_loop().time() >= deadline:
                     raise
             except grpc.aio.AioRpcError as error:
-                if _is_token_problem(error) and not renewed:
+                if self._settings.username and _is_token_problem(error) and not renewed:
                     renewed = True
                     attempts += 1
                     self.forget_token()
@@ -180,12 +181,17 @@ class Cluster:
         async with self._authenticating:
             if self._token is None:
                 self._token = await self._authenticate(channel)
-            return (_NEEDS_LEADER, ("token", self._token))
+            return (_NEEDS_LEADER, ("token", self._token)) if self._token else (_NEEDS_LEADER,)
 
     async def _authenticate(self, channel: ServerChannel) -> str:
+        """A token; empty where none is needed yet, so that passwords can be rolled out before they are asked for."""
         request = messages.authenticate_request(self._settings.username, self._settings.password)
-        answer = await channel.call(messages.AUTHENTICATE, request, (_NEEDS_LEADER,))
-        return messages.token(answer)
+        try:
+            return messages.token(await channel.call(messages.AUTHENTICATE, request, (_NEEDS_LEADER,)))
+        except grpc.aio.AioRpcError as error:
+            if _NO_AUTHENTICATION in (error.details() or ""):
+                return ""
+            raise
 
     def _addresses(self) -> str:
         return ", ".join(channel.address for channel in self._channels)

@@ -122,10 +122,6 @@ TROUBLES = (
         "etcd asks for a user: set ETCD_USERNAME and ETCD_PASSWORD, or etcdUsername and etcdPassword in calicoctl.cfg",
     ),
     Trouble(
-        ("authentication is not enabled",),
-        "leave out ETCD_USERNAME and ETCD_PASSWORD, or let an administrator run `etcdctl auth enable`",
-    ),
-    Trouble(
         ("permission denied",),
         "`etcdctl user get {user}` shows the roles of the user, deploy/etcd/roles.sh makes those that tortie needs, "
         "`etcdctl user grant-role {user} ROLE` gives one",
