@@ -60,7 +60,7 @@ async def test_no_slice_is_longer_than_it_may_be(loopback: socket.socket) -> Non
     tracer = Tracer(1, ANYTHING)
     send(loopback, 2000)
     first = tracer.hear(0.001)
-    assert first.traces and not first.lost
+    assert not first.lost
     assert tracer.hear(10).traces
     tracer.close()
 

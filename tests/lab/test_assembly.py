@@ -72,7 +72,7 @@ def test_an_agent_in_this_process_ends_and_starts_again_without_a_cut(three_host
             assert lab.exec("h1", ["nft", "-s", "-a", "list", "table", "inet", "tortie"]).stdout == before
             report = stream.stop()
         assert (report.lost, report.broken) == (0, "")
-        assert [one.operations for one in ask(lab.place("h1").directory).targets] == [0, 0, 0]
+        assert not any(one.operations for one in ask(lab.place("h1").directory).targets)
 
 
 def test_agents_end_with_no_task_left_even_in_the_middle_of_their_start(
