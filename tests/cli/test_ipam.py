@@ -51,6 +51,18 @@ def assign(tmp_path: Path) -> Callable[[str], str]:
     return lambda handle: asyncio.run(take(handle))
 
 
+@pytest.fixture
+def spoil(tmp_path: Path) -> Callable[[str], None]:
+    """Puts something under a key that is no resource."""
+
+    async def put(key: str) -> None:
+        datastore = await EmbeddedDatastore.open(tmp_path / "datastore.db")
+        await datastore.put(key, b'{"kind": "WorkloadEndpoint", "spec": {"node": 7}}')
+        await datastore.close()
+
+    return lambda key: asyncio.run(put(key))
+
+
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ipam, "READINGS_APART_SECONDS", 0)
@@ -121,6 +133,17 @@ def test_a_leak_is_reported_and_released_from_the_report(
     assert run("ipam", "check").exit_code == 0
     again = run("ipam", "release", "--from-report", str(report))
     assert again.output.startswith("Released 0 addresses; 1 were no longer as reported\n")
+
+
+def test_while_a_user_of_addresses_cannot_be_read_nothing_is_called_a_leak(
+    run: Run, used: str, spoil: Callable[[str], None], tmp_path: Path
+) -> None:
+    spoil("/calico/resources/v3/projectcalico.org/workloadendpoints/shop/n1-k8s-web-eth0")
+    checked = run("ipam", "check", "-o", str(tmp_path / "report.json"))
+    assert checked.exit_code == 1
+    assert "WorkloadEndpoint shop/n1-k8s-web-eth0" in checked.output
+    assert "cannot be read, so nobody can tell which addresses it uses" in checked.output
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_an_address_in_use_without_a_record_is_harmful(run: Run, used: str) -> None:

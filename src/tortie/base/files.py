@@ -6,6 +6,19 @@ import os
 from pathlib import Path
 
 
+def write_named(path: Path, data: bytes, mode: int = 0o644, sync: bool = False) -> None:
+    """Write where a person said: files are replaced whole, links followed, devices and pipes written into.
+
+    Raises:
+        OSError: it cannot be written; an old file is untouched.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            file.write(data)
+        return
+    write_atomically(path.resolve(), data, mode, sync)
+
+
 def write_atomically(path: Path, data: bytes, mode: int = 0o600, sync: bool = False) -> None:
     """Replace a file so that readers see the old or the new one, also after a crash when `sync` is set.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from tortie.base.errors import InvalidResource, Problem, Unavailable
-from tortie.base.files import write_atomically
+from tortie.base.files import write_named
 from tortie.cli.connection import FAILED, or_exit, with_datastore, with_location, with_store
 from tortie.cli.output import complain, say
 from tortie.cli.personality import program
@@ -124,7 +124,7 @@ def _write(filename: Path, archive: Archive) -> None:
             sys.stdout.buffer.writelines(lines)
             sys.stdout.buffer.flush()
         else:
-            write_atomically(filename, b"".join(lines), sync=True)
+            write_named(filename, b"".join(lines), mode=0o600, sync=True)
     except OSError as error:
         raise Unavailable(f"{filename}: cannot be written: {error.strerror}") from error
 

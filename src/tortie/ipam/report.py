@@ -15,8 +15,9 @@ from tortie.api.resource import Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.clock import Clock
 from tortie.base.errors import InvalidResource, Problem, Unavailable
-from tortie.base.files import write_atomically
+from tortie.base.files import write_named
 from tortie.datastore.contract import Datastore
+from tortie.datastore.reading import ResourceReader
 from tortie.datastore.resources import ResourceStore
 from tortie.ipam.audit import Finding, Snapshot, holders
 from tortie.ipam.catalog import read_pools, read_reserved
@@ -51,7 +52,7 @@ class Report(msgspec.Struct, frozen=True):
             Unavailable: the file cannot be written.
         """
         try:
-            write_atomically(path, msgspec.json.format(msgspec.json.encode(self)) + b"\n", mode=0o644)
+            write_named(path, msgspec.json.format(msgspec.json.encode(self)) + b"\n")
         except OSError as error:
             raise Unavailable(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -77,10 +78,14 @@ class Books(msgspec.Struct, frozen=True):
 
 
 async def read_books(datastore: Datastore, store: ResourceStore, clock: Clock, random: Random) -> Books:
-    """Read everything. Users are read first and last: one that came between is not taken for a leak."""
-    before = await _users(store)
+    """Read everything. Users are read first and last: one that came between is not taken for a leak.
+
+    Raises:
+        InvalidResource: a user of addresses cannot be read, so that nobody can tell which are in use.
+    """
+    before = await _users(datastore)
     snapshot = await read_snapshot(datastore, clock, random)
-    after = await _users(store)
+    after = await _users(datastore)
     information = await store.get(ResourceKey("ClusterInformation", "", "default"))
     records = Store(datastore, clock, random)
     return Books(
@@ -116,6 +121,15 @@ def read_report(path: Path) -> Report:
         raise InvalidResource(Problem(str(path), "", f"is not a report: {error}", _REMEDY)) from error
 
 
-async def _users(store: ResourceStore) -> tuple[dict[ResourceKey, Resource], list[Node]]:
-    endpoints = {endpoint.key: endpoint for endpoint in await store.list("WorkloadEndpoint")}
-    return endpoints, [node for node in await store.list("Node") if isinstance(node, Node)]
+async def _users(datastore: Datastore) -> tuple[dict[ResourceKey, Resource], list[Node]]:
+    problems: list[Problem] = []
+    reader = ResourceReader(datastore, lambda key, problem: problems.append(_unknown_user(key, problem)))
+    endpoints = {endpoint.key: endpoint for endpoint in await reader.list("WorkloadEndpoint")}
+    nodes = [node for node in await reader.list("Node") if isinstance(node, Node)]
+    if problems:
+        raise InvalidResource(*problems)
+    return endpoints, nodes
+
+
+def _unknown_user(key: ResourceKey, problem: str) -> Problem:
+    return Problem(str(key), "", f"cannot be read, so nobody can tell which addresses it uses: {problem}")
