@@ -274,7 +274,11 @@ class Watching:
     def __init__(self, place: str, *arguments: str) -> None:
         environment = {**os.environ, "TORTIE_DATASTORE": place}
         self.process = subprocess.Popen(
-            [PROGRAM, "get", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            ["env", "--default-signal=INT", PROGRAM, "get", *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def line(self) -> list[str]:

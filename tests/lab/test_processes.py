@@ -28,6 +28,14 @@ print("busy", flush=True)
 OWN = Path("/proc/self/ns/net")
 DEAF = "import signal,time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 
+HEADLESS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+print("begun", flush=True)
+ctypes.CDLL(None).syscall(ctypes.c_long({"x86_64": 60}.get(__import__("platform").machine(), 93)), 0)
+"""
+"""Its first thread ends (exit(2), of this thread alone), another goes on."""
+
 
 def start(tmp_path: Path, *argv: str) -> Process:
     """Start a program in our own namespace."""
@@ -104,6 +112,16 @@ def test_a_process_of_another_parent_is_known_and_ended() -> None:
     assert orphan is not None
     processes.stop(orphan)
     assert not processes.is_alive(orphan)
+
+
+def test_a_process_lives_as_long_as_any_of_its_threads(tmp_path: Path) -> None:
+    one = start(tmp_path, sys.executable, "-c", HEADLESS)
+    wait_for(tmp_path / "log", "begun")
+    while "Z" not in states(one):
+        time.sleep(0.001)
+    assert processes.is_alive(one)
+    processes.kill(one)
+    assert not processes.is_alive(one)
 
 
 def test_a_program_that_does_not_exist_is_an_error(tmp_path: Path) -> None:

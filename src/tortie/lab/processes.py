@@ -136,9 +136,13 @@ def identify(pid: int, place: str) -> Process | None:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when there is none, or only a zombie."""
+    """When a process started, in clock ticks since boot; None when there is none, or only a zombie.
+
+    A zombie with a thread that still ends is none yet: its sockets are open.
+    """
     fields = _status_fields(_PROC / str(pid))
-    return None if not fields or fields[0] in _ENDED else int(fields[_START_TIME])
+    is_over = not fields or (fields[0] in _ENDED and all(state in _ENDED for state in _thread_states(pid)))
+    return None if is_over else int(fields[_START_TIME])
 
 
 def _thread_states(pid: int) -> list[str]:
