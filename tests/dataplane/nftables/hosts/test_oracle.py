@@ -26,7 +26,9 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
 SEEDS = st.integers(0, 2**32 - 1)
 """What everything is drawn from."""
-FEW = settings(max_examples=settings.default.max_examples // 6, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+FEW = settings(
+    max_examples=max(1, settings.default.max_examples // 6), phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)
 MANY = settings(FEW, max_examples=settings.default.max_examples * 30)
 
 PORTS = (22, 53, 80, 81, 1053)
