@@ -28,6 +28,8 @@ from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.resources import ResourceStore
 from tortie.desired.endpoints import EndpointId
 from tortie.ipam.allocator import Allocator
+from tortie.ipam.inspection import record_of
+from tortie.ipam.snapshot import read_snapshot
 from tortie.selector.check import selector_problem
 
 
@@ -64,6 +66,13 @@ class Kernel:
             await asyncio.Event().wait()
 
 
+class Noon(SystemClock):
+    """A clock that says the same all the time."""
+
+    def now(self) -> float:
+        return 1_787_475_731.402
+
+
 class Rig:
     """The attachments of node n1, over a datastore in memory."""
 
@@ -72,12 +81,18 @@ class Rig:
         self.datastore = EmbeddedDatastore.open_memory()
         self.store = ResourceStore(self.datastore, SystemClock(), selector_problem)
         self.allocator = Allocator(self.datastore, SystemClock(), Random(1))
-        self.attachments = Attachments("n1", "cali", self.store, self.allocator, executor, kernel, lambda: 1450)
+        self.attachments = Attachments("n1", "cali", self.store, self.allocator, executor, kernel, lambda: 1450, Noon())
 
     async def endpoint(self, name: str = "n1-k8s-web--0-eth0", namespace: str = "shop") -> WorkloadEndpoint | None:
         found = await self.store.get(ResourceKey("WorkloadEndpoint", namespace, name))
         assert found is None or isinstance(found, WorkloadEndpoint)
         return found
+
+    async def facts(self, one: Request) -> dict[str, str]:
+        """What is recorded of the first address that a request holds."""
+        address = (await self.held(one))[0]
+        snapshot = await read_snapshot(self.datastore, SystemClock(), Random())
+        return dict(record_of(snapshot, address) or {})
 
     async def held(self, one: Request) -> tuple[Cidr, ...]:
         return await self.allocator.addresses_of(one.handle)
@@ -95,6 +110,17 @@ async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
             await one.store.create(IPPool(metadata=Metadata(name=name), spec=IPPoolSpec(cidr=cidr)))
         yield one
         await one.datastore.close()
+
+
+async def test_an_address_is_recorded_with_whom_it_was_given_to_where_and_when(rig: Rig) -> None:
+    await rig.attachments.add(request())
+    assert await rig.facts(request()) == {
+        "handle": request().handle,
+        "node": "n1",
+        "pod": "web-0",
+        "namespace": "shop",
+        "timestamp": "2026-08-23 09:02:11.402 +0000 UTC",
+    }
 
 
 def request(container: str = "c1", pod: str = "web-0", namespace: str = "shop", **config: Any) -> Request:

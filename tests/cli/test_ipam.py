@@ -57,7 +57,7 @@ def spoil(tmp_path: Path) -> Callable[[str], None]:
 
     async def put(key: str) -> None:
         datastore = await EmbeddedDatastore.open(tmp_path / "datastore.db")
-        await datastore.put(key, b'{"kind": "WorkloadEndpoint", "spec": {"node": 7}}')
+        await datastore.put(key, b'{"kind": "WorkloadEndpoint", "spec": {"node": 7}, "strict_affinity": 7}')
         await datastore.close()
 
     return lambda key: asyncio.run(put(key))
@@ -80,10 +80,13 @@ def used(run: Run, assign: Callable[[str], str]) -> str:
 def test_usage_is_shown_by_pool_and_block(run: Run, used: str) -> None:
     lines = run("ipam", "show").output.splitlines()
     assert lines[0].split("   ")[0] == "GROUPING"
-    assert lines[1].split() == ["IP", "Pool", "10.0.0.0/24", "256", "1", "(0%)", "255", "(99%)"]
+    assert lines[1].split() == ["IP", "Pool", "10.0.0.0/24", "256", "1", "(0%)", "255", "(99%)", "0"]
     blocks = run("ipam", "show", "--show-blocks").output.splitlines()
     assert blocks[2].split()[:1] == ["Block"]
-    assert blocks[2].split()[3:] == ["1", "(1%)", "63", "(98%)"]
+    assert blocks[2].split()[3:] == ["1", "(1%)", "63", "(98%)", "0"]
+    (pool,) = json.loads(run("ipam", "show", "--show-blocks", "-o", "json").output)
+    assert (pool["pool"], pool["inUse"], pool["free"], pool["coolingDown"]) == ("pool", 1, 255, 0)
+    assert [(block["inUse"], block["free"]) for block in pool["blocks"]] == [(1, 63)]
 
 
 def test_one_address_tells_who_holds_it_and_who_uses_it(run: Run, used: str) -> None:
@@ -94,6 +97,58 @@ def test_one_address_tells_who_holds_it_and_who_uses_it(run: Run, used: str) -> 
     assert "pod: web" in text
     assert run("ipam", "show", "--ip", "192.0.2.1").output == "192.0.2.1 is not assigned, in no pool\n"
     assert run("ipam", "show", "--ip", "web").exit_code == 1
+
+
+def test_addresses_that_cool_down_are_told_apart_from_those_in_use(run: Run, used: str) -> None:
+    assert run("ipam", "configure", "--ip-cooldown-seconds=3600").exit_code == 0
+    assert run("ipam", "release", "--ip", used, "--force").exit_code == 0
+    assert run("ipam", "show").output.splitlines()[1].split()[4:] == ["0", "(0%)", "255", "(99%)", "1"]
+    (pool,) = json.loads(run("ipam", "show", "-o", "json").output)
+    assert (pool["inUse"], pool["coolingDown"], pool["free"]) == (0, 1, 255)
+    assert f"{used} is not assigned, and cooling down since 20" in run("ipam", "show", "--ip", used).output
+    assert json.loads(run("ipam", "show", "--ip", used, "-o", "json").output)["state"] == "cooling down"
+    run("delete", "workloadendpoint", "n1-k8s-web-eth0", "-n", "shop")
+    checked = run("ipam", "check", "--show-all-ips")
+    assert checked.exit_code == 0
+    assert "0 addresses held, 1 cooling down," in checked.output
+    assert "nobody, cooling down since 20" in checked.output
+
+
+def test_of_a_block_that_cannot_be_read_nothing_is_claimed(run: Run, used: str, spoil: Callable[[str], None]) -> None:
+    key = "/calico/ipam/v2/assignment/ipv4/block/10.0.0.128-26"
+    spoil(key)
+    shown = run("ipam", "show", "--ip", used)
+    assert shown.exit_code == 1
+    assert f"{used} may be in use or not, in pool pool" in shown.output
+    assert f"is stored under {key}, but cannot be read" in shown.output
+    assert json.loads(run("ipam", "show", "--ip", used, "-o", "json").output)["state"] == "unknown"
+    usage = run("ipam", "show", "--show-blocks").output
+    assert usage.splitlines()[1].split()[4:] == ["0", "(0%)", "192", "(75%)", "0", "64"]
+    assert f"is stored under {key}, but cannot be read" in usage
+    checked = run("ipam", "check")
+    assert checked.exit_code == 1
+    assert key in checked.output
+    assert "do not delete it" in checked.output
+    assert "release the affinity" not in checked.output
+    assert "found 1 problems" in checked.output
+    released = run("ipam", "release", "--ip", used, "--force")
+    assert released.exit_code == 1
+    assert f"is stored under {key}, but cannot be read" in released.output
+
+
+def test_settings_that_cannot_be_read_say_so_and_are_written_anew(
+    run: Run, used: str, spoil: Callable[[str], None], assign: Callable[[str], str]
+) -> None:
+    spoil("/calico/ipam/v2/config")
+    shown = run("ipam", "show", "--show-configuration")
+    assert shown.exit_code == 1
+    assert "is stored under /calico/ipam/v2/config, but cannot be read" in shown.output
+    assert "write the settings anew with `tortie ipam configure`" in shown.output
+    healed = run("ipam", "configure", "--strictaffinity=true")
+    assert healed.exit_code == 0, healed.output
+    assert "warning: the settings that were stored could not be read" in healed.stderr
+    assert "StrictAffinity                 true" in run("ipam", "show", "--show-configuration").output
+    assert assign("net.c2")
 
 
 def test_settings_are_shown_and_changed_and_contradictions_refused(run: Run) -> None:

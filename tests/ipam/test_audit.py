@@ -9,6 +9,7 @@ import pytest
 
 from tortie.api.ipam import BlockAffinity, BlockAttribute, IPAMHandle
 from tortie.base.addresses import Cidr
+from tortie.datastore.keys import affinity_key, block_key, handle_key
 from tortie.ipam.audit import CHECKS, Snapshot, audit
 from tortie.ipam.block import assign, new_block
 
@@ -64,5 +65,27 @@ def test_an_address_of_a_handle_that_nobody_uses_is_a_leak() -> None:
     assert (finding.kind, finding.object, finding.harmful) == ("leaked-address", "10.0.0.1", False)
 
 
+def test_what_an_unreadable_block_holds_is_not_guessed_from_what_is_left() -> None:
+    unreadable = {block_key(str(CIDR)): "is no JSON"}
+    (finding,) = audit(msgspec.structs.replace(SOUND, blocks={}, unreadable=unreadable), live={"h"})
+    assert (finding.kind, finding.object) == ("unreadable-block", f"IPAMBlock {CIDR}")
+    assert finding.detail == f"key {block_key(str(CIDR))}: is no JSON"
+    assert "do not delete" in CHECKS[finding.kind].remedy
+
+
+def test_an_unreadable_block_overlaps_others_all_the_same() -> None:
+    unreadable = {block_key(str(INSIDE)): "is no JSON"}
+    kinds = {finding.kind for finding in audit(msgspec.structs.replace(SOUND, unreadable=unreadable))}
+    assert kinds == {"unreadable-block", "overlapping-blocks"}
+
+
+@pytest.mark.parametrize("key", [affinity_key("a", str(CIDR)), handle_key("h")])
+def test_a_claim_or_handle_that_cannot_be_read_is_the_only_finding(key: str) -> None:
+    missing: dict[str, Any] = {"claims": {}} if "host" in key else {"handles": {}}
+    (finding,) = audit(msgspec.structs.replace(SOUND, **missing, unreadable={key: "is no JSON"}))
+    assert finding.kind == "unreadable-record"
+
+
 def test_every_kind_of_finding_is_tested() -> None:
-    assert CHECKS.keys() == DAMAGE.keys() | {"leaked-address", "unrecorded-address", "shared-address"}
+    others = {"leaked-address", "unrecorded-address", "shared-address", "unreadable-block", "unreadable-record"}
+    assert CHECKS.keys() == DAMAGE.keys() | others

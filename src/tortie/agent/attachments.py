@@ -25,6 +25,7 @@ from tortie.api.resource import Metadata, ResourceKey
 from tortie.api.rules import EntityRule, Rule
 from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
+from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import AlreadyExists, Conflict, NotFound, TortieError
 from tortie.cni.errors import ASSIGNMENT_FAILED, TRY_AGAIN_LATER, CniError
 from tortie.cni.request import Request
@@ -34,6 +35,7 @@ from tortie.datastore.resources import ResourceStore
 from tortie.desired.endpoints import EndpointId
 from tortie.ipam.allocator import Allocator
 from tortie.ipam.requests import AssignRequest
+from tortie.ipam.timestamps import attribute_time
 
 PROGRAMMING_TIMEOUT = 30.0
 """Seconds that ADD waits for policy and routes before it gives up and takes everything back."""
@@ -66,6 +68,7 @@ class Attachments:
         executor: a thread in the node's network namespace, for wiring.
         programming: tells when an endpoint is in the kernel.
         mtu: tells that of workloads whose runtime does not; 0 is the kernel's default.
+        clock: tells when addresses were given.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Attachments:
         executor: Executor,
         programming: Programming,
         mtu: Callable[[], int] = int,
+        clock: Clock | None = None,
     ) -> None:
         self._node = node
         self._prefix = prefix
@@ -85,6 +89,7 @@ class Attachments:
         self._executor = executor
         self._programming = programming
         self._mtu = mtu
+        self._clock = clock or SystemClock()
         self._log = structlog.get_logger("tortie.attachments")
 
     async def add(self, request: Request) -> Attachment:
@@ -169,7 +174,12 @@ class Attachments:
         return {name.removeprefix(_NAMESPACE_LABEL): value for name, value in labels.items()}
 
     def _attributes(self, request: Request) -> dict[str, str]:
-        facts = {"node": self._node, "pod": request.pod, "namespace": request.namespace}
+        facts = {
+            "node": self._node,
+            "pod": request.pod,
+            "namespace": request.namespace,
+            "timestamp": attribute_time(self._clock.now()),
+        }
         return {name: value for name, value in facts.items() if value}
 
     def _endpoint(self, request: Request, addresses: tuple[Cidr, ...], mac: str) -> WorkloadEndpoint:

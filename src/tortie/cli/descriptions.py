@@ -72,7 +72,8 @@ class Surroundings:
     async def capacity(self, prefix: Cidr, blocks: Sequence[IPAMBlock]) -> str:
         """How full a prefix is, in words."""
         counted = usage(prefix, blocks, await read_reserved(self._records, prefix.family))
-        return f"{counted.in_use} of {counted.capacity} in use, {counted.available} free"
+        cooling = f", {counted.cooling} cooling down" if counted.cooling else ""
+        return f"{counted.in_use} of {counted.capacity} in use{cooling}, {counted.available} free"
 
 
 Told = tuple[Pairs, list[Part]]

@@ -8,28 +8,33 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
+from tortie.api.ipam import IPAMConfig
 from tortie.api.ippool import IPPool
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.base.clock import SystemClock
 from tortie.base.errors import InvalidResource, NotFound, Problem
-from tortie.cli import ipam_tables
+from tortie.cli import ipam_plain, ipam_tables
 from tortie.cli.connection import FAILED, USAGE, or_exit, with_datastore, with_location
-from tortie.cli.output import complain, say
+from tortie.cli.options import structured_option
+from tortie.cli.output import Format, complain, say, structured
 from tortie.cli.personality import program
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import Location
 from tortie.datastore.migration import is_locked
 from tortie.datastore.resources import ResourceStore
 from tortie.ipam.allocator import Allocator
+from tortie.ipam.catalog import DEFAULT_CONFIG
+from tortie.ipam.errors import UnreadableRecord
 from tortie.ipam.report import Books, Report, confirmed, read_books, read_report
 from tortie.ipam.requests import ReleaseRequest
 from tortie.ipam.split import split_pool
+from tortie.ipam.telling import State, tell_address
 from tortie.selector.check import selector_problem
 
 Result = TypeVar("Result")
@@ -56,28 +61,45 @@ def commands() -> None:
 @click.option("--show-blocks", is_flag=True, help="Blocks too, beneath their pools.")
 @click.option("--show-borrowed", is_flag=True, help="Addresses that nodes took from blocks of other nodes.")
 @click.option("--show-configuration", is_flag=True, help="The settings of address management.")
+@structured_option
 @with_location
 def show(
-    address: str | None, show_blocks: bool, show_borrowed: bool, show_configuration: bool, location: Location
+    address: str | None,
+    show_blocks: bool,
+    show_borrowed: bool,
+    show_configuration: bool,
+    output: Format | None,
+    location: Location,
 ) -> None:
     """Show how full pools are, or one address, or the settings.
 
     \b
       tortie ipam show --show-blocks
-      tortie ipam show --ip 10.65.0.7
+      tortie ipam show --ip 10.65.0.7 -o json
     """
     if show_configuration:
         config = _with_access(location, lambda access: access.allocator.get_config())
-        say(ipam_tables.configuration(config))
+        _tell(output, lambda: ipam_tables.configuration(config), lambda: ipam_plain.configuration_plain(config))
         return
     wanted = or_exit(lambda: _parsed(address)) if address is not None else None
     books = _with_access(location, _books)
     if wanted is not None:
-        say(ipam_tables.one_address(books, wanted))
+        told = tell_address(books, wanted)
+        _tell(output, lambda: ipam_tables.one_address(told), lambda: ipam_plain.address_plain(told))
+        if told.state is State.UNKNOWN:
+            sys.exit(FAILED)
     elif show_borrowed:
-        say(ipam_tables.borrowed(books))
+        _tell(output, lambda: ipam_tables.borrowed(books), lambda: ipam_plain.borrowed_plain(books))
     else:
-        say(ipam_tables.usage_table(books, blocks=show_blocks))
+        _tell(
+            output,
+            lambda: ipam_tables.usage_table(books, blocks=show_blocks),
+            lambda: ipam_plain.usage_plain(books, blocks=show_blocks),
+        )
+
+
+def _tell(output: Format | None, table: Callable[[], str], plain: Callable[[], Any]) -> None:
+    say(structured(plain(), output) if output else table())
 
 
 @commands.command()
@@ -187,13 +209,25 @@ def configure(
         complain(f"say what to change: see {program()} ipam configure --help")
         sys.exit(USAGE)
 
-    async def change(access: Access) -> None:
-        config = msgspec.structs.replace(await access.allocator.get_config(), **changes)
-        await access.allocator.set_config(config)
+    async def change(access: Access) -> str:
+        config = msgspec.structs.replace(await _config_or_default(access), **changes)
+        return await access.allocator.set_config(config)
 
-    _with_access(location, change, create=True)
+    if unreadable := _with_access(location, change, create=True):
+        complain(
+            f"warning: the settings that were stored could not be read ({unreadable}): they were replaced by these, "
+            f"and the defaults for all else; see {program()} ipam show --show-configuration"
+        )
     for field, value in changes.items():
         say(f"Successfully set {ipam_tables.PROPERTIES[field]} to: {ipam_tables.spelt(value)}")
+
+
+async def _config_or_default(access: Access) -> IPAMConfig:
+    """The stored settings; the defaults in the place of those that cannot be read."""
+    try:
+        return await access.allocator.get_config()
+    except UnreadableRecord:
+        return DEFAULT_CONFIG
 
 
 def _with_access(location: Location, work: Callable[[Access], Awaitable[Result]], *, create: bool = False) -> Result:
@@ -212,12 +246,19 @@ async def _books(access: Access) -> Books:
 async def _report(access: Access) -> tuple[Report, Books]:
     """Two readings, unless the first is clean or nobody can write between them."""
     first = await _books(access)
-    locked = await is_locked(access.store)
+    locked = await _is_surely_locked(access)
     if locked or not confirmed(first, first, locked=False).findings:
         return confirmed(first, first, locked=locked), first
     await asyncio.sleep(READINGS_APART_SECONDS)
     second = await _books(access)
     return confirmed(first, second, locked=False), second
+
+
+async def _is_surely_locked(access: Access) -> bool:
+    try:
+        return await is_locked(access.store)
+    except InvalidResource:
+        return False
 
 
 def _parsed(text: str) -> Cidr:

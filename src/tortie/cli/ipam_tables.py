@@ -10,10 +10,11 @@ from tortie.cli.output import aligned
 from tortie.ipam.audit import CHECKS, holders
 from tortie.ipam.block import address_at, attribute_at
 from tortie.ipam.block import borrowed as borrowed_ordinals
-from tortie.ipam.inspection import record_of
-from tortie.ipam.pools import pool_of
+from tortie.ipam.errors import UnreadableRecord
+from tortie.ipam.inspection import cooling_addresses
 from tortie.ipam.report import Books, Report
-from tortie.ipam.usage import Usage, usage
+from tortie.ipam.telling import State, ToldAddress, usages
+from tortie.ipam.usage import Usage
 
 _CONFIGURATION = {
     "StrictAffinity": "strict_affinity",
@@ -30,26 +31,42 @@ PROPERTIES = {field: name for name, field in _CONFIGURATION.items()}
 
 def usage_table(books: Books, *, blocks: bool) -> str:
     """How full each pool is, and each of its blocks when asked for."""
-    return aligned(["GROUPING", "CIDR", "IPS TOTAL", "IPS IN USE", "IPS FREE"], list(_usage_rows(books, blocks)))
+    headings = ["GROUPING", "CIDR", "IPS TOTAL", "IPS IN USE", "IPS FREE", "COOLING DOWN"]
+    unknown = books.snapshot.unreadable_blocks
+    if not unknown:
+        return aligned(headings, list(_usage_rows(books, blocks)))
+    table = aligned([*headings, "UNKNOWN"], list(_usage_rows(books, blocks, unknown=True)))
+    notes = [str(UnreadableRecord(key, books.snapshot.unreadable[key])) for key in unknown.values()]
+    return "\n".join([table, "", *notes])
 
 
-def one_address(books: Books, address: Cidr) -> str:
+def one_address(told: ToldAddress) -> str:
     """Who holds an address."""
-    record = record_of(books.snapshot, address)
-    users = books.users.get(address.text, ())
-    pool = pool_of(books.pools, address)
-    lines = [
-        f"{address.text} is {'in use' if record else 'not assigned'}, in "
-        + (f"pool {pool.name}" if pool else "no pool")
-    ]
-    lines += [f"Used by {user}" for user in users]
-    if record:
-        lines += ["Attributes:", *(f"  {name}: {value}" for name, value in record.items())]
+    lines = [f"{told.address} {_state_words(told)}, in {f'pool {told.pool}' if told.pool else 'no pool'}"]
+    lines += [told.problem] if told.problem else []
+    lines += [f"Used by {user}" for user in told.used_by]
+    if told.attributes:
+        lines += ["Attributes:", *(f"  {name}: {value}" for name, value in told.attributes.items())]
     return "\n".join(lines)
+
+
+def _state_words(told: ToldAddress) -> str:
+    match told.state:
+        case State.UNKNOWN:
+            return "may be in use or not"
+        case State.COOLING:
+            return f"is not assigned, and cooling down since {told.released_at}"
+        case _:
+            return f"is {told.state}"
 
 
 def borrowed(books: Books) -> str:
     """Addresses that nodes took from blocks of others."""
+    return aligned(["IP", "BORROWING NODE", "BLOCK", "BLOCK OWNER", "ALLOCATED TO"], borrowed_rows(books))
+
+
+def borrowed_rows(books: Books) -> list[list[str]]:
+    """The same as cells."""
     rows = []
     for cidr, block in sorted(books.snapshot.blocks.items()):
         for ordinal in borrowed_ordinals(block):
@@ -58,7 +75,7 @@ def borrowed(books: Books) -> str:
             address = address_at(block, ordinal).text
             users = ", ".join(books.users.get(address, ())) or facts.get("pod", "-")
             rows.append([address, facts.get("node", "-"), str(cidr), block.affinity or "-", users])
-    return aligned(["IP", "BORROWING NODE", "BLOCK", "BLOCK OWNER", "ALLOCATED TO"], rows)
+    return rows
 
 
 def configuration(config: IPAMConfig) -> str:
@@ -79,6 +96,10 @@ def every_address(books: Books) -> str:
         [address, handle or "-", ", ".join(books.users.get(address, ())) or "-"]
         for address, handle in sorted(holders(books.snapshot).items(), key=lambda item: Cidr.parse(item[0]))
     ]
+    rows += [
+        [address, "-", f"nobody, cooling down since {released}"]
+        for address, released in cooling_addresses(books.snapshot).items()
+    ]
     return aligned(["IP", "HANDLE", "USED BY"], rows)
 
 
@@ -86,7 +107,8 @@ def report_text(report: Report, books: Books) -> str:
     """What a check found, worst first."""
     counted = (
         f"{len(books.snapshot.blocks)} blocks, {len(holders(books.snapshot))} addresses held, "
-        f"{len(books.users)} addresses in use, {len(books.snapshot.handles)} handles"
+        f"{len(report.cooling)} cooling down, {len(books.users)} addresses in use, "
+        f"{len(books.snapshot.handles)} handles"
     )
     if not report.findings:
         return f"{counted}\nCheck complete; found 0 problems."
@@ -104,20 +126,20 @@ def report_text(report: Report, books: Books) -> str:
     return f"{counted}\n\n{table}\n\nCheck complete; found {len(rows)} problems."
 
 
-def _usage_rows(books: Books, blocks: bool) -> Iterator[list[str]]:
-    stored = list(books.snapshot.blocks.values())
-    for pool in books.pools:
-        reserved = books.reserved[pool.cidr.family]
-        yield _row("IP Pool", usage(pool.cidr, stored, reserved))
-        for cidr in sorted(cidr for cidr in books.snapshot.blocks if blocks and pool.cidr.contains(cidr)):
-            yield _row("Block", usage(cidr, [books.snapshot.blocks[cidr]], reserved))
+def _usage_rows(books: Books, blocks: bool, unknown: bool = False) -> Iterator[list[str]]:
+    for pool in usages(books, blocks=blocks):
+        yield _row("IP Pool", pool.usage, unknown)
+        for counted in pool.blocks:
+            yield _row("Block", counted, unknown)
 
 
-def _row(grouping: str, counted: Usage) -> list[str]:
+def _row(grouping: str, counted: Usage, unknown: bool) -> list[str]:
     shares = (counted.in_use, counted.available)
     return [
         grouping,
         str(counted.cidr),
         f"{counted.capacity:.5g}",
         *(f"{share:.5g} ({100 * share // counted.capacity}%)" for share in shares),
+        f"{counted.cooling:.5g}",
+        *([f"{counted.unknown:.5g}"] if unknown else []),
     ]

@@ -79,11 +79,13 @@ class Allocator:
             NoPool, PoolNotUsable: it is in no pool, or in one that is disabled.
             UseNotAllowed: its pool is not for this use; an empty use suits any pool.
             StrictAffinity: another node owns its block, and borrowing is off.
+            OverlappingBlock: it has no block, and blocks of another size stand where that would be.
+            UnreadableRecord: its block cannot be read.
             Contention, Unavailable: the datastore is too busy, or away.
         """
         pool = _pool_for(await read_pools(self._store), address, use)
         config = await read_config(self._store)
-        owner, block = f"host:{node}", pool.block_of(address)
+        owner, block = f"host:{node}", await self._releaser.block_of(address, pool)
         pick = exactly(address, owner, config.strict_affinity)
         attribute = _attribute(handle, attributes)
         for attempt in range(ATTEMPTS):
@@ -155,13 +157,13 @@ class Allocator:
         """The settings in force."""
         return await read_config(self._store)
 
-    async def set_config(self, config: IPAMConfig) -> None:
-        """Change the settings.
+    async def set_config(self, config: IPAMConfig) -> str:
+        """Change the settings; gives why those before could not be read, or nothing.
 
         Raises:
             InvalidRequest: they contradict each other.
         """
-        await write_config(self._store, config)
+        return await write_config(self._store, config)
 
     async def _release_owned(self, owner: str, prefix: Cidr, only_empty: bool) -> tuple[Cidr, ...]:
         cooldown = (await read_config(self._store)).ip_cooldown_seconds

@@ -9,7 +9,9 @@ import msgspec
 
 from tortie.api.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from tortie.base.addresses import Cidr
+from tortie.datastore.keys import affinity_key, handle_key, parse_key
 from tortie.ipam.block import WINDOWS_HANDLE, address_at, block_size, handle_of, held
+from tortie.ipam.errors import UNREADABLE_REMEDIES
 
 
 class Check(msgspec.Struct, frozen=True, gc=False):
@@ -21,6 +23,16 @@ class Check(msgspec.Struct, frozen=True, gc=False):
 
 
 CHECKS = {
+    "unreadable-block": Check(
+        True,
+        "which addresses of a block are held is unknown; none is given, and none can be released",
+        UNREADABLE_REMEDIES["IPAMBlock"],
+    ),
+    "unreadable-record": Check(
+        True,
+        "a claim or handle whose value does not parse",
+        "restore its value from a backup, or delete this key alone: the blocks say who owns and holds what",
+    ),
     "overlapping-blocks": Check(True, "two blocks hold the same addresses", "release the affinity of one of them"),
     "misplaced-block": Check(True, "a block is stored under the key of another prefix", "delete it"),
     "broken-ordinals": Check(True, "an address is both free and held, neither, or free twice", "release it"),
@@ -40,11 +52,26 @@ CHECKS = {
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
-    """All that is stored: blocks and handles by name, claims by owner (as blocks spell it) and block."""
+    """All that is stored: blocks and handles by name, claims by owner (as blocks spell it) and block.
+
+    Args:
+        unreadable: what is stored and cannot be read: by key, why.
+    """
 
     blocks: Mapping[Cidr, IPAMBlock]
     claims: Mapping[tuple[str, Cidr], BlockAffinity]
     handles: Mapping[str, IPAMHandle]
+    unreadable: Mapping[str, str] = {}
+
+    @property
+    def unreadable_blocks(self) -> dict[Cidr, str]:
+        """Blocks whose addresses are unknown, and under which key each is stored."""
+        names = ((key, parse_key(key)) for key in self.unreadable)
+        return {Cidr.parse(name.name): key for key, name in names if name and name.kind == "IPAMBlock"}
+
+    def unreadable_block_of(self, address: Cidr) -> str:
+        """The key of the unreadable block that an address lies in; empty when it lies in none."""
+        return next((key for block, key in self.unreadable_blocks.items() if block.contains(address)), "")
 
 
 class Finding(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -62,7 +89,7 @@ class Finding(msgspec.Struct, frozen=True, order=True, gc=False):
 
 def audit(snapshot: Snapshot, live: Collection[str] | None = None) -> tuple[Finding, ...]:
     """Everything that does not agree. With `live` handles, also addresses held for any other handle."""
-    findings = [*_overlaps(snapshot), *_claims(snapshot), *_handles(snapshot)]
+    findings = [*_unreadable(snapshot), *_overlaps(snapshot), *_claims(snapshot), *_handles(snapshot)]
     for cidr, block in snapshot.blocks.items():
         findings += _ordinals(cidr, block)
     if live is not None:
@@ -70,14 +97,21 @@ def audit(snapshot: Snapshot, live: Collection[str] | None = None) -> tuple[Find
     return tuple(sorted(findings))
 
 
+def _unreadable(snapshot: Snapshot) -> Iterator[Finding]:
+    for key, reason in snapshot.unreadable.items():
+        name = parse_key(key)
+        kind = "unreadable-block" if name and name.kind == "IPAMBlock" else "unreadable-record"
+        yield Finding(kind, str(name or key), f"key {key}: {reason}")
+
+
 def _overlaps(snapshot: Snapshot) -> Iterator[Finding]:
     widest: Cidr | None = None
-    for cidr in sorted(snapshot.blocks):
+    for cidr in sorted(snapshot.blocks.keys() | snapshot.unreadable_blocks.keys()):
         if widest and widest.overlaps(cidr):
             yield Finding("overlapping-blocks", str(cidr), f"overlaps {widest}")
         if widest is None or not widest.contains(cidr):
             widest = cidr
-        if snapshot.blocks[cidr].cidr != str(cidr):
+        if cidr in snapshot.blocks and snapshot.blocks[cidr].cidr != str(cidr):
             yield Finding("misplaced-block", str(cidr), f"says that it is {snapshot.blocks[cidr].cidr}")
 
 
@@ -95,9 +129,16 @@ def _ordinals(cidr: Cidr, block: IPAMBlock) -> Iterator[Finding]:
 
 def _claims(snapshot: Snapshot) -> Iterator[Finding]:
     for cidr, block in snapshot.blocks.items():
-        if block.affinity and (block.affinity, cidr) not in snapshot.claims:
+        if (
+            block.affinity
+            and (block.affinity, cidr) not in snapshot.claims
+            and (affinity_key(block.affinity.removeprefix("host:"), str(cidr)) not in snapshot.unreadable)
+        ):
             yield Finding("block-without-claim", str(cidr), f"owner {block.affinity}")
+    unknown = snapshot.unreadable_blocks
     for (owner, cidr), claim in snapshot.claims.items():
+        if cidr in unknown:
+            continue
         found = snapshot.blocks.get(cidr)
         if found is None or found.affinity != owner:
             actual = f"owned by {found.affinity or 'nobody'}" if found else "absent"
@@ -108,9 +149,12 @@ def _claims(snapshot: Snapshot) -> Iterator[Finding]:
 
 def _handles(snapshot: Snapshot) -> Iterator[Finding]:
     actual = _counts(snapshot)
+    unknown = {str(block) for block in snapshot.unreadable_blocks}
     for handle in sorted(actual.keys() | snapshot.handles.keys()):
+        if handle_key(handle) in snapshot.unreadable:
+            continue
         counted = snapshot.handles[handle].block if handle in snapshot.handles else {}
-        for block in sorted(counted.keys() | actual[handle].keys()):
+        for block in sorted((counted.keys() | actual[handle].keys()) - unknown):
             difference = counted.get(block, 0) - actual[handle][block]
             if difference:
                 kind = "handle-counts-too-many" if difference > 0 else "handle-counts-too-few"

@@ -11,14 +11,13 @@ import msgspec
 from tortie.api.ipam import BlockAttribute, IPAMBlock, IPAMConfig
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
-from tortie.base.errors import InvalidResource
 from tortie.base.logs import Logger
 from tortie.datastore.keys import BLOCK_PREFIX
 from tortie.ipam.assign import Assigner, any_of
 from tortie.ipam.block import collect, is_empty
 from tortie.ipam.candidates import free_blocks, is_reserved
 from tortie.ipam.claims import Claims
-from tortie.ipam.errors import BlockLimitReached
+from tortie.ipam.errors import BlockLimitReached, UnreadableRecord
 from tortie.ipam.pools import Pool, matches, pool_of
 from tortie.ipam.ranges import Ranges
 from tortie.ipam.requests import DEFAULT_BLOCK_LIMIT
@@ -107,8 +106,11 @@ class AutoAssigner:
         """A block of the owner in one of the job's pools, claimed if there is none; None when all are taken."""
         job.owned = await self._claims.owned(job.owner, job.family)
         for block in self._usable(job):
-            if await self._claims.claim(job.owner, block):
-                return block
+            try:
+                if await self._claims.claim(job.owner, block):
+                    return block
+            except UnreadableRecord as error:
+                self._skipped(job, block, error)
         return await self._claim_one(job)
 
     def _usable(self, job: Job) -> list[Cidr]:
@@ -122,8 +124,11 @@ class AutoAssigner:
             pool = pool_of(job.all_pools, block)
             if pool and matches(pool.node_selector, job.labels):
                 continue
-            if await self._claims.release(job.owner, block, job.config.ip_cooldown_seconds):
-                job.owned.remove(block)
+            try:
+                if await self._claims.release(job.owner, block, job.config.ip_cooldown_seconds):
+                    job.owned.remove(block)
+            except UnreadableRecord as error:
+                self._skipped(job, block, error)
 
     async def _from_owned_blocks(self, job: Job) -> None:
         for block in self._usable(job):
@@ -131,8 +136,13 @@ class AutoAssigner:
                 return
             try:
                 await self._take_owned(job, block)
-            except InvalidResource as error:
-                _log.warning("block unreadable", block=str(block), owner=job.owner, problem=str(error))
+            except UnreadableRecord as error:
+                self._skipped(job, block, error)
+
+    def _skipped(self, job: Job, block: Cidr, error: UnreadableRecord) -> None:
+        """Which addresses of it are held is unknown, so it is left alone, whoever needs one."""
+        _log.warning("block unreadable", block=str(block), owner=job.owner, key=error.key, problem=error.reason)
+        job.messages.append(f"block {block} is skipped: {error.key} cannot be read")
 
     async def _take_owned(self, job: Job, block: Cidr) -> None:
         """Take addresses from a block of the owner; a claim that was left half way is completed first."""

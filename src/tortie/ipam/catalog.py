@@ -9,13 +9,14 @@ from tortie.api.ipam import IPAMConfig
 from tortie.api.ippool import IPPool
 from tortie.api.ipreservation import IPReservation
 from tortie.base.addresses import Cidr
+from tortie.base.errors import Conflict
 from tortie.base.logs import Logger
 from tortie.datastore.keys import IPAM_CONFIG_KEY
-from tortie.ipam.errors import InvalidRequest, UnknownNode
+from tortie.ipam.errors import Contention, InvalidRequest, UnknownNode, UnreadableRecord
 from tortie.ipam.pools import Pool
 from tortie.ipam.ranges import Ranges, of_prefixes
 from tortie.ipam.requests import LOAD_BALANCER
-from tortie.ipam.store import Store
+from tortie.ipam.store import ATTEMPTS, Store, stored_value
 
 DEFAULT_CONFIG = IPAMConfig(auto_allocate_blocks=True, kubevirt_vm_address_persistence="Enabled")
 """What holds while nothing is stored. A stored value without `auto_allocate_blocks` means false."""
@@ -62,20 +63,49 @@ async def read_labels(store: Store, owner: str) -> Mapping[str, str]:
 
 
 async def read_config(store: Store) -> IPAMConfig:
-    """The settings in force."""
+    """The settings in force.
+
+    Raises:
+        UnreadableRecord: they cannot be read, so that nobody knows which rules hold.
+    """
     stored = await store.read(IPAM_CONFIG_KEY, IPAMConfig)
     return stored.value if stored else DEFAULT_CONFIG
 
 
-async def write_config(store: Store, config: IPAMConfig) -> None:
+async def write_config(store: Store, config: IPAMConfig) -> str:
     """Change the settings; writes nothing when they are as wanted already.
+
+    Returns:
+        Why the settings that were stored before could not be read; empty as a rule.
 
     Raises:
         InvalidRequest: they contradict each other.
+        Contention: others wrote them every time.
     """
     if not config.strict_affinity and not config.auto_allocate_blocks:
         raise InvalidRequest("IPAM config: strict_affinity and auto_allocate_blocks are both off (turn one on)")
     if config.max_blocks_per_host > 0 and not config.strict_affinity:
         raise InvalidRequest("IPAM config: maxBlocksPerHost needs strict_affinity (turn it on, or set the limit to 0)")
-    if config != await read_config(store):
-        await store.put(IPAM_CONFIG_KEY, config)
+    for attempt in range(ATTEMPTS):
+        await store.pause(attempt)
+        try:
+            return await _replace_config(store, config)
+        except Conflict:
+            continue
+    raise Contention(IPAM_CONFIG_KEY, ATTEMPTS)
+
+
+async def _replace_config(store: Store, config: IPAMConfig) -> str:
+    found = await store.raw(IPAM_CONFIG_KEY)
+    if found is None:
+        if config != DEFAULT_CONFIG:
+            await store.write(IPAM_CONFIG_KEY, None, config)
+        return ""
+    try:
+        stored = stored_value(found, IPAMConfig)
+    except UnreadableRecord as error:
+        await store.overwrite(IPAM_CONFIG_KEY, config, found)
+        return error.reason
+    if config != stored.value:
+        await store.write(IPAM_CONFIG_KEY, stored, config)
+    return ""

@@ -27,7 +27,7 @@ from tortie.datastore.keys import (
 )
 from tortie.ipam.block import collect, is_empty, new_block, orphaned, written
 from tortie.ipam.errors import Contention
-from tortie.ipam.store import ATTEMPTS, Store, Stored
+from tortie.ipam.store import ATTEMPTS, Store, Stored, Unreadable, log_unreadable
 
 PENDING = BlockAffinity(state="pending")
 CONFIRMED = BlockAffinity(state="confirmed")
@@ -60,11 +60,11 @@ class Claims:
         prefix = f"{affinity_prefix(owner_name(owner))}ipv{family}/block/"
         return sorted(Cidr.parse(name.name) for name in await self._store.names(prefix))
 
-    async def everyone(self) -> dict[tuple[str, Cidr], BlockAffinity]:
-        """All claims, by owner (as blocks spell it) and block."""
+    async def everyone(self, unreadable: Unreadable = log_unreadable) -> dict[tuple[str, Cidr], BlockAffinity]:
+        """All claims, by owner (as blocks spell it) and block; what cannot be read is told, and left out."""
         found = {}
         for prefix in (HOST_AFFINITY_PREFIX, VIRTUAL_AFFINITY_PREFIX):
-            for key, stored in (await self._store.list_values(prefix, BlockAffinity)).items():
+            for key, stored in (await self._store.list_values(prefix, BlockAffinity, unreadable)).items():
                 if name := parse_key(key):
                     found[full_owner(name.namespace), Cidr.parse(name.name)] = stored.value
         return found

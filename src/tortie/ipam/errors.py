@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tortie.base.errors import TortieError, Unavailable
+from tortie.base.errors import InvalidResource, Problem, TortieError, Unavailable
+from tortie.datastore.keys import parse_key
 
 
 class AddressError(TortieError):
@@ -56,6 +57,42 @@ class BlockLimitReached(AddressError):
 
 class NotEnoughAddresses(AddressError):
     """Fewer addresses were free than a caller who wants all or nothing asked for; none is kept."""
+
+
+class OverlappingBlock(AddressError):
+    """The block of an address would overlap blocks of another size, which may hold the address already."""
+
+    def __init__(self, address: str, block: str, others: str) -> None:
+        super().__init__(
+            f"address {address}: its block {block} would overlap {others}, so it might be given twice "
+            "(ask for an address of a block that exists, or release those blocks first)"
+        )
+
+
+class UnreadableRecord(InvalidResource):
+    """A stored record of addresses does not parse.
+
+    Args:
+        key: where it is stored.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.key = key
+        self.reason = reason
+        named = parse_key(key)
+        remedy = UNREADABLE_REMEDIES.get(named.kind if named else "", "restore its value from a backup")
+        problem = f"is stored under {key}, but cannot be read: {reason}"
+        super().__init__(Problem(str(named or key), "", problem, remedy))
+
+
+UNREADABLE_REMEDIES = {
+    "IPAMBlock": "restore its value from a backup, and do not delete it: which of its addresses are held is unknown",
+    "BlockAffinity": "restore its value from a backup, or delete this key alone: the block itself says who owns it",
+    "IPAMHandle": "restore its value from a backup, or delete this key alone: the blocks themselves say what is held",
+    "IPAMConfig": "write the settings anew with `tortie ipam configure`",
+}
+"""What to do about a record that cannot be read, by kind; none of it lets an address be given twice."""
 
 
 class ReleaseConflict(AddressError):

@@ -11,7 +11,7 @@ from tortie.api.node import Node
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.ipam.audit import Finding, Snapshot, audit, holders
-from tortie.ipam.block import handle_of, held, ordinal_of
+from tortie.ipam.block import address_at, attribute_at, handle_of, held, ordinal_of
 from tortie.ipam.pools import Pool, pool_of
 
 Users = Mapping[str, Sequence[str]]
@@ -55,7 +55,7 @@ def inspect(snapshot: Snapshot, users: Users, pools: Iterable[Pool]) -> tuple[Fi
     """Everything that does not agree, in the records and between records and use."""
     recorded = holders(snapshot)
     live = {recorded[address] for address in users if address in recorded}
-    findings = [*audit(snapshot, live), *_unrecorded(recorded, users, list(pools)), *_shared(users)]
+    findings = [*audit(snapshot, live), *_unrecorded(snapshot, recorded, users, list(pools)), *_shared(users)]
     return tuple(sorted(findings))
 
 
@@ -81,6 +81,16 @@ def record_of(snapshot: Snapshot, address: Cidr) -> Mapping[str, str] | None:
     return None
 
 
+def cooling_addresses(snapshot: Snapshot) -> dict[str, str]:
+    """Every address that is released and not given again yet, and when it was released (RFC 3339)."""
+    return {
+        address_at(block, ordinal).text: attribute.released_at
+        for _, block in sorted(snapshot.blocks.items())
+        for ordinal in range(len(block.allocations))
+        if (attribute := attribute_at(block, ordinal)) and attribute.released_at is not None
+    }
+
+
 def _add(users: defaultdict[str, list[str]], text: str, user: str) -> None:
     try:
         users[Cidr.host(text).text].append(user)
@@ -88,10 +98,12 @@ def _add(users: defaultdict[str, list[str]], text: str, user: str) -> None:
         return  # An address that cannot be read is reported where resources are judged.
 
 
-def _unrecorded(recorded: Mapping[str, str], users: Users, pools: list[Pool]) -> Iterator[Finding]:
-    for address, by in users.items():
-        if address not in recorded and pool_of(pools, Cidr.parse(address)) is not None:
-            yield Finding("unrecorded-address", address, f"used by {', '.join(by)}")
+def _unrecorded(snapshot: Snapshot, recorded: Mapping[str, str], users: Users, pools: list[Pool]) -> Iterator[Finding]:
+    for text, by in users.items():
+        address = Cidr.parse(text)
+        is_known = text in recorded or snapshot.unreadable_block_of(address)
+        if not is_known and pool_of(pools, address) is not None:
+            yield Finding("unrecorded-address", text, f"used by {', '.join(by)}")
 
 
 def _shared(users: Users) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from tortie.ipam.block import (
 )
 from tortie.ipam.catalog import read_config, read_labels, read_pools
 from tortie.ipam.claims import Claims
-from tortie.ipam.errors import Contention, ReleaseConflict, UnknownNode
+from tortie.ipam.errors import Contention, OverlappingBlock, ReleaseConflict, UnknownNode
 from tortie.ipam.handles import Counted, decrement, find
 from tortie.ipam.pools import Pool, matches, pool_of
 from tortie.ipam.requests import LOAD_BALANCER, Released, ReleaseRequest
@@ -99,19 +99,35 @@ class Releaser:
     async def _by_block(
         self, requests: Iterable[ReleaseRequest], pools: Sequence[Pool]
     ) -> dict[Cidr, list[ReleaseRequest]]:
-        """Requests by block. An address outside all pools is looked for in all blocks."""
+        """Requests by block; where there is none, by the address itself."""
         grouped: dict[Cidr, list[ReleaseRequest]] = defaultdict(list)
         for request in requests:
-            pool = pool_of(pools, request.address)
-            block = pool.block_of(request.address) if pool else await self._search(request.address)
-            grouped[block].append(request)
+            grouped[await self._holding_block(request.address, pools) or request.address].append(request)
         return grouped
 
-    async def _search(self, address: Cidr) -> Cidr:
-        """The block that holds an address, or the address itself when none does."""
-        names = await self._store.names(f"{BLOCK_PREFIX}ipv{address.family}/")
-        blocks = (Cidr.parse(name.name) for name in names)
-        return next((block for block in blocks if block.contains(address)), address)
+    async def _holding_block(self, address: Cidr, pools: Sequence[Pool]) -> Cidr | None:
+        """The block that holds an address: that of its pool's size, or whichever does among all."""
+        pool = pool_of(pools, address)
+        if pool and await self._store.raw(block_key(str(pool.block_of(address)))):
+            return pool.block_of(address)
+        return next((block for block in await self._blocks(address.family) if block.contains(address)), None)
+
+    async def block_of(self, address: Cidr, pool: Pool) -> Cidr:
+        """The block to take an address from: the one that holds it, or the one to make.
+
+        Raises:
+            OverlappingBlock: none holds it, and the one to make would overlap others.
+        """
+        if found := await self._holding_block(address, [pool]):
+            return found
+        block = pool.block_of(address)
+        others = [other for other in await self._blocks(address.family) if other.overlaps(block)]
+        if others:
+            raise OverlappingBlock(address.text, str(block), ", ".join(map(str, others)))
+        return block
+
+    async def _blocks(self, family: int) -> list[Cidr]:
+        return [Cidr.parse(name.name) for name in await self._store.names(f"{BLOCK_PREFIX}ipv{family}/")]
 
     async def _release_in(self, block: Cidr, requests: Sequence[ReleaseRequest], cooldown: int) -> Released:
         addresses = tuple(request.address for request in requests)

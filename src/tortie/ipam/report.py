@@ -21,7 +21,7 @@ from tortie.datastore.reading import ResourceReader
 from tortie.datastore.resources import ResourceStore
 from tortie.ipam.audit import Finding, Snapshot, holders
 from tortie.ipam.catalog import read_pools, read_reserved
-from tortie.ipam.inspection import Leak, Users, inspect, leaks, users_of
+from tortie.ipam.inspection import Leak, Users, cooling_addresses, inspect, leaks, users_of
 from tortie.ipam.pools import Pool
 from tortie.ipam.ranges import Ranges
 from tortie.ipam.snapshot import read_snapshot
@@ -38,12 +38,14 @@ class Report(msgspec.Struct, frozen=True):
         locked: whether the datastore was locked, so that nothing moved meanwhile.
         findings: everything that does not agree.
         leaks: addresses held for nobody, as they were seen.
+        cooling: addresses that are released, and not given again yet.
     """
 
     cluster: str
     locked: bool
     findings: tuple[Finding, ...]
     leaks: tuple[Leak, ...]
+    cooling: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Write the report as JSON.
@@ -86,10 +88,9 @@ async def read_books(datastore: Datastore, store: ResourceStore, clock: Clock, r
     before = await _users(datastore)
     snapshot = await read_snapshot(datastore, clock, random)
     after = await _users(datastore)
-    information = await store.get(ResourceKey("ClusterInformation", "", "default"))
     records = Store(datastore, clock, random)
     return Books(
-        cluster=information.spec.cluster_guid if isinstance(information, ClusterInformation) else "",
+        cluster=await _cluster(store),
         snapshot=snapshot,
         users=users_of(cast("Iterable[WorkloadEndpoint]", (before[0] | after[0]).values()), after[1]),
         pools=await read_pools(records),
@@ -103,7 +104,8 @@ def confirmed(first: Books, second: Books, *, locked: bool) -> Report:
     if second is not first:
         seen = set(inspect(first.snapshot, first.users, first.pools))
         findings = tuple(finding for finding in findings if finding in seen)
-    return Report(second.cluster, locked, findings, leaks(second.snapshot, findings))
+    cooling = tuple(cooling_addresses(second.snapshot))
+    return Report(second.cluster, locked, findings, leaks(second.snapshot, findings), cooling)
 
 
 def read_report(path: Path) -> Report:
@@ -119,6 +121,15 @@ def read_report(path: Path) -> Report:
         raise InvalidResource(Problem(str(path), "", problem, _REMEDY)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidResource(Problem(str(path), "", f"is not a report: {error}", _REMEDY)) from error
+
+
+async def _cluster(store: ResourceStore) -> str:
+    """The identity of the cluster; what cannot be read is of none."""
+    try:
+        information = await store.get(ResourceKey("ClusterInformation", "", "default"))
+    except InvalidResource:
+        return ""
+    return information.spec.cluster_guid if isinstance(information, ClusterInformation) else ""
 
 
 async def _users(datastore: Datastore) -> tuple[dict[ResourceKey, Resource], list[Node]]:

@@ -21,11 +21,13 @@ async def read_snapshot(datastore: Datastore, clock: Clock, random: Random) -> S
     repeat means nothing.
     """
     store = Store(datastore, clock, random)
-    blocks = await store.list_values(BLOCK_PREFIX, IPAMBlock)
-    handles = await store.list_values(HANDLE_PREFIX, IPAMHandle)
+    unreadable: dict[str, str] = {}
+    blocks = await store.list_values(BLOCK_PREFIX, IPAMBlock, unreadable.__setitem__)
+    handles = await store.list_values(HANDLE_PREFIX, IPAMHandle, unreadable.__setitem__)
     names = {key: name for key in blocks if (name := parse_key(key))}
     return Snapshot(
         blocks={Cidr.parse(name.name): blocks[key].value for key, name in names.items()},
-        claims=await Claims(store, clock).everyone(),
+        claims=await Claims(store, clock).everyone(unreadable.__setitem__),
         handles={key.removeprefix(HANDLE_PREFIX): stored.value for key, stored in handles.items()},
+        unreadable=unreadable,
     )

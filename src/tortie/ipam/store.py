@@ -17,11 +17,14 @@ from tortie.base.errors import Conflict, InvalidResource, NotFound
 from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.keys import parse_key, resource_key, resource_prefix
-from tortie.ipam.errors import Contention
+from tortie.ipam.errors import Contention, UnreadableRecord
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _log = Logger(__name__)
+
+Unreadable = Callable[[str, str], None]
+"""Is told the key of a value that cannot be read, and why."""
 
 ATTEMPTS = 100
 """How often a write is tried against others before giving up."""
@@ -40,6 +43,11 @@ Plan = Callable[[T | None], T | None]
 """From what is there to what should be; None is absent. The same object back means: leave it."""
 
 
+def log_unreadable(key: str, reason: str) -> None:
+    """Write to the log that something stored cannot be read."""
+    _log.warning("stored value unreadable", key=key, problem=reason)
+
+
 class Store:
     """A datastore, read and written as typed values."""
 
@@ -51,13 +59,27 @@ class Store:
     async def read(self, key: str, type: type[T]) -> Stored[T] | None:
         """The value of a key, or None."""
         found = await self._datastore.get(key)
-        return None if found is None else _stored(found, type)
+        return None if found is None else stored_value(found, type)
 
-    async def list_values(self, prefix: str, type: type[T]) -> dict[str, Stored[T]]:
-        """All values under a prefix, by key, in the order of keys; what cannot be read is left out."""
+    async def list_values(
+        self, prefix: str, type: type[T], unreadable: Unreadable = log_unreadable
+    ) -> dict[str, Stored[T]]:
+        """All values under a prefix, by key, in the order of keys; what cannot be read is told, and left out."""
         listing = await self._datastore.list(prefix)
-        values = ((item.key, _readable(item, type)) for item in listing.items)
+        values = ((item.key, _readable(item, type, unreadable)) for item in listing.items)
         return {key: stored for key, stored in values if stored is not None}
+
+    async def overwrite(self, key: str, value: msgspec.Struct, unreadable: KeyValue) -> None:
+        """Put a value in the place of one that cannot be read, if nobody else did.
+
+        Raises:
+            Conflict: it is no longer what it was.
+        """
+        await self._datastore.update(key, encode_value(value), unreadable.revision)
+
+    async def raw(self, key: str) -> KeyValue | None:
+        """What a key holds, readable or not."""
+        return await self._datastore.get(key)
 
     async def names(self, prefix: str) -> list[ResourceKey]:
         """What the keys under a prefix name, in the order of keys, whatever their values."""
@@ -73,10 +95,6 @@ class Store:
         """One cluster-wide resource, or None."""
         found = await self._datastore.get(resource_key(ResourceKey(kind, "", name)))
         return None if found is None else decode(kind, found.value)
-
-    async def put(self, key: str, value: msgspec.Struct) -> None:
-        """Write whatever is there; for settings only."""
-        await self._datastore.put(key, encode_value(value))
 
     async def write(self, key: str, current: Stored[T] | None, wanted: T | None) -> Stored[T] | None:
         """Bring a key from what was read to what is wanted, as one conditional write.
@@ -132,8 +150,18 @@ class Store:
             await self._clock.sleep(delay)
 
 
-def _stored(found: KeyValue, type: type[T]) -> Stored[T]:
-    return Stored(decode_value(type, found.value), found.revision, found.created, found.value)
+def stored_value(found: KeyValue, type: type[T]) -> Stored[T]:
+    """A typed value.
+
+    Raises:
+        UnreadableRecord: it is none.
+    """
+    try:
+        value = decode_value(type, found.value)
+    except InvalidResource as error:
+        reason = "; ".join(f"{one.path}: {one.problem}" if one.path else one.problem for one in error.problems)
+        raise UnreadableRecord(found.key, reason) from error
+    return Stored(value, found.revision, found.created, found.value)
 
 
 def _with_unknown_fields(current: Stored[T], wanted: T) -> bytes:
@@ -141,12 +169,12 @@ def _with_unknown_fields(current: Stored[T], wanted: T) -> bytes:
     return carry_over(current.data, encode_value(current.value), encode_value(wanted), type(wanted)).data
 
 
-def _readable(found: KeyValue, type: type[T]) -> Stored[T] | None:
+def _readable(found: KeyValue, type: type[T], unreadable: Unreadable) -> Stored[T] | None:
     """One broken value must not keep a whole cluster from its addresses."""
     try:
-        return _stored(found, type)
-    except InvalidResource as error:
-        _log.warning("stored value unreadable", key=found.key, problem=str(error))
+        return stored_value(found, type)
+    except UnreadableRecord as error:
+        unreadable(error.key, error.reason)
         return None
 
 
