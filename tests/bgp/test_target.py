@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -88,6 +89,10 @@ def established(directory: Path) -> bool:
     return bool(found) and all(session.established for session in found)
 
 
+def clock(text: str) -> datetime:
+    return datetime.strptime(text, "%H:%M:%S.%f")
+
+
 def test_sessions_come_up_and_survive_a_change_of_what_is_announced(daemons: list[Path]) -> None:
     first, second = (BirdTarget(directory) for directory in daemons)
     program(first, node(1, 2, blocks=(Cidr.parse("10.65.1.0/26"),)))
@@ -102,7 +107,8 @@ def test_sessions_come_up_and_survive_a_change_of_what_is_announced(daemons: lis
     with BirdControl(daemons[0] / "bird.ctl") as control:
         after = sessions(control)[0]
     assert after.established
-    assert after.since == before
+    # BIRD works the time out anew at each answer, which wobbles by a millisecond; a lost session takes seconds.
+    assert abs(clock(after.since) - clock(before)) < timedelta(milliseconds=100)
 
 
 def test_a_workload_route_in_a_foreign_block_is_announced_and_one_in_an_own_block_is_not(daemons: list[Path]) -> None:
