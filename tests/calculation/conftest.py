@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeer, BGPPeerSpec
+from tortie.api.bgpfilter import BGPFilter, BGPFilterSpec, FilterRuleV4
 from tortie.api.hostendpoint import HostEndpoint, HostEndpointSpec
 from tortie.api.ipam import BlockAffinity
 from tortie.api.ippool import IPPool, IPPoolSpec
@@ -90,6 +91,12 @@ class Make:
 
     def peer(self, name: str, **spec: object) -> BGPPeer:
         return BGPPeer(metadata=Metadata(name=name), spec=BGPPeerSpec(**spec))
+
+    def bgp_filter(self, name: str, **spec: object) -> BGPFilter:
+        return BGPFilter(metadata=Metadata(name=name), spec=BGPFilterSpec(**spec))
+
+    def bgp_rule(self, **fields: object) -> FilterRuleV4:
+        return FilterRuleV4(**fields)
 
     def pool(self, name: str, cidr: str, **spec: object) -> IPPool:
         return IPPool(metadata=Metadata(name=name), spec=IPPoolSpec(cidr=cidr, **spec))

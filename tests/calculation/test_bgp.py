@@ -7,11 +7,13 @@ import hashlib
 import msgspec
 import pytest
 
-from tortie.api.bgp import BGPPassword, SecretKeyRef
+from tortie.api.bgp import BGPPassword, Community, PrefixAdvertisement, SecretKeyRef
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
-from tortie.calculation.peering import as_number, split_address
-from tortie.desired.bgp import BGPNode, Pool, Session
+from tortie.calculation.bgpsettings import as_number
+from tortie.calculation.graph import Calculation
+from tortie.calculation.peering import split_address
+from tortie.desired.bgp import Advertisement, BGPNode, NextHop, Password, Pool, Session
 
 
 def sessions(world) -> dict[str, Session]:
@@ -71,7 +73,7 @@ def test_settings_of_the_cluster_and_of_one_node(make, world) -> None:
         make.bgp_configuration("node.there", listen_port=2179),
     )
     assert (world.state.bgp.as_number, world.state.bgp.listen_port) == (65538, 1179)
-    assert sessions(world)["Mesh_10_0_0_2"].port == 2179
+    assert sessions(world)["Mesh_10_0_0_2_port_2179"].port == 2179
     world.go(make.bgp_configuration(node_to_node_mesh_enabled=False))
     assert not sessions(world)
 
@@ -94,7 +96,7 @@ def test_peers_of_all_nodes_come_before_those_of_some(make, world) -> None:
     )
     assert list(sessions(world).values()) == [
         Session("Global_10_9_0_1", Cidr.host("10.9.0.1"), 1),
-        Session("Node_10_9_0_2", Cidr.host("10.9.0.2"), 3, port=1179),
+        Session("Node_10_9_0_2_port_1179", Cidr.host("10.9.0.2"), 3, port=1179),
     ]
 
 
@@ -111,7 +113,7 @@ def test_both_ends_of_a_peering_between_nodes_get_a_session(make, new_world) -> 
         world = new_world(name)
         world.go(*resources)
         ends[name] = {session.peer.text: session.passive for session in world.state.bgp.sessions}
-    assert ends == {"here": {"10.0.0.1": False}, "rr": {"10.0.0.2": True, "10.0.0.3": True}}
+    assert ends == {"here": {"10.0.0.1": False}, "rr": {"10.0.0.2": False, "10.0.0.3": False}}
 
 
 def test_manual_reverse_peering_asks_nothing_of_the_other_end(make, new_world) -> None:
@@ -163,23 +165,195 @@ def test_what_cannot_be_read_counts_as_absent(make, world) -> None:
     assert sorted(kinds) == ["BGPConfiguration", "BGPPeer", "BGPPeer", "IPPool", "Node"]
 
 
+def guarded(make, world, **asked: object) -> Session:
+    world.go(make.node("here", "10.0.0.1/24"), make.peer("guarded", peer_ip="10.9.0.2", as_number=65000, **asked))
+    return sessions(world)["Global_10_9_0_2"]
+
+
+KEPT = BGPPassword(secret_key_ref=SecretKeyRef(name="s", key="k"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({"password": KEPT}, {"password": Password("s", "k")}),
+        ({"ttl_security": 1}, {"hops": 1}),
+        ({"ttl_security": 0}, {"hops": None}),
+        ({"next_hop_mode": "Self"}, {"next_hop": NextHop.SELF}),
+        ({"next_hop_mode": "Keep"}, {"next_hop": NextHop.KEEP}),
+        ({"next_hop_mode": "Auto"}, {"next_hop": NextHop.AUTO}),
+        ({"keep_original_next_hop": True}, {"next_hop": NextHop.KEEP}),
+        ({"keep_original_next_hop": True, "local_as_number": 65000}, {"next_hop": NextHop.AUTO}),
+        ({"local_as_number": "1.1"}, {"local_as": 65537}),
+        ({"source_address": "None"}, {"source": False}),
+        ({"source_address": "UseNodeIP"}, {"source": True}),
+        ({"max_restart_time": "1m30s"}, {"restart_time": 90}),
+        ({"keepalive_time": "20s"}, {"keepalive": 20}),
+        ({"num_allowed_local_as_numbers": 2}, {"allowed_local_as": 2}),
+        ({"reachable_by": "10.0.0.254"}, {"gateway": Cidr.host("10.0.0.254")}),
+    ],
+    ids=str,
+)
+def test_what_a_peer_says_of_its_session_is_carried_out(make, world, asked, given) -> None:
+    session = guarded(make, world, **asked)
+    assert {field: getattr(session, field) for field in given} == given
+    assert not world.calculation.problems.current
+
+
+def test_a_session_whose_filter_is_missing_is_not_started_until_it_is_there(make, world) -> None:
+    session = guarded(make, world, filters=("careful",))
+    assert (session.filters, session.withheld) == (("careful",), "filter careful cannot be used")
+    assert "careful" in world.calculation.problems.current[ResourceKey("BGPPeer", "", "guarded")]
+    world.go(make.bgp_filter("careful", import_v4=(make.bgp_rule(action="Reject"),)))
+    assert not sessions(world)["Global_10_9_0_2"].withheld
+    assert not world.calculation.problems.current
+    world.go(make.bgp_filter("careful", import_v4=(make.bgp_rule(action="Reject", cidr="x", match_operator="In"),)))
+    assert sessions(world)["Global_10_9_0_2"].withheld
+    assert {key.kind for key in world.calculation.problems.current} == {"BGPFilter", "BGPPeer"}
+
+
 @pytest.mark.parametrize(
     "asked",
     [
-        {"password": BGPPassword(secret_key_ref=SecretKeyRef(name="s", key="k"))},
-        {"filters": ("none-in",)},
-        {"ttl_security": 1},
-        {"next_hop_mode": "Self"},
-        {"local_as_number": 65001},
+        {"max_restart_time": "soon"},
+        {"keepalive_time": "20h"},
+        {"local_as_number": "x"},
+        {"reachable_by": "x"},
+        {"password": BGPPassword(secret_key_ref=SecretKeyRef(name="../etc", key="shadow"))},
+        {"local_workload_selector": "all()"},
     ],
     ids=lambda asked: next(iter(asked)),
 )
-def test_a_peer_that_asks_for_what_is_not_carried_out_gets_no_session_and_says_why(make, world, asked) -> None:
+def test_a_peer_that_cannot_be_carried_out_gets_no_session_and_says_why(make, world, asked) -> None:
     world.go(make.node("here", "10.0.0.1/24"), make.peer("plain", peer_ip="10.9.0.1", as_number=65000))
     world.go(make.peer("guarded", peer_ip="10.9.0.2", as_number=65000, **asked))
     assert list(sessions(world)) == ["Global_10_9_0_1"]
-    problem = world.calculation.problems.current[ResourceKey("BGPPeer", "", "guarded")]
-    assert next(iter(asked)) in problem
+    assert ResourceKey("BGPPeer", "", "guarded") in world.calculation.problems.current
+
+
+def test_the_mesh_has_a_password_and_a_restart_time_of_its_own(make, world) -> None:
+    world.go(
+        make.node("here", "10.0.0.1/24"),
+        make.node("there", "10.0.0.2/24"),
+        make.bgp_configuration(node_mesh_password=KEPT, node_mesh_max_restart_time="10s"),
+        make.peer("plain", peer_ip="10.9.0.1"),
+    )
+    found = {name: (one.password, one.restart_time) for name, one in sessions(world).items()}
+    assert found == {"Mesh_10_0_0_2": (Password("s", "k"), 10), "Global_10_9_0_1": (None, None)}
+
+
+def test_a_reflector_reflects_inside_its_as_to_all_but_reflectors_of_its_cluster(make, world) -> None:
+    world.go(
+        make.node("here", "10.0.0.1/24", route_reflector_cluster_id="1.0.0.1"),
+        make.node("same", "10.0.0.2/24", route_reflector_cluster_id="1.0.0.1"),
+        make.node("other", "10.0.0.3/24", route_reflector_cluster_id="1.0.0.2"),
+        make.node("plain", "10.0.0.4/24"),
+        make.peer("nodes", node="here", peer_selector="all()"),
+        make.peer("inside", peer_ip="10.9.0.1"),
+        make.peer("outside", peer_ip="10.9.0.2", as_number=1),
+    )
+    assert world.state.bgp.cluster_id == "1.0.0.1"
+    assert {one.peer.text for one in world.state.bgp.sessions if one.reflect} == {"10.0.0.3", "10.0.0.4", "10.9.0.1"}
+
+
+def test_the_node_that_others_peer_with_by_address_gets_the_other_ends_of_that_family(make, new_world) -> None:
+    resources = (
+        make.bgp_configuration(node_to_node_mesh_enabled=False),
+        make.node("rr", "10.0.0.1/24", "fd00::1/64"),
+        make.node("here", "10.0.0.2/24", "fd00::2/64"),
+        make.node("there", "10.0.0.3/24", "fd00::3/64"),
+        make.peer("to-rr", node="here", peer_ip="fd00::1", local_as_number=65009, reachable_by="fd00::9"),
+        make.peer("other-as", node="there", peer_ip="fd00::1", as_number=1),
+        make.peer("other-port", node="there", peer_ip="[fd00::1]:1179"),
+    )
+    world = new_world("rr")
+    world.go(*resources)
+    # The other end shows another AS number, and this one the node's own.
+    assert list(sessions(world).values()) == [Session("Node_fd00__2", Cidr.host("fd00::2"), 65009)]
+
+
+def test_sessions_with_one_address_and_several_ports_have_names_of_their_own(make, world) -> None:
+    world.go(
+        make.node("here", "10.0.0.1/24"),
+        make.peer("a", peer_ip="10.9.0.1"),
+        make.peer("b", peer_ip="10.9.0.1:1179"),
+    )
+    assert set(sessions(world)) == {"Global_10_9_0_1", "Global_10_9_0_1_port_1179"}
+
+
+def test_of_two_nodes_that_all_peer_with_the_one_with_the_lower_address_text_waits(make, new_world) -> None:
+    waits = {}
+    for name, other in (("here", "10.0.0.2"), ("there", "10.0.0.1")):
+        world = new_world(name)
+        world.go(
+            make.bgp_configuration(node_to_node_mesh_enabled=False),
+            make.node("here", "10.0.0.1/24"),
+            make.node("there", "10.0.0.2/24"),
+            make.peer("a", peer_ip="10.0.0.1"),
+            make.peer("b", peer_ip="10.0.0.2"),
+        )
+        waits[name] = sessions(world)[f"Global_{other.replace('.', '_')}"].passive
+    assert waits == {"here": True, "there": False}
+
+
+@pytest.mark.parametrize(
+    ("programming", "programmed"),
+    [
+        (None, {"plain"}),
+        ("EnabledNoEncapOnly", {"plain"}),
+        ("EnabledIPIPOnly", {"ipip"}),
+        ("Enabled", {"plain", "ipip"}),
+        ("Disabled", set()),
+    ],
+)
+def test_routes_of_pools_are_programmed_as_the_settings_say_and_those_of_vxlan_never(
+    make, world, programming, programmed
+) -> None:
+    pools = {
+        "plain": make.pool("plain", "10.1.0.0/16", ipip_mode="Never"),
+        "ipip": make.pool("ipip", "10.2.0.0/16", ipip_mode="CrossSubnet"),
+        "vxlan": make.pool("vxlan", "10.3.0.0/16", vxlan_mode="Always"),
+    }
+    world.go(
+        make.node("here", "10.0.0.1/24"),
+        make.bgp_configuration(program_cluster_routes=programming),
+        *pools.values(),
+    )
+    found = {str(pool.cidr) for pool in world.state.bgp.pools if pool.program}
+    assert found == {pools[name].spec.cidr for name in programmed}
+    assert world.state.bgp.programs_ipip == ("ipip" in programmed)
+
+
+@pytest.mark.parametrize(("router_id", "found"), [("", "10.0.0.1"), ("1.2.3.4", "1.2.3.4"), ("hash", None)])
+def test_the_identity_is_the_address_or_what_is_set(make, router_id, found) -> None:
+    calculation = Calculation("here", router_id=router_id)
+    calculation.set_in_sync()
+    node = make.node("here", "10.0.0.1/24")
+    calculation.update(node.key, node)
+    hashed = ".".join(str(byte) for byte in hashlib.sha256(b"here").digest()[:4])
+    assert calculation.flush().bgp.router_id == (found or hashed)
+
+
+def test_settings_that_only_the_speaker_needs(make, world) -> None:
+    world.go(
+        make.node("here", "10.0.0.1/24"),
+        make.bgp_configuration(
+            bind_mode="NodeIP",
+            ignored_interfaces=("eth*",),
+            log_severity_screen="Warn",
+            ipv4_normal_route_priority=100,
+            prefix_advertisements=(PrefixAdvertisement(cidr="10.1.0.0/16", communities=("named", "1:2:3")),),
+            communities=(Community(name="named", value="65001:7"),),
+        ),
+    )
+    bgp = world.state.bgp
+    assert (bgp.bind, bgp.ignored_interfaces, bgp.log_severity) == (True, ("eth*",), "Warning")
+    assert (bgp.normal_priority4, bgp.normal_priority6) == (100, 1024)
+    assert bgp.advertisements == (Advertisement(Cidr.parse("10.1.0.0/16"), ((65001, 7), (1, 2, 3))),)
+    own = PrefixAdvertisement(cidr="10.2.0.0/16", communities=("1:1",))
+    world.go(make.bgp_configuration("node.here", log_severity_screen="Debug", prefix_advertisements=(own,)))
+    assert world.state.bgp.log_severity == "Debug"
+    assert world.state.bgp.advertisements == (Advertisement(Cidr.parse("10.2.0.0/16"), ((1, 1),)),)
 
 
 def test_as_numbers_and_addresses_in_every_spelling() -> None:

@@ -12,10 +12,18 @@ from tortie.cli.reservations import FIELDS, STORED_ONLY
 
 Run = Callable[..., Result]
 
-FILTER = """
+STATUS = """
 apiVersion: projectcalico.org/v3
-kind: BGPFilter
-metadata: {name: f}
+kind: CalicoNodeStatus
+metadata: {name: s}
+spec: {node: n, classes: [BGP], updatePeriodSeconds: 10}
+"""
+
+PEER = """
+apiVersion: projectcalico.org/v3
+kind: BGPPeer
+metadata: {name: p}
+spec: {localWorkloadSelector: all(), asNumber: 65001}
 """
 
 POOL = """
@@ -51,7 +59,8 @@ spec: {egress: [{action: Allow, destination: {services: {name: s}}}]}
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (FILTER, ["BGPFilter f: is stored, but"]),
+        (STATUS, ["CalicoNodeStatus s: is stored, but"]),
+        (PEER, ["spec.localWorkloadSelector is stored"]),
         (POOL, ["spec.natOutgoing is stored", "spec.vxlanMode is stored"]),
         (SERVICE, ["Service n/s: its backends are those of EndpointSlices labelled kubernetes.io/service-name: s"]),
         (SLICE, ["EndpointSlice n/s: belongs to no service, as it lacks the label kubernetes.io/service-name"]),

@@ -19,6 +19,8 @@ import packets
 import pytest
 import reachability
 
+import bgp
+
 TESTS = Path(__file__).parents[1]
 
 Case = Mapping[str, Any]
@@ -126,6 +128,10 @@ def _packets(case: Case, document: Document) -> list[str]:
     return packets.run_case(case)
 
 
+def _bgp(case: Case, document: Document) -> list[str]:
+    return bgp.run_case(case)
+
+
 IPAM_TESTS = {
     "select-pools": "test_the_expected_pools_are_selected",
     "utilisation": "test_the_expected_usage_is_counted",
@@ -170,6 +176,7 @@ JUDGES: dict[str, Judge] = {
     "reachability-cases": _reachability,
     "probe-cases": _reachability,
     "packet-verdict-cases": _packets,
+    "bgp-render-cases": _bgp,
     "ipam-cases": _ipam,
     "calculation-cases": _calculation,
 }

@@ -115,6 +115,7 @@ def test_policies_of_kinds_that_are_not_built_are_unsupported(run: ModuleType, w
     [
         "admin_policy_anp_banp",
         "admin_policy_cnp",
+        "bgp_render",
         "calculation",
         "defaulting",
         "ipam",

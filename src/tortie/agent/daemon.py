@@ -66,6 +66,7 @@ WATCHED_KINDS = (
     "IPPool",
     "BGPConfiguration",
     "BGPPeer",
+    "BGPFilter",
     "Tier",
     "Profile",
     "GlobalNetworkSet",
@@ -79,6 +80,7 @@ WATCHED_KINDS = (
     "HostEndpoint",
     "Pod",
     "EndpointSlice",
+    "Service",
     "BlockAffinity",
 )
 """What the calculation reads, and what says whether it may be carried out."""
@@ -125,7 +127,7 @@ class Agent:
         stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
         schedule = Schedule(full_interval=self._settings.refresh_seconds, drift_spacing=DRIFT_SPACING)
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
-        calculation = Calculation(self._settings.node, permissions(self._settings))
+        calculation = Calculation(self._settings.node, permissions(self._settings), self._settings.router_id)
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
         cutter = self._make_cutter(reconciler, dataplane, kernel)
         told = [cutter.note] if cutter else []

@@ -71,8 +71,10 @@ class Dataplane:
             BandwidthTarget(links, sockets.interfaces, prefixes),
         ]
         if settings.bird_directory is not None:
-            bird = BirdTarget(settings.bird_directory, settings.bird_program, settings.interface_prefix)
-            self.targets.append(bird)
+            secrets = settings.bgp_secrets_directory
+            self.targets.append(
+                BirdTarget(settings.bird_directory, settings.bird_program, settings.interface_prefix, secrets)
+            )
         self._links = LinkWatch(links, addresses, routes, executor, settings.interface_prefix)
 
     async def stand_guard(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import IPv4Address
 
 _DIGITS = re.compile(r"[0-9]{1,5}")
 _REGION = re.compile(r"[a-z0-9]([-a-z0-9]{0,44}[a-z0-9])?")
@@ -92,3 +93,13 @@ def region(text: str) -> str:
     if text and not _REGION.fullmatch(text):
         raise ValueError("use up to 46 of the letters a to z, digits and dashes, as in neutron.conf")
     return text
+
+
+def router_id(text: str) -> str:
+    """A BGP identity: a dotted quad, `hash`, or nothing. Raises ValueError."""
+    if text in ("", "hash"):
+        return text
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        raise ValueError("use a dotted quad such as 10.0.0.1, hash, or nothing") from None

@@ -23,6 +23,7 @@ from tortie.agent.setting_values import (
     port,
     positive_seconds,
     region,
+    router_id,
     seconds,
     whole_seconds,
 )
@@ -49,6 +50,8 @@ class Settings(NetworkSettings, frozen=True, kw_only=True):
     netns: Path | None
     bird_directory: Path | None
     bird_program: str
+    bgp_secrets_directory: Path | None
+    router_id: str
     interface_prefix: str
     default_endpoint_to_host_action: str
     conntrack_on_policy_change: str
@@ -174,6 +177,19 @@ TABLE: tuple[Setting, ...] = (
     Setting("netns", _optional_path, "", "Network namespace to work in; that of the process when empty."),
     Setting("bird_directory", _optional_path, "", "Where bird.conf and bird.ctl are; no BGP when empty."),
     Setting("bird_program", str, "bird", "The BIRD binary, for checking configurations."),
+    Setting(
+        "bgp_secrets_directory",
+        _optional_path,
+        "/etc/tortie/secrets",
+        "Where passwords of BGP sessions are, each in a file SECRET/KEY.",
+    ),
+    Setting(
+        "router_id",
+        router_id,
+        "",
+        "BGP identity: a dotted quad, or hash for one made of the node's name; the node's IPv4 address when empty.",
+        ("CALICO_ROUTER_ID",),
+    ),
     Setting("interface_prefix", _prefix, "cali", "How names of workload interfaces begin.", ("FELIX_INTERFACEPREFIX",)),
     Setting(
         "default_endpoint_to_host_action",

@@ -7,6 +7,7 @@ are not touched: BIRD compares old and new itself.
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,21 +18,37 @@ from tortie.base.errors import KernelError, Unavailable
 from tortie.base.files import write_atomically
 from tortie.bgp.config import render
 from tortie.bgp.control import BirdControl, BirdRefused
+from tortie.bgp.passwords import Known, read_passwords
+from tortie.bgp.peers import withheld
 from tortie.dataplane.target import Plan
+from tortie.desired.bgp import BGPNode
 from tortie.desired.state import Changes, DesiredState
+
+MODE = 0o600
+"""Of the configuration file: it holds passwords."""
+
+_SESSIONS = "BGP sessions"
+_SPEAKER = "bgp"
 
 
 class BirdActual(msgspec.Struct, frozen=True):
-    """`text` of the configuration file, and whether the running daemon is known to have taken it."""
+    """`text` of the configuration file, whether the running daemon is known to have taken it, and known passwords."""
 
     text: str
     taken: bool
+    passwords: Known
+
+    def __repr__(self) -> str:
+        return f"BirdActual({len(self.text)} letters, taken={self.taken})"
 
 
 class Configure(msgspec.Struct, frozen=True):
     """Make this text the configuration of file and daemon."""
 
     text: str
+
+    def __repr__(self) -> str:
+        return f"Configure({len(self.text)} letters)"
 
 
 class BirdTarget:
@@ -40,11 +57,21 @@ class BirdTarget:
     Args:
         directory: holds `bird.conf` and the control socket `bird.ctl`.
         program: the bird binary, for syntax checks.
+        workload_prefix: how names of workload interfaces begin.
+        secrets: holds passwords as files `SECRET/KEY`; they are read at every full pass.
     """
 
     name = "bird"
 
-    def __init__(self, directory: Path, program: str = "bird", workload_prefix: str = "cali") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        program: str = "bird",
+        workload_prefix: str = "cali",
+        secrets: Path | None = None,
+    ) -> None:
+        self._directory = directory
+        self._secrets = secrets
         self._file = directory / "bird.conf"
         self._control = directory / "bird.ctl"
         self._program = program
@@ -57,34 +84,44 @@ class BirdTarget:
             text = self._file.read_text()
         except FileNotFoundError:
             text = ""
-        return BirdActual(text=text, taken=text == self._taken)
+        return BirdActual(text, taken=text == self._taken, passwords=read_passwords(self._secrets))
 
     def plan(self, desired: DesiredState, actual: BirdActual, changes: Changes | None) -> Plan[Configure]:
         """One operation, or none."""
         if changes is not None and not changes.bgp:
             return Plan()
         if desired.bgp is None:
-            return Plan(waiting={"bgp": "this node has no Node resource with a BGP address"})
-        text = render(desired.bgp, self._workload_prefix)
-        if text == actual.text and actual.taken:
-            return Plan()
-        return Plan(operations=(Configure(text),))
+            return Plan(waiting={_SPEAKER: "this node has no Node resource with a BGP address"}, settled=(_SESSIONS,))
+        text = render(desired.bgp, self._workload_prefix, actual.passwords)
+        operations = () if text == actual.text and actual.taken else (Configure(text),)
+        held_back = _held_back(desired.bgp, actual.passwords)
+        if held_back:
+            return Plan(operations, waiting={_SESSIONS: held_back}, settled=(_SPEAKER,))
+        return Plan(operations, settled=(_SPEAKER, _SESSIONS))
 
     def apply(self, operations: Sequence[Configure]) -> None:
         """Check, write, and tell the daemon. Raises KernelError when it is refused or nobody answers."""
         for operation in operations:
             self._check(operation.text)
-            write_atomically(self._file, operation.text.encode(), mode=0o640)
+            self._write(self._file, operation.text)
             self._reconfigure()
             self._taken = operation.text
 
     def applied(self, actual: BirdActual, plan: Plan[Configure]) -> BirdActual:
         """The last text that was configured."""
-        return BirdActual(plan.operations[-1].text, taken=True) if plan.operations else actual
+        if not plan.operations:
+            return actual
+        return BirdActual(plan.operations[-1].text, taken=True, passwords=actual.passwords)
+
+    def _write(self, file: Path, text: str) -> None:
+        """A daemon that gave up its privileges still owns its directory."""
+        write_atomically(file, text.encode(), mode=MODE)
+        owner = self._directory.stat()
+        os.chown(file, owner.st_uid, owner.st_gid)
 
     def _check(self, text: str) -> None:
         candidate = self._file.with_suffix(".candidate")
-        write_atomically(candidate, text.encode(), mode=0o640)
+        self._write(candidate, text)
         try:
             result = subprocess.run(
                 [self._program, "-p", "-c", str(candidate)], capture_output=True, text=True, timeout=30, check=False
@@ -104,3 +141,9 @@ class BirdTarget:
             raise KernelError("configure BIRD", errno.ECONNREFUSED, str(error)) from error
         except BirdRefused as error:
             raise KernelError("configure BIRD", errno.EINVAL, error.text) from error
+
+
+def _held_back(node: BGPNode, passwords: Known) -> str:
+    """Sessions that are not started, and why."""
+    found = [f"{session.name}: {reason}" for session in node.sessions if (reason := withheld(session, passwords))]
+    return "; ".join(found)

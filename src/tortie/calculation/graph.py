@@ -69,9 +69,10 @@ class Calculation:
     Args:
         node: its name.
         permissions: what its endpoints may ask for.
+        router_id: of its BGP speaker: a dotted quad, `hash`, or empty for its IPv4 address.
     """
 
-    def __init__(self, node: str, permissions: Permissions = NO_PERMISSIONS) -> None:
+    def __init__(self, node: str, permissions: Permissions = NO_PERMISSIONS, router_id: str = "") -> None:
         self.node = node
         self._permissions = permissions
         self.problems = Problems()
@@ -88,7 +89,7 @@ class Calculation:
         self._endpoints = LocalEndpoints(self._subjects, self._profiles, permissions)
         self._hosts = HostEndpoints(self._subjects, self._profiles)
         self._policies = ActivePolicies(self._subjects, self._labels, self._programs, self.problems)
-        self._bgp = BGP(node, self.problems)
+        self._bgp = BGP(node, self.problems, router_id)
         self._network = ClusterNetwork(node, self.problems, self._endpoints.network)
 
     @property
@@ -116,7 +117,9 @@ class Calculation:
             case "Pod":
                 self._update_pod(key, value if isinstance(value, Pod) else None)
             case "EndpointSlice":
-                self._services.put(key, value if isinstance(value, EndpointSlice) else None)
+                slice = value if isinstance(value, EndpointSlice) else None
+                self._services.put(key, slice)
+                self._bgp.put(key, slice)
             case _:
                 if key.kind == Node.kind:
                     self._update_item(key, value if isinstance(value, Node) else None)

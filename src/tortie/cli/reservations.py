@@ -11,7 +11,6 @@ from tortie.api.service import Service
 
 STORED_ONLY = frozenset(
     {
-        "BGPFilter",
         "BlockAffinity",
         "CalicoNodeStatus",
         "ClusterInformation",
@@ -39,11 +38,11 @@ FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
         "allowSpoofedSourcePrefixes": lambda spec: bool(spec.allow_spoofed_source_prefixes),
     },
     "BGPConfiguration": {
-        "serviceClusterIPs": lambda spec: bool(spec.service_cluster_ips),
-        "serviceExternalIPs": lambda spec: bool(spec.service_external_ips),
-        "serviceLoadBalancerIPs": lambda spec: bool(spec.service_load_balancer_ips),
-        "prefixAdvertisements": lambda spec: bool(spec.prefix_advertisements),
-        "nodeMeshPassword": lambda spec: spec.node_mesh_password is not None,
+        "localWorkloadPeeringIPV4": lambda spec: bool(spec.local_workload_peering_ipv4),
+        "localWorkloadPeeringIPV6": lambda spec: bool(spec.local_workload_peering_ipv6),
+    },
+    "BGPPeer": {
+        "localWorkloadSelector": lambda spec: bool(spec.local_workload_selector),
     },
 }
 """Fields without effect yet, by kind: when they ask for something."""
