@@ -112,9 +112,13 @@ class HostLab:
             found.setdefault(interface, set()).add(Cidr.host(address))
         return found
 
+    def shot(self, sender: str, destination: str, port: int = 80, receiver: str = "", source_port: int = 0) -> Shot:
+        """A datagram for who has the address, or for `receiver`."""
+        return Shot(sender, destination, port, receiver or owner(destination), source_port)
+
     def arrives(self, sender: str, destination: str, port: int = 80, receiver: str = "", source_port: int = 0) -> bool:
-        """Whether one datagram reaches who it is for: who has the address, or `receiver`."""
-        shot = Shot(sender, destination, port, receiver or owner(destination), source_port)
+        """Whether one datagram reaches who it is for."""
+        shot = self.shot(sender, destination, port, receiver, source_port)
         return shot in self.arrived([shot])
 
     def answers(self, sender: str, destination: str, port: int = 80) -> bool:

@@ -16,7 +16,7 @@ from tortie.dataplane.nftables.rule_words import Fate, words
 from tortie.dataplane.nftables.rules import ENCAPSULATED, END
 from tortie.dataplane.nftables.settings import Settings
 from tortie.desired.network import IPIP, NODES, VXLAN_PEERS, Network, Tunnels
-from tortie.desired.policy import Direction
+from tortie.desired.policy import Action, Direction
 from tortie.desired.sets import IPSet, Members
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink.namespace import inside
@@ -136,9 +136,9 @@ def test_wireguard_passes_host_endpoints(lab: Any, guarded: Any) -> None:
     assert not lab.arrives("near", HOST[0], 81)
 
 
-def test_outer_packets_are_not_tracked_and_carry_real_tunnels(lab: Any, guarded: Any) -> None:
-    lab.target.settings = Settings()
-    lab.bring(with_tunnels(guarded.endpoint("h", "eth0").state, NEAR[0], tunnels=Tunnels(vxlan=(4,))))
+@contextmanager
+def real_tunnel(lab: Any) -> Iterator[None]:
+    """A VXLAN device on the host and one at `near`, whose inner address is 10.99.0.2."""
     ends = {"host": (HOST[0], NEAR[0], "10.99.0.1"), "near": (NEAR[0], HOST[0], "10.99.0.2")}
     try:
         for name, (own, peer, inner) in ends.items():
@@ -146,11 +146,41 @@ def test_outer_packets_are_not_tracked_and_carry_real_tunnels(lab: Any, guarded:
             lab.run(name, "ip", "link", "add", "vxlan.calico", "type", "vxlan", *options)
             lab.run(name, "ip", "addr", "add", f"{inner}/24", "dev", "vxlan.calico")
             lab.run(name, "ip", "link", "set", "vxlan.calico", "up")
-        assert any(lab.arrives("near", "10.99.0.1", 80) for _ in range(20))
-        assert "dport=4789" not in lab.run("host", "conntrack", "-L")
+        lab.run("near", "ip", "route", "add", POD[0], "via", "10.99.0.1")
+        yield
     finally:
         for name in ends:
             lab.run(name, "ip", "link", "del", "vxlan.calico")
+
+
+def test_outer_packets_are_not_tracked_and_carry_real_tunnels(lab: Any, guarded: Any) -> None:
+    lab.target.settings = Settings()
+    lab.bring(with_tunnels(guarded.endpoint("h", "eth0").state, NEAR[0], tunnels=Tunnels(vxlan=(4,))))
+    with real_tunnel(lab):
+        assert any(lab.arrives("near", "10.99.0.1", 80) for _ in range(20))
+        assert "dport=4789" not in lab.run("host", "conntrack", "-L")
+
+
+def test_policy_of_a_wildcard_about_forwarding_is_for_what_comes_and_goes_by_tunnels(lab: Any, guarded: Any) -> None:
+    """An endpoint of the interface below sees tunnels only, which it lets through whatever its policy."""
+    lab.target.settings = Settings()
+    tunnels = Tunnels(vxlan=(4,))
+    shut = guarded.tiers(Action.DENY)
+    ways = (("near", POD[0], "pod1"), ("pod1", "10.99.0.2", "near"))
+    for interface in ("eth0", "*"):
+        guarded.endpoint("h", interface, forward_ingress=shut, forward_egress=shut)
+        with real_tunnel(lab):
+            lab.bring(with_tunnels(guarded.state, NEAR[0], tunnels=tunnels))
+            for sender, address, receiver in ways:
+                arrived = any(lab.arrives(sender, address, 80, receiver) for _ in range(5))
+                assert arrived == (interface == "eth0"), (interface, sender)
+            lab.bring(with_tunnels(open_state(guarded), NEAR[0], tunnels=tunnels))
+            assert all(any(lab.arrives(*way[:2], 80, way[2]) for _ in range(5)) for way in ways)
+
+
+def open_state(guarded: Any) -> DesiredState:
+    """Without the host endpoint."""
+    return DesiredState(policies=guarded.state.policies, endpoints=guarded.state.endpoints)
 
 
 def test_base_chains_for_tunnels_are_there_only_while_they_judge(lab: Any, guarded: Any) -> None:
