@@ -2,203 +2,28 @@
 
 from __future__ import annotations
 
-import re
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tortie.api.defaults import with_defaults
-from tortie.api.documents import load_resource, read_documents
-from tortie.api.resource import Resource, ResourceKey
-from tortie.calculation.graph import Calculation
-from tortie.calculation.permissions import Permissions
-from tortie.lab.lab import Lab
-from tortie.lab.probe.model import Probe, Transport
-from tortie.lab.probe.prober import Patience
-from tortie.lab.topology import Topology, Workload
-from tortie.netlink.namespace import inside
+from tortie.api.policy import NetworkPolicy, NetworkPolicySpec
+from tortie.api.resource import Metadata
+from tortie.api.rules import EntityRule, Rule
+from tortie.lab.topology import Topology
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)
-    from model.network import Node
+    from model import yard
+    from model.yard import Net, policy, sets, tier
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
-
-NAMES = ("w0", "w1", "w2", "w3")
-HOSTS = {"w0": "h1", "w1": "h1", "w2": "h2", "w3": "h2"}
-SHARED, OWN = 1100, {name: 3000 + number for number, name in enumerate(NAMES)}
-PORTS = (80, 81, 1001, SHARED, *OWN.values())
-ENDPOINT = """
-apiVersion: projectcalico.org/v3
-kind: WorkloadEndpoint
-metadata: {{name: {host}-k8s-{name}-eth0, namespace: shop, labels: {{name: {name}}}}}
-spec:
-  orchestrator: k8s
-  node: {host}
-  pod: {name}
-  endpoint: eth0
-  interfaceName: {interface}
-  ipNetworks: [{networks}]
-  profiles: [open]
-  allowSpoofedSourcePrefixes: [{spoofed}]
-  ports:
-    - {{name: shared, protocol: TCP, port: 1100}}
-    - {{name: {name}-port, protocol: TCP, port: {port}}}
-    - {{name: {name}-port-udp, protocol: UDP, port: {port}}}
-"""
-BASE = """
-apiVersion: projectcalico.org/v3
-kind: Profile
-metadata: {name: open}
-spec: {ingress: [{action: Allow}], egress: [{action: Allow}]}
----
-apiVersion: projectcalico.org/v3
-kind: Tier
-metadata: {name: default}
-spec: {defaultAction: Deny}
-"""
-_ASKED = re.compile(r"(w\d|h\d)>(w\d)(?::(\d+))?(?:/(udp|icmp))?")
-
-
-class Net:
-    """Two hosts whose packet filters are driven in this process."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self._nodes = [_permissive(Node(place), place.host.name) for place in lab.places()]
-        self._known: dict[ResourceKey, Resource] = {}
-        self._endpoints = "\n---".join(map(self.endpoint, NAMES))
-        for name in NAMES:
-            lab.prober.listen(name, *PORTS)
-
-    def bring(self, *texts: str) -> None:
-        """These resources are all that there is, besides endpoints that everybody may reach; every flow is new."""
-        wanted = self._loaded("\n---\n".join((BASE, self._endpoints, *texts)))
-        updates = [(key, wanted.get(key)) for key in self._known.keys() | wanted.keys()]
-        changed = [(key, value) for key, value in updates if self._known.get(key) != value]
-        for node in self._nodes:
-            node.thread.submit(node.bring, sorted(changed, key=lambda update: update[0])).result()
-            node.thread.submit(node.forget_connections).result()
-        self._known = wanted
-
-    def expect(self, open: str = "", closed: str = "") -> None:
-        """Of `w0>w1:80/udp` and the like in both families: port 80 and TCP unless said otherwise."""
-        wanted = dict.fromkeys(self._probes(open), True) | dict.fromkeys(self._probes(closed), False)
-        first = self._lab.prober.run(list(wanted), Patience(0.08, 2))
-        lost = [one.probe for one in first if wanted[one.probe] and not one.allowed]
-        again = self._lab.prober.run(lost, Patience(1.0, 3)) if lost else []
-        wrong = [one for one in first if one.allowed and not wanted[one.probe]]
-        assert [str(one) for one in (*wrong, *again) if one.allowed != wanted[one.probe]] == []
-
-    def addresses(self, name: str) -> tuple[str, str]:
-        """Of IPv4 and IPv6."""
-        four, six = sorted(self._lab.attachment(name).addresses, key=lambda one: ":" in one)
-        return four, six
-
-    def endpoint(self, name: str, spoofed: str = "") -> str:
-        """A workload's, with the sources that it may use besides its own."""
-        attachment = self._lab.attachment(name)
-        networks = ", ".join(f'"{one}/{128 if ":" in one else 32}"' for one in attachment.addresses)
-        return ENDPOINT.format(
-            name=name,
-            host=HOSTS[name],
-            interface=attachment.interface,
-            networks=networks,
-            port=OWN[name],
-            spoofed=spoofed,
-        )
-
-    def arrives(self, source: str, to: str, family: int, address: str) -> bool:
-        """Whether a datagram that bears this source address arrives."""
-        kind, free = (
-            (socket.AF_INET, (socket.SOL_IP, socket.IP_TRANSPARENT)) if family == 4 else (socket.AF_INET6, (41, 75))
-        )
-        with inside(self._lab.namespace(source)):
-            speaker = socket.socket(kind, socket.SOCK_DGRAM)
-        with inside(self._lab.namespace(to)):
-            listener = socket.socket(kind, socket.SOCK_DGRAM)
-        with speaker, listener:
-            speaker.setsockopt(*free, 1)
-            speaker.bind((address, 0))
-            listener.bind((self.addresses(to)[family == 6], 7000))
-            listener.settimeout(0.3)
-            speaker.sendto(b"x", (self.addresses(to)[family == 6], 7000))
-            try:
-                return listener.recv(1) == b"x"
-            except TimeoutError:
-                return False
-
-    def close(self) -> None:
-        for node in self._nodes:
-            node.close()
-
-    def _loaded(self, text: str) -> dict[ResourceKey, Resource]:
-        found = (with_defaults(load_resource(one)) for one in read_documents(text))
-        return {one.key: one for one in found}
-
-    def _probes(self, text: str) -> Iterator[Probe]:
-        asked = text.split()
-        for one in asked:
-            found = _ASKED.fullmatch(one)
-            assert found, one
-            source, to, port, transport = found.groups()
-            for address in self._lab.attachment(to).addresses:
-                yield Probe(source, address, Transport(transport or "tcp"), int(port or 80))
-
-
-def _permissive(node: Node, name: str) -> Node:
-    """Where the operator lets workloads ask for sources of others."""
-    node.calculation = Calculation(name, Permissions(source_spoofing=True))
-    node.calculation.set_in_sync()
-    return node
 
 
 @pytest.fixture(scope="module")
 def net(new_topology: Callable[..., Topology]) -> Iterator[Net]:
-    topology = new_topology(*(Workload(name, host, "shop") for name, host in HOSTS.items()))
-    with Lab(topology) as lab:
-        for place in lab.places():
-            with inside(place.namespace):
-                Path("/proc/sys/net/netfilter/nf_conntrack_tcp_loose").write_text("0")
-        found = Net(lab)
+    with yard.net(new_topology()) as found:
         yield found
-        found.close()
-
-
-def policy(name: str, spec: str, kind: str = "NetworkPolicy", tier: str = "default") -> str:
-    """A policy; `spec` in flow style, without its braces."""
-    named = name if tier == "default" else f"{tier}.{name}"
-    place = "" if kind.startswith(("Global", "StagedGlobal")) else ", namespace: shop"
-    return f"""
-apiVersion: projectcalico.org/v3
-kind: {kind}
-metadata: {{name: {named}{place}}}
-spec: {{tier: {tier}, {spec}}}
-"""
-
-
-def tier(name: str, order: int, action: str = "Deny") -> str:
-    return f"""
-apiVersion: projectcalico.org/v3
-kind: Tier
-metadata: {{name: {name}}}
-spec: {{order: {order}, defaultAction: {action}}}
-"""
-
-
-def sets(**members: str) -> str:
-    """Network sets, each with a label of its name."""
-    return "\n---\n".join(
-        f"""
-apiVersion: projectcalico.org/v3
-kind: NetworkSet
-metadata: {{name: {name}, namespace: shop, labels: {{set: {name}}}}}
-spec: {{nets: [{nets}]}}
-"""
-        for name, nets in members.items()
-    )
 
 
 FROM_W1 = "source: {selector: name == 'w1'}"
@@ -314,6 +139,38 @@ def test_named_ports_of_datagrams_are_their_own(net: Net) -> None:
     net.expect("w1>w0:3000/udp w2>w0:3000/udp", "w1>w0:3000 w1>w0:3001/udp w0>w1:3000/udp")
 
 
+@pytest.mark.parametrize("way", ["ingress", "egress"])
+@pytest.mark.parametrize("transport", ["tcp", "udp", "sctp"])
+def test_ports_of_senders_go_by_number_and_by_the_name_that_each_gives_them(net: Net, transport: str, way: str) -> None:
+    suffix = "" if transport == "tcp" else f"-{transport}"
+    many = ", ".join(map(str, range(2001, 2033, 2)))
+    ports = f"[{many}, w0-out{suffix}, w1-out{suffix}]"
+    some = "selector: \"name in {'w0', 'w1', 'w2'}\""
+    fits = "w0@4000>w3 w1@4001>w0 w2@2003>w3 w2@2031>w0"
+    other = "w0@4001>w3 w1@4000>w0 w2@4002>w3 w2@2004>w0"
+    unknown = "w3@4000>w0 w3@2003>w0"
+    for match, opened, closed in (
+        (f"ports: {ports}, {some}", fits, f"{other} {unknown}"),
+        (f"notPorts: {ports}, {some}", other, f"{fits} {unknown}"),
+        (f"ports: {ports}", f"{fits} w3@2003>w0", f"{other} w3@4000>w0"),
+    ):
+        rule = f"{{action: Allow, protocol: {transport.upper()}, source: {{{match}}}}}"
+        net.bring(policy("p", f"selector: all(), {way}: [{rule}]"))
+        net.expect(*(" ".join(f"{one}/{transport}" for one in text.split()) for text in (opened, closed)))
+
+
+@pytest.mark.parametrize("transport", ["udp", "sctp"])
+@pytest.mark.parametrize("way", ["ingress", "egress"])
+def test_named_ports_are_told_apart_by_protocol(net: Net, transport: str, way: str) -> None:
+    ports = f"[w0-port-{transport}, w1-port-{transport}, 3003]"
+    to_some = f"destination: {{ports: {ports}, selector: \"name in {{'w0', 'w1', 'w2'}}\"}}"
+    net.bring(policy("p", f"selector: all(), {way}: [{{action: Allow, protocol: {transport.upper()}, {to_some}}}]"))
+    net.expect(
+        f"w3>w0:3000/{transport} w0>w1:3001/{transport} w2>w0:3003/{transport}",
+        f"w3>w2:3002/{transport} w3>w0:3001/{transport} w2>w3:3003/{transport} w3>w0:3000 w0>w1:3001",
+    )
+
+
 def test_every_list_of_prefixes_denies_by_itself(net: Net) -> None:
     """Lists of either side, positive and negative, with ports: each alone decides, in every combination."""
     w0, w1 = (f'["{four}/32", "{six}/128"]' for four, six in map(net.addresses, ("w0", "w1")))
@@ -377,15 +234,24 @@ def test_nobody_sends_under_the_address_of_another_unless_an_operator_allows_it(
             assert net.arrives("w0", "w3", family, other) == allowed
 
 
-def test_two_hundred_sets_come_go_and_come_again(net: Net) -> None:
+def test_two_thousand_policies_come_and_go_with_the_endpoint_that_they_are_about(net: Net) -> None:
+    """Each has a set of its own; while nobody needs them none of it is in the kernel."""
     many = [
-        policy(
-            f"p{number}",
-            f"order: {number}, selector: all(), ingress: [{{action: Deny, source: {{selector: x == '{number}'}}}}]",
+        NetworkPolicy(
+            metadata=Metadata(name=f"p{number}", namespace="shop"),
+            spec=NetworkPolicySpec(
+                tier="default",
+                order=1,
+                selector="name == 'w0'",
+                types=("Ingress",),
+                ingress=(Rule(action="Deny", source=EntityRule(selector=f"x == '{number}'")),),
+            ),
         )
-        for number in range(200)
+        for number in range(2000)
     ]
-    last = policy("last", f"order: 1000, selector: all(), ingress: [{{action: Allow, {FROM_W1}}}]")
-    for texts in ([*many, last], [last], [*many, last]):
-        net.bring(*texts)
-        net.expect("w1>w0 w1>w3", "w2>w0 w0>w1")
+    last = policy("last", f"order: 10000, selector: all(), ingress: [{{action: Allow, {FROM_W1}}}]")
+    for texts, absent in (((last, *many), ""), ((last,), "w0"), ((last, *many), "")):
+        net.bring(*texts, absent=absent)
+        net.expect("w1>w3" if absent else "w1>w0 w1>w3", "w1>w0" if absent else "w2>w0 w3>w0")
+        assert (net.objects("h1") > 4000) == (not absent)
+        assert net.objects("h2") < 100

@@ -77,6 +77,13 @@ def test_a_chosen_source_port_is_the_one_sent_from(lab: Lab, transport: Transpor
     assert [one.allowed for one in outcomes] == [True, False]
 
 
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP, Transport.SCTP])
+def test_both_families_are_sent_from_one_port_at_once(lab: Lab, transport: Transport) -> None:
+    filter_forwarding(lab, "h2", "oifname cali* th sport 1234 accept", f"oifname cali* meta l4proto {transport} drop")
+    probes = [Probe("w1", address, transport, source_port=1234) for address in ("10.65.0.2", "fd00:65::2")]
+    assert all(one.allowed for one in lab.probe(*probes))
+
+
 def test_what_the_senders_own_filter_drops_is_denied(lab: Lab) -> None:
     drop = "add table inet t; add chain inet t o { type filter hook output priority 0; policy drop; }"
     assert lab.exec("w1", ["nft", drop]).returncode == 0

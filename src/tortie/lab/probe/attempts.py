@@ -269,6 +269,8 @@ def open_udp(station: Station, probe: Probe, numbers: Numbers) -> socket.socket:
         for port in _source_ports(probe, numbers):
             if _bind(one, port):
                 break
+        else:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         one.connect((probe.address, probe.port))
     except OSError:
         one.close()

@@ -46,9 +46,12 @@ class Station:
         self._sctp = {family: self._open_sctp(family) for family in FAMILY}
 
     def open(self, family: int, kind: socket.SocketKind, protocol: int = 0) -> socket.socket:
-        """A non-blocking socket in this namespace."""
+        """A non-blocking socket in this namespace, for one family alone: both may use one port."""
         self._enter()
-        return socket.socket(FAMILY[family], kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+        one = socket.socket(FAMILY[family], kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+        if family == 6 and kind != socket.SOCK_RAW:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        return one
 
     def listen(self, *ports: int) -> None:
         """Answer on these ports from now on: TCP, UDP and SCTP, both families."""
@@ -111,8 +114,6 @@ class Station:
     def _bound(self, family: int, kind: socket.SocketKind, port: int) -> socket.socket:
         """Several probers may stand in one namespace: they share the ports."""
         one = self.open(family, kind)
-        if family == 6:
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         one.bind(("", port))
