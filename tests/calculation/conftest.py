@@ -108,8 +108,9 @@ class Make:
 class World:
     """A calculation in sync and the desired state that its deltas lead to; every delta is checked."""
 
-    def __init__(self, node: str = "here") -> None:
-        self.calculation = Calculation(node, Permissions(floating_ips=True, source_spoofing=True))
+    def __init__(self, node: str = "here", *, workload_routes: bool = False) -> None:
+        permissions = Permissions(floating_ips=True, source_spoofing=True)
+        self.calculation = Calculation(node, permissions, workload_routes=workload_routes)
         self.calculation.set_in_sync()
         self.state = DesiredState()
 
@@ -151,6 +152,10 @@ def check_delta(delta: Delta, state: DesiredState) -> None:
         assert state.host_endpoints.get(host.name) != host
     for route in delta.routes:
         assert state.routes.get(route.destination) != route
+    for prefix in delta.cluster_routes:
+        assert state.cluster_routes.get(prefix.destination) != prefix
+    for vtep in delta.vteps:
+        assert state.vteps.get(vtep.id) != vtep
     for whole in delta.sets:
         assert whole.id not in state.sets
     for change in delta.set_changes:

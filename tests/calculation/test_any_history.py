@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 from tortie.api.endpointslice import SERVICE_LABEL, Backend, BackendPort, EndpointSlice
 from tortie.api.hostendpoint import HostEndpoint, HostEndpointSpec
 from tortie.api.hostendpoint import NamedPort as HostPort
-from tortie.api.ipam import BlockAffinity
+from tortie.api.ipam import BlockAffinity, BlockAttribute, IPAMBlock
 from tortie.api.ippool import IPPool, IPPoolSpec
+from tortie.api.livemigration import (
+    LiveMigration,
+    LiveMigrationSpec,
+    MigrationSource,
+    MigrationTarget,
+    WorkloadIdentifier,
+)
 from tortie.api.networkset import GlobalNetworkSet, NetworkSet, NetworkSetSpec
-from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
+from tortie.api.node import Node, NodeAddress, NodeBGP, NodeSpec, NodeStatus
 from tortie.api.pod import Container, ContainerPort, Pod, PodSpec
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy, NetworkPolicySpec
 from tortie.api.profile import Profile, ProfileSpec
@@ -28,7 +35,7 @@ from tortie.api.stagedpolicy import (
 from tortie.api.tier import Tier, TierSpec, TierStatus
 from tortie.api.workloadendpoint import IPNAT, EndpointPort, QoSControls, WorkloadEndpoint, WorkloadEndpointSpec
 
-Update = tuple[ResourceKey, Resource | BlockAffinity | None]
+Update = tuple[ResourceKey, Resource | BlockAffinity | IPAMBlock | None]
 
 SELECTORS = st.sampled_from(
     [
@@ -224,10 +231,30 @@ RESOURCES = st.one_of(
         metadata=st.builds(metadata, st.sampled_from(["here", "there"])),
         spec=st.builds(
             NodeSpec,
-            bgp=st.builds(NodeBGP, ipv4_address=st.sampled_from(["10.9.0.1/24", "10.9.0.2/24", "", "nonsense"])),
-            ipv4_vxlan_tunnel_addr=st.sampled_from(["", "10.8.0.1"]),
+            bgp=st.builds(
+                NodeBGP, ipv4_address=st.sampled_from(["10.9.0.1/24", "10.9.0.2/24", "10.0.0.1/8", "", "nonsense"])
+            ),
+            ipv4_vxlan_tunnel_addr=st.sampled_from(["", "10.8.0.1", "10.0.0.0"]),
+            addresses=st.sampled_from([(), (NodeAddress(address="10.7.0.1", type="InternalIP"),)]),
         ),
         status=st.builds(NodeStatus, wireguard_public_key=st.sampled_from(["", "", "key"])),
+    ),
+    st.builds(
+        LiveMigration,
+        metadata=st.builds(metadata, SHORT_NAMES, NAMESPACES),
+        spec=st.builds(
+            LiveMigrationSpec,
+            source=st.builds(
+                MigrationSource,
+                workload=st.builds(
+                    WorkloadIdentifier,
+                    hostname=st.sampled_from(["here", "there"]),
+                    orchestrator_id=st.just("k8s"),
+                    workload_id=st.sampled_from(["n1/p", "n2/q"]),
+                ),
+            ),
+            target=st.builds(MigrationTarget, selector=SELECTORS),
+        ),
     ),
     st.builds(
         IPPool,
@@ -236,7 +263,7 @@ RESOURCES = st.one_of(
             IPPoolSpec,
             cidr=st.sampled_from(["10.0.0.0/16", "10.0.0.0/24", "fd00::/64", "nonsense"]),
             ipip_mode=st.sampled_from(["", "Always", "CrossSubnet"]),
-            vxlan_mode=st.sampled_from(["", "Never", "Always"]),
+            vxlan_mode=st.sampled_from(["", "Never", "Always", "CrossSubnet"]),
             nat_outgoing=st.booleans(),
             allowed_uses=st.sampled_from([(), ("Workload", "Tunnel"), ("LoadBalancer",)]),
         ),
@@ -246,7 +273,23 @@ AFFINITIES = st.tuples(
     st.builds(ResourceKey, st.just("BlockAffinity"), st.sampled_from(["here", "there"]), st.just("10.1.0.0/26")),
     st.one_of(st.none(), st.builds(BlockAffinity, state=st.sampled_from(["confirmed", "pending"]))),
 )
+ATTRIBUTES = tuple(BlockAttribute(secondary={"node": name}) for name in ("here", "there", ""))
+BLOCKS = st.tuples(
+    st.builds(ResourceKey, st.just("IPAMBlock"), st.just(""), st.just("10.0.0.0/30")),
+    st.one_of(
+        st.none(),
+        st.builds(
+            IPAMBlock,
+            cidr=st.just("10.0.0.0/30"),
+            affinity=st.sampled_from([None, "host:here", "host:there", "virtual:load-balancer"]),
+            allocations=st.tuples(*[st.sampled_from([None, 0, 1, 2, 9])] * 4),
+            attributes=st.just(ATTRIBUTES),
+            deleted=st.sampled_from([False, False, False, True]),
+        ),
+    ),
+)
 UPDATES = st.one_of(
+    BLOCKS,
     RESOURCES.map(lambda resource: (resource.key, resource)),
     RESOURCES.map(lambda resource: (resource.key, resource)),
     RESOURCES.map(lambda resource: (resource.key, None)),

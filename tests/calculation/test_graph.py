@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tortie.base.addresses import Cidr
 from tortie.calculation.graph import Calculation
+from tortie.desired.cluster import ClusterRoute, Kinds
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.policy import Action, Policy, PolicyId, PolicyList, PortRange, Rule, TierPolicies
@@ -51,6 +52,10 @@ def test_an_endpoint_without_policies_has_its_profiles_and_routes(make, world) -
             ),
         ),
         routes=(Route(Cidr.host("10.0.0.1"), "caliweb"), Route(Cidr.host("fd00::1"), "caliweb")),
+        cluster_routes=tuple(
+            ClusterRoute(Cidr.host(text), Kinds.LOCAL_WORKLOAD, node="here", attached=True)
+            for text in ("10.0.0.1", "fd00::1")
+        ),
     )
 
 

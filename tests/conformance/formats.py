@@ -164,7 +164,7 @@ def _calculation(case: Case, document: Document) -> list[str]:
     }[case["kind"]]
     test(case, load("calculation/conftest").World)
     if not supported(case):
-        raise Unsupported("all about policy holds; routes to other nodes, tunnels and migration are not judged")
+        raise Unsupported("all but what is about a service mesh or WireGuard holds")
     return []
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tortie.base.errors import KernelError
-from tortie.netlink import addresses, conntrack, links, monitor, neighbours, route, traffic, wire
+from tortie.netlink import addresses, conntrack, links, monitor, neighbours, route, traffic, vxlan, wire
 from tortie.netlink.socket import raise_on_error
 
 DECODERS: dict[str, Callable[[wire.Message], object]] = {
@@ -21,10 +21,14 @@ DECODERS: dict[str, Callable[[wire.Message], object]] = {
     "address": addresses.decode_address,
     "route": route.decode_route,
     "neighbour": neighbours.decode_neighbour,
+    "tunnel": vxlan.decode_vxlan,
+    "forwarding": vxlan.decode_forwarding,
     "connection": conntrack.decode_connection,
     "event": lambda message: monitor.interpret(message, monitor.LinkTable(), monitor.AddressTable()),
 }
 HEADERS = [
+    struct.pack("=BxHiII", 0, 1, 7, 0x41, 0) + wire.nested(18, wire.text(1, "vxlan"), wire.nested(2, wire.u32(1, 9))),
+    struct.pack("=BxHiHBB", 7, 0, 7, 0x80, 2, 0),
     struct.pack("=BxHiII", 0, 1, 7, 0x41, 0),
     struct.pack("=BBBBI", 2, 24, 0, 0, 7),
     struct.pack("=BBBBBBBBI", 2, 32, 0, 0, 254, 80, 253, 1, 0),

@@ -11,13 +11,14 @@ from tortie.base.addresses import Cidr
 from tortie.calculation.contested import contested
 from tortie.calculation.limits import limits
 from tortie.calculation.localnetwork import Demands, LocalNetwork, demands
+from tortie.calculation.migrations import Migrations
 from tortie.calculation.permissions import NO_PERMISSIONS, Permissions
 from tortie.calculation.policylists import PolicyLists
 from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.routes import LocalRoutes
 from tortie.calculation.subjects import Subjects
-from tortie.desired.endpoints import Endpoint, EndpointId
-from tortie.desired.policy import Direction
+from tortie.desired.endpoints import Endpoint, EndpointId, Migration
+from tortie.desired.policy import Direction, PolicyList
 
 
 class _Local(msgspec.Struct, frozen=True, gc=False):
@@ -38,10 +39,17 @@ class _Local(msgspec.Struct, frozen=True, gc=False):
 class LocalEndpoints:
     """Of endpoints that claim one interface only the one with the lowest id is programmed."""
 
-    def __init__(self, subjects: Subjects, profiles: ActiveProfiles, permissions: Permissions = NO_PERMISSIONS) -> None:
+    def __init__(
+        self,
+        subjects: Subjects,
+        profiles: ActiveProfiles,
+        migrations: Migrations,
+        permissions: Permissions = NO_PERMISSIONS,
+    ) -> None:
         self.routes = LocalRoutes()
         self.network = LocalNetwork()
         self._permissions = permissions
+        self._migrations = migrations
         self._subjects = subjects
         self._profiles = profiles
         self._endpoints: dict[EndpointId, _Local] = {}
@@ -89,6 +97,7 @@ class LocalEndpoints:
         """What is new or different since the last flush, and what is gone."""
         dirty, self._dirty = self._dirty, set()
         dirty.update(self._by_item[item] for item in items if item in self._by_item)
+        dirty.update(self._endpoints if self._migrations.take_changes() else ())
         changed: list[Endpoint] = []
         removed: list[EndpointId] = []
         for endpoint_id in sorted(dirty):
@@ -96,7 +105,7 @@ class LocalEndpoints:
             if local is None and self._told.pop(endpoint_id, None) is not None:
                 removed.append(endpoint_id)
             elif local is not None:
-                changed += self._tell(_endpoint(endpoint_id, local, lists))
+                changed += self._tell(self._endpoint(endpoint_id, local, lists))
         return changed, removed
 
     def contested(self) -> Iterator[str]:
@@ -113,6 +122,10 @@ class LocalEndpoints:
         local = self._endpoints.get(endpoint_id)
         held = local is not None and self._holders.get(local.spec.interface_name) == endpoint_id
         return local if held else None
+
+    def _endpoint(self, endpoint_id: EndpointId, local: _Local, lists: PolicyLists) -> Endpoint:
+        migration = self._migrations.of(endpoint_id, local.spec, local.item)
+        return _endpoint(endpoint_id, local, lists.of_workload(local.item, local.profiles), migration)
 
     def _tell(self, endpoint: Endpoint) -> Iterator[Endpoint]:
         if self._told.get(endpoint.id) != endpoint:
@@ -151,8 +164,10 @@ class LocalEndpoints:
         self._dirty.add(endpoint_id)
 
 
-def _endpoint(endpoint_id: EndpointId, local: _Local, lists: PolicyLists) -> Endpoint:
-    ingress, egress = lists.of_workload(local.item, local.profiles)
+def _endpoint(
+    endpoint_id: EndpointId, local: _Local, governing: tuple[PolicyList, PolicyList], migration: Migration
+) -> Endpoint:
+    ingress, egress = governing
     return Endpoint(
         id=endpoint_id,
         interface=local.spec.interface_name,
@@ -163,4 +178,5 @@ def _endpoint(endpoint_id: EndpointId, local: _Local, lists: PolicyLists) -> End
         allowed_sources=local.asked.sources,
         ingress_limits=limits(local.spec.qos_controls, Direction.INGRESS),
         egress_limits=limits(local.spec.qos_controls, Direction.EGRESS),
+        migration=migration,
     )

@@ -9,6 +9,7 @@ import msgspec
 from tortie.api.endpointslice import EndpointSlice
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ipam import BlockAffinity, IPAMBlock
+from tortie.api.livemigration import LiveMigration
 from tortie.api.node import Node
 from tortie.api.pod import Pod
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
@@ -16,8 +17,10 @@ from tortie.api.profile import Profile
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.tier import Tier
 from tortie.api.workloadendpoint import WorkloadEndpoint
+from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource
 from tortie.calculation.bgp import BGP
+from tortie.calculation.cluster import Cluster
 from tortie.calculation.columns import Columns
 from tortie.calculation.endpoints import LocalEndpoints
 from tortie.calculation.hosts import HostEndpoints
@@ -25,6 +28,7 @@ from tortie.calculation.ipsets import IPSets
 from tortie.calculation.items import Item, item_of
 from tortie.calculation.labels import LabelIndex
 from tortie.calculation.localnetwork import demands, host_demands
+from tortie.calculation.migrations import Migrations
 from tortie.calculation.network import ClusterNetwork
 from tortie.calculation.newer import newer_conditions
 from tortie.calculation.ordering import tier_rank
@@ -70,10 +74,19 @@ class Calculation:
         node: its name.
         permissions: what its endpoints may ask for.
         router_id: of its BGP speaker: a dotted quad, `hash`, or empty for its IPv4 address.
+        workload_routes: every workload of the cluster has a route of its own, whatever address management says.
     """
 
-    def __init__(self, node: str, permissions: Permissions = NO_PERMISSIONS, router_id: str = "") -> None:
+    def __init__(
+        self,
+        node: str,
+        permissions: Permissions = NO_PERMISSIONS,
+        router_id: str = "",
+        *,
+        workload_routes: bool = False,
+    ) -> None:
         self.node = node
+        self._workload_routes = workload_routes
         self._permissions = permissions
         self.problems = Problems()
         self._in_sync = False
@@ -86,10 +99,12 @@ class Calculation:
         self._programs = Programs(self._sets)
         self._profiles = ActiveProfiles(self._programs, self.problems)
         self._subjects = Subjects(self._labels)
-        self._endpoints = LocalEndpoints(self._subjects, self._profiles, permissions)
+        self._migrations = Migrations(self.problems, self._labels.labels)
+        self._endpoints = LocalEndpoints(self._subjects, self._profiles, self._migrations, permissions)
         self._hosts = HostEndpoints(self._subjects, self._profiles)
         self._policies = ActivePolicies(self._subjects, self._labels, self._programs, self.problems)
         self._bgp = BGP(node, self.problems, router_id)
+        self._cluster = Cluster(node, self.problems)
         self._network = ClusterNetwork(node, self.problems, self._endpoints.network)
 
     @property
@@ -120,11 +135,16 @@ class Calculation:
                 slice = value if isinstance(value, EndpointSlice) else None
                 self._services.put(key, slice)
                 self._bgp.put(key, slice)
+            case "LiveMigration":
+                self._migrations.put(key, value if isinstance(value, LiveMigration) else None)
+            case "IPAMBlock":
+                self._cluster.put(key, value)
             case _:
                 if key.kind == Node.kind:
                     self._update_item(key, value if isinstance(value, Node) else None)
                 self._bgp.put(key, value if not isinstance(value, IPAMBlock) else None)
                 self._network.put(key, value)
+                self._cluster.put(key, value)
 
     def policy_order(self) -> list[PolicyId]:
         """All active policies, enforced and staged, in the order in which packets meet them."""
@@ -143,6 +163,8 @@ class Calculation:
         if self._all_dirty:
             touched |= self._subjects.items
             self._all_dirty = False
+        if self._migrations.selects:
+            touched |= changes.items & self._subjects.items
         lists = PolicyLists(self._policies)
         endpoints, removed_endpoints = self._endpoints.flush(touched, lists)
         hosts, removed_hosts = self._hosts.flush(touched, lists)
@@ -153,6 +175,8 @@ class Calculation:
         self._columns.settle()
         self._services.settle()
         routes, removed_routes = self._endpoints.routes.flush()
+        cluster_routes, removed_cluster_routes = self._cluster.flush()
+        vteps, removed_vteps = self._cluster.flush_ends()
         return Delta(
             sets=tuple(sets.sets),
             set_changes=tuple(sets.changes),
@@ -160,9 +184,13 @@ class Calculation:
             policies=tuple(policies),
             endpoints=tuple(endpoints),
             host_endpoints=tuple(hosts),
+            vteps=tuple(vteps),
             routes=tuple(routes),
+            cluster_routes=tuple(cluster_routes),
             bgp=self._bgp.flush(),
+            removed_cluster_routes=tuple(removed_cluster_routes),
             removed_routes=tuple(removed_routes),
+            removed_vteps=tuple(removed_vteps),
             removed_host_endpoints=tuple(removed_hosts),
             removed_endpoints=tuple(removed_endpoints),
             removed_policies=tuple(removed_policies),
@@ -186,6 +214,8 @@ class Calculation:
             self._policies,
             self._bgp,
             self._network,
+            self._cluster,
+            self._migrations,
         )
         return (
             all(part.is_empty() for part in parts)
@@ -202,6 +232,7 @@ class Calculation:
         number = self._columns.number(key)
         item = self._pods.dress(number, resource, item)
         self._columns.put(key, item)
+        self._place(key, resource)
         if isinstance(resource, WorkloadEndpoint | HostEndpoint) and resource.spec.node != self.node:
             self._remove_endpoint(key)
         elif isinstance(resource, WorkloadEndpoint):
@@ -210,7 +241,15 @@ class Calculation:
             self._hosts.put(HostEndpointName(key.name), resource.spec, number)
             self._endpoints.network.replace(HostEndpointName(key.name), host_demands(resource))
 
+    def _place(self, key: ResourceKey, resource: Resource | None) -> None:
+        """Where the addresses of a workload are, as far as blocks do not say it."""
+        if isinstance(resource, WorkloadEndpoint) and (self._workload_routes or resource.spec.node == self.node):
+            self._cluster.put_endpoint(key, resource.spec.node, map(Cidr.host, resource.spec.ip_networks))
+        elif key.kind == WorkloadEndpoint.kind:
+            self._cluster.put_endpoint(key, "", ())
+
     def _remove_item(self, key: ResourceKey) -> None:
+        self._place(key, None)
         number = self._columns.remove(key)
         if number is not None:
             self._pods.forget(number)

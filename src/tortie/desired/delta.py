@@ -10,6 +10,7 @@ import msgspec
 
 from tortie.base.addresses import Cidr
 from tortie.desired.bgp import BGPNode
+from tortie.desired.cluster import ClusterRoute, Vtep, VtepId
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.hosts import HostEndpoint, HostEndpointName
 from tortie.desired.network import Network
@@ -28,7 +29,9 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
         policies: new or changed policies and profiles.
         endpoints: new or changed local endpoints.
         host_endpoints: new or changed host endpoints of this node.
+        vteps: new or changed ends of VXLAN.
         routes: new or changed routes (replacing the one to the same destination).
+        cluster_routes: new or changed prefixes of the cluster.
         bgp: the BGP speaker's state when it changed; None takes it away.
         removed_*: what is gone, each after everything that referred to it.
     """
@@ -39,9 +42,13 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     policies: tuple[Policy, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     host_endpoints: tuple[HostEndpoint, ...] = ()
+    vteps: tuple[Vtep, ...] = ()
     routes: tuple[Route, ...] = ()
+    cluster_routes: tuple[ClusterRoute, ...] = ()
     bgp: BGPNode | msgspec.UnsetType | None = msgspec.UNSET
+    removed_cluster_routes: tuple[Cidr, ...] = ()
     removed_routes: tuple[Cidr, ...] = ()
+    removed_vteps: tuple[VtepId, ...] = ()
     removed_host_endpoints: tuple[HostEndpointName, ...] = ()
     removed_endpoints: tuple[EndpointId, ...] = ()
     removed_policies: tuple[PolicyId, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
 from tortie.base.addresses import Cidr
@@ -17,6 +19,16 @@ class EndpointId(msgspec.Struct, frozen=True, order=True, gc=False):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+class Migration(enum.Enum):
+    """The part that an endpoint plays while its virtual machine moves from host to host."""
+
+    NONE = "none"
+    SOURCE = "source"
+    """It leaves, and has the traffic still."""
+    TARGET = "target"
+    """It arrives, and gets the traffic when the machine runs here."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +52,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     allowed_sources: tuple[Cidr, ...] = ()
     ingress_limits: Limits = NO_LIMITS
     egress_limits: Limits = NO_LIMITS
+    migration: Migration = Migration.NONE
 
     def limits(self, direction: Direction) -> Limits:
         """Of one direction."""

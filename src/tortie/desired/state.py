@@ -6,6 +6,7 @@ import msgspec
 
 from tortie.base.addresses import Cidr
 from tortie.desired.bgp import BGPNode
+from tortie.desired.cluster import ClusterRoute, Vtep, VtepId
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.hosts import HostEndpoint, HostEndpointName
@@ -30,6 +31,8 @@ class Changes(msgspec.Struct):
     endpoints: set[EndpointId] = msgspec.field(default_factory=set)
     host_endpoints: set[HostEndpointName] = msgspec.field(default_factory=set)
     routes: set[Cidr] = msgspec.field(default_factory=set)
+    cluster_routes: set[Cidr] = msgspec.field(default_factory=set)
+    vteps: set[VtepId] = msgspec.field(default_factory=set)
     interfaces: set[str] = msgspec.field(default_factory=set)
     addresses: bool = False
     network: bool = False
@@ -57,6 +60,10 @@ class Changes(msgspec.Struct):
         self.host_endpoints.update(delta.removed_host_endpoints)
         self.routes.update(route.destination for route in delta.routes)
         self.routes.update(delta.removed_routes)
+        self.cluster_routes.update(route.destination for route in delta.cluster_routes)
+        self.cluster_routes.update(delta.removed_cluster_routes)
+        self.vteps.update(vtep.id for vtep in delta.vteps)
+        self.vteps.update(delta.removed_vteps)
         self.network = self.network or delta.network is not msgspec.UNSET
         self.bgp = self.bgp or delta.bgp is not msgspec.UNSET
 
@@ -69,6 +76,8 @@ class DesiredState(msgspec.Struct):
     endpoints: dict[EndpointId, Endpoint] = msgspec.field(default_factory=dict)
     host_endpoints: dict[HostEndpointName, HostEndpoint] = msgspec.field(default_factory=dict)
     routes: dict[Cidr, Route] = msgspec.field(default_factory=dict)
+    cluster_routes: dict[Cidr, ClusterRoute] = msgspec.field(default_factory=dict)
+    vteps: dict[VtepId, Vtep] = msgspec.field(default_factory=dict)
     network: Network = NO_NETWORK
     bgp: BGPNode | None = None
 
@@ -84,11 +93,17 @@ class DesiredState(msgspec.Struct):
         self.policies.update((policy.id, policy) for policy in delta.policies)
         self.endpoints.update((endpoint.id, endpoint) for endpoint in delta.endpoints)
         self.host_endpoints.update((endpoint.name, endpoint) for endpoint in delta.host_endpoints)
+        self.vteps.update((vtep.id, vtep) for vtep in delta.vteps)
         self.routes.update((route.destination, route) for route in delta.routes)
+        self.cluster_routes.update((route.destination, route) for route in delta.cluster_routes)
         if delta.bgp is not msgspec.UNSET:
             self.bgp = delta.bgp
+        for destination in delta.removed_cluster_routes:
+            del self.cluster_routes[destination]
         for destination in delta.removed_routes:
             del self.routes[destination]
+        for vtep_id in delta.removed_vteps:
+            del self.vteps[vtep_id]
         for name in delta.removed_host_endpoints:
             del self.host_endpoints[name]
         for endpoint_id in delta.removed_endpoints:

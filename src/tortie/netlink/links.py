@@ -138,7 +138,12 @@ def delete(link: int | str) -> Request:
 
 def list_links(socket: NetlinkSocket) -> list[Link]:
     """Every device of the namespace. Raises KernelError."""
-    return [decode_link(one) for one in socket.dump(RTM_GETLINK, _NONE + _SKIP_STATISTICS, "list links")]
+    return [decode_link(one) for one in dump_links(socket)]
+
+
+def dump_links(socket: NetlinkSocket) -> list[Message]:
+    """Every device as the kernel describes it, for decoders of single kinds. Raises KernelError."""
+    return socket.dump(RTM_GETLINK, _NONE + _SKIP_STATISTICS, "list links")
 
 
 def get_link(socket: NetlinkSocket, link: int | str) -> Link | None:
