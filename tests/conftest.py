@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 import structlog
@@ -27,6 +28,27 @@ def _logging_as_it_was() -> Iterator[None]:
     """Capturing logs configures logging for good; the next test shall not see that."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def for_each() -> Callable[[Mapping[str, Any], Callable[[Any], None]], None]:
+    """`for_each(cases, check)` checks every case of a table, and fails with all that do not pass, by name.
+
+    A test for each of hundreds of cases that take no time would take much: to be found, sent to a worker and told.
+    """
+
+    def run(cases: Mapping[str, Any], check: Callable[[Any], None]) -> None:
+        failures: dict[str, BaseException] = {}
+        for name, case in cases.items():
+            try:
+                check(case)
+            except (Exception, pytest.fail.Exception) as failure:  # noqa: BLE001 - one case must not hide the others
+                failure.add_note(f"in the case {name}")
+                failures[name] = failure
+        if failures:
+            raise BaseExceptionGroup(f"{len(failures)} of {len(cases)}: {', '.join(failures)}", [*failures.values()])
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -63,13 +63,13 @@ def _cases(file: str) -> list[dict[str, Any]]:
     return json.loads((DATA / file).read_text())["cases"]
 
 
-def _ours() -> list[Any]:
+def _ours() -> dict[str, tuple[dict[str, Any], str]]:
     wholes = [(case, _whole(case)) for case in _cases("validation.json")]
-    return [
-        pytest.param(whole, case["expect"], id=f"{case['id']}-{case['name']}")
+    return {
+        f"{case['id']} {case['name']}": (whole, case["expect"])
         for case, whole in wholes
         if whole is not None and whole["kind"] in KINDS
-    ]
+    }
 
 
 def load(mapping: dict[str, Any]) -> Resource:
@@ -82,8 +82,12 @@ def load(mapping: dict[str, Any]) -> Resource:
     return with_defaults(load_resource(document))
 
 
-@pytest.mark.parametrize(("mapping", "expect"), _ours())
-def test_valid_is_taken_and_invalid_refused(mapping: dict[str, Any], expect: str) -> None:
+def test_valid_is_taken_and_invalid_refused(for_each: Callable[..., None]) -> None:
+    for_each(_ours(), valid_is_taken_and_invalid_refused)
+
+
+def valid_is_taken_and_invalid_refused(case: tuple[dict[str, Any], str]) -> None:
+    mapping, expect = case
     if expect == "valid":
         validate(load(mapping), selector_problem)
     else:

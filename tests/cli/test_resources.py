@@ -39,7 +39,7 @@ spec:
 def test_the_examples_are_applied_in_an_order_that_works(run: Run) -> None:
     result = run("apply", "-f", str(EXAMPLES / "three-tier"))
     assert result.exit_code == 0, result.output
-    lines = result.output.splitlines()
+    lines = result.stdout.splitlines()
     assert lines[0] == "tier security created"
     assert "networkpolicy shop/knp.default.api created" in lines
 
@@ -134,7 +134,7 @@ def test_what_get_shows_can_be_applied_again(run: Run) -> None:
     shown = run("get", "np", "-A", "-o", "yaml").output
     result = run("apply", "-f", "-", text=shown)
     assert result.exit_code == 0, result.output
-    assert {line.split()[-1] for line in result.output.splitlines()} == {"unchanged"}
+    assert {line.split()[-1] for line in result.stdout.splitlines()} == {"unchanged"}
 
 
 def test_an_unknown_kind_or_name_is_an_error_with_a_hint(run: Run) -> None:

@@ -82,7 +82,7 @@ def _one_of(table: Mapping[str, Any], kind: str) -> Any:
 
 
 SELECTOR_TESTS = {
-    "match": "test_labels_are_matched",
+    "match": "labels_are_matched",
     "parse": "test_texts_are_accepted_or_refused",
     "canonical": "test_the_canonical_text_and_the_identity_are_the_same_everywhere",
     "rename": "test_labels_are_renamed",
@@ -101,7 +101,7 @@ def _validation(case: Case, document: Document) -> list[str]:
     if whole is None:
         raise Unsupported(f"a {case['schema']} alone")
     _one_of(tests.KINDS, whole["kind"])
-    tests.test_valid_is_taken_and_invalid_refused(whole, case["expect"])
+    tests.valid_is_taken_and_invalid_refused((whole, case["expect"]))
     return []
 
 

@@ -32,7 +32,13 @@ REACHABILITY = load("reachability")
 PACKETS = load("packets")
 TURNED = {"allow": "deny", "deny": "allow"}
 TABLED = ("netpol_k8s_e2e", "netpol_cyclonus", "netpol_policy_assistant", "admin_policy_cnp", "admin_policy_anp_banp")
-TABLES = [pytest.param(case, clusters, id=case["id"]) for each, clusters in map(cases, TABLED) for case in each]
+THOROUGH = {"netpol_cyclonus": [pytest.mark.thorough]}
+TABLES = [
+    pytest.param(case, clusters, id=case["id"], marks=THOROUGH.get(name, ()))
+    for name in TABLED
+    for each, clusters in [cases(name)]
+    for case in each
+]
 
 
 @pytest.mark.parametrize(("case", "clusters"), TABLES)

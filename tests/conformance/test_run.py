@@ -110,6 +110,7 @@ def test_policies_of_kinds_that_are_not_built_are_unsupported(run: ModuleType, w
     assert capsys.readouterr().out == "np: 1 passed, 0 failed, 1 unsupported\n"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name",
     [

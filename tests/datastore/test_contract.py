@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
+from hypothesis import settings
 
 from tortie.base.errors import AlreadyExists, HistoryBroken, NotFound, RevisionTooOld, StaleRevision, Unavailable
 from tortie.datastore.contract import Batch, Datastore, Event
@@ -290,7 +291,7 @@ async def test_a_cancelled_watch_leaves_the_others_running(datastore: Datastore)
 
 
 async def test_crowds_of_tasks_increment_one_counter_by_compare_and_swap(datastore: Datastore, share: float) -> None:
-    tasks, rounds = round(200 * share), 2
+    tasks, rounds = round(min(200, 10 * settings.default.max_examples) * share), 2
     await datastore.create("/counter", b"0")
 
     async def increment() -> None:

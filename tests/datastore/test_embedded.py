@@ -250,7 +250,9 @@ def writers(path: Path) -> Iterator[list[subprocess.Popen[str]]]:
         process.wait()
 
 
-@pytest.mark.parametrize("rounds", [5, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "rounds", [1, pytest.param(5, marks=pytest.mark.thorough), pytest.param(200, marks=pytest.mark.soak)]
+)
 def test_a_writer_killed_at_any_moment_leaves_a_whole_store(
     path: Path, writers: list[subprocess.Popen[str]], rounds: int
 ) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from tortie.cli.main import tortie
 
 Run = Callable[[str], list[str]]
 
@@ -19,14 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """`run("tortie …")` with a datastore of its own; gives what both streams got."""
-    environment = {"PATH": os.environ["PATH"], "TORTIE_DATASTORE": str(tmp_path / "old.db")}
+    environment = {"TORTIE_DATASTORE": str(tmp_path / "old.db")}
 
     def call(line: str) -> list[str]:
-        words = [sys.executable, "-m", "tortie.cli", *line.split()]
-        done = subprocess.run(
-            words, cwd=ROOT, env=environment, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        return done.stdout.splitlines()
+        done = CliRunner().invoke(tortie, shlex.split(line), env=environment, prog_name="tortie")
+        assert done.exit_code == 0, done.output
+        return done.output.splitlines()
 
     return call
 
@@ -37,7 +36,7 @@ def without_numbers(text: str) -> str:
 
 def test_moving_a_datastore_looks_like_this(run: Run, tmp_path: Path) -> None:
     page = without_numbers((ROOT / "docs" / "backup.md").read_text())
-    run("apply -f examples/three-tier")
+    run(f"apply -f {ROOT}/examples/three-tier")
     file, new = tmp_path / "cluster.jsonl", tmp_path / "new.db"
     for line in (
         f"datastore migrate export --unlocked -f {file}",
@@ -52,7 +51,7 @@ def test_moving_a_datastore_looks_like_this(run: Run, tmp_path: Path) -> None:
 
 def test_the_version_looks_like_this(run: Run) -> None:
     page = (ROOT / "docs" / "etcd.md").read_text()
-    run("apply -f examples/three-tier")
+    run(f"apply -f {ROOT}/examples/three-tier")
     for line in run("version"):
         name, _, value = line.partition(":")
         assert name in page

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tortie.base.clock import SystemClock
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.ipam.allocator import Allocator
@@ -59,6 +61,7 @@ async def run_worker(folder: Path, name: str, books: Books, kill_after: int | No
             process.kill()
 
 
+@pytest.mark.thorough
 async def test_processes_that_are_killed_give_no_address_twice_and_lose_none(tmp_path: Path, cluster_on: Any) -> None:
     chance = random.Random(7)
     (tmp_path / "held").mkdir()

@@ -93,7 +93,7 @@ def say_now(text: str) -> None:
 def complain(text: str) -> None:
     """What went wrong, to standard error, after the results that came before it, where both go to one place."""
     sys.stdout.flush()
-    print(text, file=sys.stderr)
+    print(text, file=sys.stderr, flush=True)
 
 
 def _fitted(cell: str, width: int) -> str:

@@ -121,6 +121,7 @@ async def test_everybody_may_do_their_work_and_nothing_else(open_as: Callable[[s
                     await admin.delete(resource.key)
 
 
+@pytest.mark.thorough
 async def test_an_agent_may_take_and_give_back_addresses_and_watch(open_as: Callable[[str], Any]) -> None:
     datastore = await open_as("n1")
     allocator = Allocator(datastore, SystemClock(), Random(1))
@@ -133,6 +134,7 @@ async def test_an_agent_may_take_and_give_back_addresses_and_watch(open_as: Call
     await watch.aclose()
 
 
+@pytest.mark.thorough
 async def test_an_agent_may_say_that_it_lives(open_as: Callable[[str], Any]) -> None:
     datastore = await open_as("n1")
     key = "/calico/felix/v2/no-region/host/n1/status"
