@@ -1,7 +1,7 @@
 """The packet filter: programming it, changing it and reading it back, by us and by `nft -f`, in turns.
 
 Prints minimum and median of CPU (own and children) and wall seconds, and the ratios of the minima. After every
-change the rule set is read back and compared with what is desired.
+change the rule set is read back and compared with what is desired. Arguments: numbers of sets.
 """
 
 from __future__ import annotations
@@ -37,6 +37,13 @@ from tortie.netlink.namespace import anonymous_namespace, inside
 
 ROUNDS = 5
 SIZES = {100: 20, 500: 50, 2000: 100}
+"""Sets, which are as many as policies, and members of each."""
+
+ENDPOINTS = {100: (200,), 500: (200,), 2000: (200, 1000)}
+"""Workloads of the host beside them."""
+
+LISTS = 20
+"""Different lists of policies that the workloads have."""
 Times = list[tuple[float, float]]
 Work = Callable[[], None]
 
@@ -59,13 +66,16 @@ def addresses(number: int, count: int) -> bytes:
     return b"".join((0x0A000000 + number * 1000 + one).to_bytes(4, "big") for one in range(count))
 
 
-def desired_state(sets: int, members: int) -> DesiredState:
+def desired_state(sets: int, members: int, endpoints: int) -> DesiredState:
     state = DesiredState()
     state.sets = {f"s:{one}": IPSet(f"s:{one}", Members(hosts4=addresses(one, members))) for one in range(sets)}
     state.policies = {policy_id(one): policy(one) for one in range(sets)}
-    tier = TierPolicies("default", tuple(state.policies), Action.DENY)
-    endpoint = Endpoint(EndpointId("x", "y"), "cali1", (Cidr.parse("10.0.0.1"),), PolicyList((tier,)), PolicyList())
-    state.endpoints = {endpoint.id: endpoint}
+    names = tuple(state.policies)
+    lists = [PolicyList((TierPolicies("default", names[one::LISTS], Action.DENY),)) for one in range(LISTS)]
+    for number in range(endpoints):
+        one = EndpointId("x", f"y{number}")
+        address = Cidr(4, 0x0A420000 + number, 32)
+        state.endpoints[one] = Endpoint(one, f"cali{number}", (address,), lists[number % LISTS], PolicyList())
     return state
 
 
@@ -116,26 +126,26 @@ def compare(name: str, ours: Work, theirs: Work, prepare: Work = lambda: None, r
         cpu, wall = zip(*found, strict=True)
         best[who] = min(wall)
         print(
-            f"{name:34} {who:5} cpu {min(cpu):9.6f} {statistics.median(cpu):9.6f}"
+            f"{name:58} {who:5} cpu {min(cpu):9.6f} {statistics.median(cpu):9.6f}"
             f"  wall {min(wall):9.6f} {statistics.median(wall):9.6f}"
         )
-    print(f"{name:34} ratio of wall minima {best['ours'] / best['nft']:.4f}\n")
+    print(f"{name:58} ratio of wall minima {best['ours'] / best['nft']:.4f}\n")
 
 
 def delete_table() -> None:
     subprocess.run(["nft", "delete", "table", "inet", "tortie"], stderr=subprocess.DEVNULL, check=False)
 
 
-def table_benchmarks(directory: Path, sets: int, members: int) -> None:
+def table_benchmarks(directory: Path, sets: int, members: int, endpoints: int) -> None:
     delete_table()
-    desired = desired_state(sets, members)
+    desired = desired_state(sets, members, endpoints)
     target = NftablesTarget()
     bring(target, desired)
     check(desired)
     listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, check=True).stdout
     whole = directory / "whole"
     whole.write_bytes(listed)
-    label = f"{sets} sets of {members}"
+    label = f"{sets} sets of {members}, {endpoints} endpoints"
     compare(
         f"program from nothing, {label}", lambda: bring(NftablesTarget(), desired), lambda: nft(whole), delete_table
     )
@@ -146,7 +156,7 @@ def table_benchmarks(directory: Path, sets: int, members: int) -> None:
     rewrite_chain(directory, target, desired, label)
     resync(desired, label)
     fast = measure(lambda: bring_known(target))
-    print(f"{'resync, nothing changed, ' + label:34} wall {fast[1]:9.6f}\n")
+    print(f"{'resync, nothing changed, ' + label:58} wall {fast[1]:9.6f}\n")
 
 
 def bring_known(target: NftablesTarget) -> None:
@@ -218,7 +228,8 @@ def main() -> None:
     descriptor = anonymous_namespace()
     with inside(descriptor), tempfile.TemporaryDirectory() as directory:
         for sets in chosen:
-            table_benchmarks(Path(directory), sets, SIZES[sets])
+            for endpoints in ENDPOINTS[sets]:
+                table_benchmarks(Path(directory), sets, SIZES[sets], endpoints)
         large_set(Path(directory), 1_000_000)
     os.close(descriptor)
 

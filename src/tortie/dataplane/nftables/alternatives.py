@@ -75,18 +75,21 @@ class _Reading:
         self._exclusive = rule.action is Action.LOG
 
     def dimensions(self) -> list[Dimension]:
-        """Cheap tests first."""
+        """Cheap tests first: those that look into no named set, whose elements are elsewhere in memory."""
+        ends = tuple(enumerate((self._rule.source, self._rule.destination)))
         found: list[Dimension] = []
         if self._family is not None:
             found.append(_always(of_family(self._family)))
         found += self._protocol()
-        for end, side in enumerate((self._rule.source, self._rule.destination)):
-            found += self._nets(side, end)
-            found += self._ports(side, end)
-            found += self._sets(side, end)
-        found += self._ports_not()
         found += self._icmp()
-        return found
+        for end, side in ends:
+            found += self._nets(side, end)
+        named: list[Dimension] = []
+        for end, side in ends:
+            (named if side.port_sets or side.service_sets else found).extend(self._ports(side, end))
+        for end, side in ends:
+            named += self._sets(side, end)
+        return [*found, *self._ports_not(), *named]
 
     def _protocol(self) -> Iterator[Dimension]:
         rule = self._rule
