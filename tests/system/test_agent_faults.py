@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tortie.agent.client import SOCKET, is_ready
 from tortie.api.resource import ResourceKey
 from tortie.base.errors import Unavailable
 from tortie.lab.probe.model import Probe, Transport
@@ -251,6 +255,104 @@ def test_an_interface_that_no_endpoint_knows_forwards_nothing_from_its_first_pac
         with inside(host), NetlinkSocket(NETLINK_ROUTE) as socket:
             execute(socket, links.delete("calixxx"))
         lab.attach("neighbour", "h1", attachment.addresses)
+
+
+def test_a_kernel_that_refuses_makes_an_agent_unready_and_ready_once_it_accepts(settled: World) -> None:
+    """Another process owns a table of our name; it goes with that process."""
+    settled.stop()
+    settled.run("nft", "delete", "table", "inet", "tortie")
+    with inside(settled.lab.namespace("h1")):
+        owner = subprocess.Popen(["nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        assert owner.stdin is not None
+        owner.stdin.write("add table inet tortie { flags owner; }\n")
+        owner.stdin.flush()
+        settled.until(lambda: "tortie" in settled.run("nft", "list", "tables"), "the table is somebody else's")
+        settled.start(wait=False)
+        settled.until(lambda: "not permitted" in delayed(settled), "the status tells of it")
+        assert not is_ready(settled.lab.place("h1").directory)
+    finally:
+        owner.communicate()  # ends it
+    settled.until(lambda: is_ready(settled.lab.place("h1").directory), "the agent is ready")
+    assert settled.reaches("client", "server")
+    assert not settled.reaches("stranger", "server")
+
+
+def test_an_agent_that_hangs_answers_nobody_and_changes_nothing(settled: World) -> None:
+    pid = settled.pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        settled.apply(CUT)
+        with socket.socket(socket.AF_UNIX) as asking, pytest.raises(TimeoutError):
+            asking.settimeout(0.3)
+            asking.connect(str(settled.lab.place("h1").directory / SOCKET))
+            asking.sendall(b"GET /liveness HTTP/1.1\r\nHost: x\r\n\r\n")
+            asking.recv(1)
+        assert settled.reaches("client", "server")
+        assert not settled.reaches("stranger", "server")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    settled.until(lambda: not settled.reaches("client", "server"), "what came meanwhile is in force")
+    assert settled.report().pid == pid
+
+
+MANY = """
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkSet
+metadata: {{name: set{number}, labels: {{many: "{number}"}}}}
+spec: {{nets: [{nets}]}}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {{name: many{number}}}
+spec:
+  order: 5
+  selector: role == 'server'
+  types: [Ingress]
+  ingress: [{{action: Pass, protocol: UDP, source: {{selector: many == '{number}'}}}}]
+"""
+
+
+def test_sets_and_policies_that_come_and_go_all_the_time_end_no_agent_and_cut_nothing(settled: World) -> None:
+    pids = [settled.pid(host) for host in ("h1", "h2")]
+    before, failed = without_handles(settled.ruleset()), settled.target("nftables").failures
+    keys = [
+        ResourceKey(kind, "", f"{name}{number}")
+        for kind, name in (("GlobalNetworkPolicy", "many"), ("GlobalNetworkSet", "set"))
+        for number in range(16)
+    ]
+    with settled.lab.prober.stream(settled.probe("client", "server")) as stream:
+        for turn in range(4):
+            nets = ", ".join(f'"10.{turn}.{one}.0/{24 + one % 9}"' for one in range(20))
+            settled.apply("---".join(MANY.format(number=number, nets=nets) for number in range(turn, 16)))
+            for key in keys[turn::2]:
+                settled.delete(key)
+        for key in keys:
+            settled.delete(key)
+        settled.until(lambda: without_handles(settled.ruleset()) == before, "all of it is gone")
+        report = stream.stop()
+    assert (report.lost, report.broken) == (0, "")
+    assert [settled.pid(host) for host in ("h1", "h2")] == pids
+    assert settled.target("nftables").failures == failed
+    assert not settled.report().rejected
+
+
+def test_an_interface_that_flaps_and_changes_its_name_ends_like_one_that_did_not(settled: World) -> None:
+    interface = settled.lab.attachment("server").interface
+    before = without_handles(settled.ruleset())
+    for _ in range(10):
+        settled.run("ip", "link", "set", interface, "down")
+        settled.run("ip", "link", "set", interface, "up")
+    settled.run("ip", "link", "set", interface, "down")
+    settled.run("ip", "link", "set", interface, "name", "calielse")
+    settled.run("ip", "link", "set", "calielse", "up")
+    assert not settled.reaches("client", "server"), "nobody knows an interface of that name"
+    settled.run("ip", "link", "set", "calielse", "down")
+    settled.run("ip", "link", "set", "calielse", "name", interface)
+    settled.until(lambda: settled.reaches("client", "server") and settled.reaches("client", "server", 6), "as before")
+    assert not settled.reaches("stranger", "server")
+    assert without_handles(settled.ruleset()) == before
+    assert not [one for one in settled.report().targets if one.state != "programmed"]
 
 
 def test_an_idle_agent_uses_next_to_nothing(settled: World) -> None:

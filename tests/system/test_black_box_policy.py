@@ -343,19 +343,35 @@ def test_network_sets_come_change_overlap_and_go(yard: Yard) -> None:
     yard.expect(lambda source, to, *_: source == "w1" and to in ("w2", "w3"))
     yard.delete(key("GlobalNetworkSet", "src"))
     yard.expect(lambda *_: False)
+    yard.apply(network_set("src", "src", yard.addresses("w0", "w1", "w2")))
+    yard.expect(lambda source, to, *_: source != "w3" and to in ("w2", "w3"))
+
+
+SLICE = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: shop-{family}, labels: {{kubernetes.io/service-name: shop}}}}
+addressType: IPv{family}
+endpoints: [{{addresses: ["{address}"]}}]
+ports: [{{port: 80}}]
+"""
+
+
+def slices(yard: Yard, name: str) -> str:
+    """What makes a workload the backend of a service, in both families."""
+    found = (one.split("/")[0] for one in yard.addresses(name))
+    return "---".join(SLICE.format(family=6 if ":" in one else 4, address=one) for one in found)
 
 
 def test_denying_a_service_denies_its_backends_on_their_ports_only(yard: Yard) -> None:
-    address = next(one.split("/")[0] for one in yard.addresses("w1") if ":" not in one)
-    yard.apply(f"""
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {{name: shop-1, labels: {{kubernetes.io/service-name: shop}}}}
-addressType: IPv4
-endpoints: [{{addresses: ["{address}"]}}]
-ports: [{{port: 80}}]
-""")
-    to_shop = {**DENY, "destination": {"services": {"name": "shop", "namespace": "default"}}}
-    yard.apply(policy(selector="has(name)", egress=[to_shop, ALLOW]))
-    probes = [Probe("w0", address, TCP, port) for port in (80, 3001)]
-    assert eventually(yard.lab.prober, dict(zip(probes, (False, True), strict=True)), 15) == []
+    service = {"services": {"name": "shop", "namespace": "default"}}
+    yard.apply(policy(selector="has(name)", egress=[{**DENY, "destination": service}, ALLOW]))
+    yard.expect(lambda *_: True, 80, 3001)
+    for backend in ("w1", "w0"):
+        yard.apply(slices(yard, backend))
+        yard.expect(lambda _, to, __, port, backend=backend: (to, port) != (backend, 80), 80, 3001)
+    yard.apply(policy(selector="has(name)", ingress=[{**DENY, "source": service}, ALLOW]))
+    yard.expect(lambda source, *_: source != "w0", 80, 3001)
+    for family in (4, 6):
+        yard.delete(key("EndpointSlice", f"shop-{family}", "default"))
+    yard.expect(lambda *_: True, 80, 3001)

@@ -99,6 +99,11 @@ def tables_of(world: World) -> str:
     return world.run("nft", "list", "ruleset")
 
 
+def without_handles(ruleset: str) -> list[str]:
+    """The table as text whose order and handles do not matter."""
+    return sorted(line.split(" # handle")[0] for line in ruleset.splitlines())
+
+
 def test_marks_of_others_outlive_our_policy(settled: World) -> None:
     load(settled, "kube-proxy")
     try:
@@ -110,9 +115,55 @@ def test_marks_of_others_outlive_our_policy(settled: World) -> None:
 
 
 def test_after_a_flush_of_everything_ours_is_back_within_the_refresh(settled: World) -> None:
-    before = [line.split(" # handle")[0] for line in settled.ruleset().splitlines()]
+    before = without_handles(settled.ruleset())
     settled.run("nft", "flush", "ruleset")
     settled.until(lambda: "chain" in tables_of(settled), "the table is back", patience=1.5)
-    assert sorted(line.split(" # handle")[0] for line in settled.ruleset().splitlines()) == sorted(before)
+    assert without_handles(settled.ruleset()) == before
     assert settled.reaches("client", "server")
     assert not settled.reaches("stranger", "server")
+
+
+LEFTOVERS = """
+table inet tortie {
+  set hosts4-s.leftover {
+    type ipv4_addr
+    elements = { 10.65.0.0 }
+  }
+  chain policy-in-leftover {
+    ip saddr @hosts4-s.leftover counter drop
+  }
+  chain leftover {
+    type filter hook forward priority -5; policy drop;
+    jump policy-in-leftover
+  }
+}
+table ip calico {
+  chain cali-FORWARD {
+    type filter hook forward priority 0;
+    iifname "cali*" counter accept
+  }
+}
+table ip nat {
+  chain KUBE-SERVICES {
+    ip daddr 10.96.0.1 tcp dport 443 counter dnat to 192.0.2.1:6443
+  }
+}
+"""
+
+
+def test_leftovers_in_our_table_go_at_the_start_and_tables_of_others_stay(settled: World, tmp_path: Path) -> None:
+    before = without_handles(settled.ruleset())
+    (tmp_path / "leftovers.nft").write_text(LEFTOVERS)
+    settled.stop()
+    settled.run("nft", "-f", str(tmp_path / "leftovers.nft"))
+    others = [settled.run("nft", "-s", "-a", "list", "table", "ip", name) for name in ("calico", "nat")]
+    try:
+        assert not settled.reaches("client", "server"), "what was left is in force"
+        settled.start()
+        assert settled.reaches("client", "server")
+        assert not settled.reaches("stranger", "server")
+        assert without_handles(settled.ruleset()) == before
+        assert [settled.run("nft", "-s", "-a", "list", "table", "ip", name) for name in ("calico", "nat")] == others
+    finally:
+        for name in ("calico", "nat"):
+            settled.run("nft", "delete", "table", "ip", name)
