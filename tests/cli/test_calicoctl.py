@@ -13,8 +13,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from tortie.api.resource import ResourceKey
+from tortie.base.errors import NotPermitted, TortieError, Unavailable
 from tortie.cli.calicoctl import COMMANDS, calicoctl, spelt
+from tortie.cli.calicoctl_report import CalicoctlReporter
 from tortie.cli.main import tortie
+from tortie.cli.plan import refusal
+from tortie.cli.report import Showing
+from tortie.cli.writing import Outcomes
 
 Run = Callable[..., Result]
 
@@ -243,6 +249,43 @@ def test_the_configuration_may_be_named_before_the_word(ctl: Run, tmp_path: Path
     for options in (("--config", str(tmp_path / "no.cfg")), ("-c", str(tmp_path / "no.cfg"))):
         for words in ((*options, "get", "nodes"), ("get", "nodes", *options), (*options, "ipam", "show")):
             assert "no.cfg: there is no such file" in ctl(*words).stderr
+
+
+def refused(error: TortieError, capsys: pytest.CaptureFixture[str], **showing: str) -> str:
+    key = ResourceKey("Tier", "", "security")
+    CalicoctlReporter().finish(Showing(**{"verb": "create", **showing}), Outcomes(refused=(refusal(key, error),)))
+    return capsys.readouterr().err
+
+
+def test_who_may_not_is_told_as_calicoctls_users_know_it(capsys: pytest.CaptureFixture[str]) -> None:
+    denied = NotPermitted("etcd at a:1: etcdserver: permission denied (…)")
+    sentence = "connection is unauthorized: etcd at a:1: etcdserver: permission denied (…)"
+    assert refused(denied, capsys) == f"failed to create 'Tier' resource: [{sentence}]\n"
+    assert refused(denied, capsys, verb="delete") == f"Failed to delete 'Tier' resource: {sentence}\n"
+    assert (
+        refused(Unavailable("etcd at a:1: gone"), capsys) == "failed to create 'Tier' resource: [etcd at a:1: gone]\n"
+    )
+
+
+def test_reading_without_permission_is_told_likewise(ctl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(location: object) -> None:
+        raise NotPermitted("etcd at a:1: etcdserver: permission denied (…)")
+
+    ctl("apply", "-f", "-", text=TIER)
+    monkeypatch.setattr("tortie.cli.connection.open_datastore", deny)
+    result = ctl("get", "tiers")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "connection is unauthorized: etcd at a:1: etcdserver: permission denied (…)\n",
+    )
+
+
+def test_a_dry_run_says_that_it_is_one(ctl: Run) -> None:
+    ctl("apply", "-f", "-", text=TIER)
+    for words in (("delete", "tier", "security", "--dry-run=client"), ("delete", "tier", "security", "--dry-run")):
+        assert "Successfully deleted 1 'Tier' resource(s) (" in ctl(*words).stdout
+        assert "dry run)\n" in ctl(*words).stdout
+    assert ctl("get", "tier", "security").exit_code == 0
 
 
 def test_hints_and_examples_speak_of_the_program_as_it_was_called(ctl: Run) -> None:

@@ -56,7 +56,7 @@ def test_nothing_is_deleted_when_something_cannot_be(run: Run) -> None:
 def test_objects_are_chosen_by_their_labels_in_either_language(run: Run) -> None:
     run("apply", "-f", "-", text=TIER + policy("a", "{app: x}") + policy("b", "{app: y}") + policy("c"))
     assert run("delete", "np", "-l", "app == 'x'", "-A", "--dry-run").output == (
-        "networkpolicy shop/a deleted (server dry run)\n"
+        "networkpolicy shop/a would be deleted (server dry run)\n"
     )
     assert run("delete", "np", "-l", "app", "-n", "shop", "-o", "name").output == "networkpolicy/a\nnetworkpolicy/b\n"
     assert run("delete", "np", "--all", "-n", "shop").output == "networkpolicy shop/c deleted\n"
@@ -117,7 +117,7 @@ def test_a_pool_is_disabled_before_it_is_deleted(run: Run) -> None:
 
 
 def test_a_dry_run_of_the_client_asks_no_datastore(run: Run) -> None:
-    assert run("delete", "np", "x", "--dry-run=client").output == "networkpolicy default/x deleted (dry run)\n"
+    assert run("delete", "np", "x", "--dry-run=client").output == "networkpolicy default/x would be deleted (dry run)\n"
 
 
 def test_what_others_refer_to_goes_last_in_whatever_order_it_is_named(run: Run) -> None:
@@ -128,7 +128,7 @@ def test_what_others_refer_to_goes_last_in_whatever_order_it_is_named(run: Run) 
         dry = run("delete", *words, "--dry-run").output.splitlines()
         result = run("delete", *words)
         assert (result.exit_code, result.output.splitlines()) == (0, gone)
-        assert dry == [f"{line} (server dry run)" for line in gone]
+        assert dry == [f"{line.replace('deleted', 'would be deleted')} (server dry run)" for line in gone]
 
 
 def test_a_tier_that_holds_more_than_what_is_deleted_keeps_everything(run: Run) -> None:

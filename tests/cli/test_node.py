@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from click.testing import Result
+from click.testing import CliRunner, Result
 
+from tortie.agent.main import main as agent
 from tortie.agent.status import AgentReport, DatastoreReport, TargetReport
 from tortie.bgp.status import SessionStatus
 from tortie.cli.node import describe
@@ -72,3 +73,13 @@ def test_that_no_agent_answers_is_said_with_the_place(run: Run, tmp_path: Path) 
     where = tmp_path / "status.sock"
     assert result.exit_code == 3
     assert result.stderr == f"no agent answers on {where}: No such file or directory; is tortie-agent running?\n"
+
+
+def test_an_agent_is_started_by_either_command_with_the_same_options(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "agent.conf"
+    file.write_text("health_port = 1\n")
+    words = ("--config", str(file), "--show-settings")
+    shown = run("node", "run", *words)
+    assert "health_port = 1    # configuration file" in shown.stdout.splitlines()
+    environment = {"TORTIE_DATASTORE": str(tmp_path / "datastore.db")}
+    assert shown.stdout == CliRunner().invoke(agent, words, env=environment).stdout

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tortie.cli.calicoctl import calicoctl
 from tortie.cli.main import tortie
+from tortie.datastore.etcd.settings import EtcdSettings
+from tortie.datastore.etcd.troubles import Failure, told
 
 Run = Callable[..., Result]
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "etcd.md"
 
 TIER = """
 apiVersion: projectcalico.org/v3
@@ -77,6 +84,23 @@ def test_calicoctl_finds_etcd_by_its_variables(etcd: object) -> None:
     result = CliRunner().invoke(calicoctl, ["apply", "-f", "-"], input=TIER, env=environment)
     assert result.output == "Successfully applied 1 'Tier' resource(s)\n"
     assert KEY in etcd.control("get", KEY, "--keys-only")  # type: ignore[attr-defined]
+
+
+def test_the_page_about_etcd_shows_what_is_printed_and_stored(etcd: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    stored, asked, failure = re.findall(r"^```\n(\$ .*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    for shown in re.findall(r"^\$ (tortie .*)\n((?:[^$].*\n)*)", stored, re.MULTILINE):
+        environment = {"ETCD_ENDPOINTS": etcd.url, "TORTIE_DATASTORE": ""}  # type: ignore[attr-defined]
+        printed = CliRunner().invoke(tortie, shown[0].split()[1:], env=environment).output
+        assert without_identity(printed) == without_identity(shown[1])
+    keys = etcd.control(*asked.splitlines()[0].removesuffix(" | grep .").split()[2:])  # type: ignore[attr-defined]
+    assert keys.split() == asked.splitlines()[1:]
+    unknown = Failure("127.0.0.1:2379", "CERTIFICATE_VERIFY_FAILED")
+    assert failure.splitlines()[1] == told(EtcdSettings(endpoints=["https://127.0.0.1:2379"]), unknown)
+
+
+def without_identity(text: str) -> str:
+    return re.sub(r"\b[0-9a-f]{32}\b", "", text)
 
 
 def test_an_etcd_that_does_not_answer_has_an_exit_code_of_its_own() -> None:

@@ -75,6 +75,12 @@ def test_a_file_wins_over_the_environment_except_over_our_own_variable(tmp_path:
         ("", "got `null` (begin with apiVersion: projectcalico.org/v3 and kind: CalicoAPIConfig)"),
         (HEADER + "spec:\n  datastoreType: kubernetes\n", "'kubernetes' is not supported"),
         (HEADER + "spec:\n  etcdDiscoverySrv: example.org\n", "etcdDiscoverySrv: is not supported"),
+        (HEADER + "spec: {}\n", "spec.etcdEndpoints: is missing, so it names no datastore (write the URLs"),
+        (HEADER + "spec:\n  etcdCACertFile: /ca\n", "spec.etcdEndpoints: is missing"),
+        (
+            HEADER + "spec: {etcdEndpoints: 'http://a:1'}\n---\n" + HEADER,
+            "cfg:6:1: CalicoAPIConfig: is one of several documents (keep one)",
+        ),
         (HEADER + "spec:\n  etcdEndpoints: a\n  etcdKey: x\n  etcdKeyFile: y\n", "exclude each other"),
     ],
 )
@@ -84,6 +90,30 @@ def test_a_file_that_is_wrong_is_an_error_that_names_it(tmp_path: Path, text: st
     with pytest.raises(InvalidResource) as caught:
         find_location({}, config)
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "problem"),
+    [
+        ("ETCD_ENDPOINT", "environment: ETCD_ENDPOINT: is not known (did you mean ETCD_ENDPOINTS?)"),
+        ("CALICO_ETCD_ENDPIONTS", "CALICO_ETCD_ENDPIONTS: is not known (did you mean CALICO_ETCD_ENDPOINTS?)"),
+        ("ETCD_CACERT_FILE", "(did you mean ETCD_CA_CERT_FILE?)"),
+        ("ETCD_CA_CERT_FILE", "ETCD_CA_CERT_FILE: is set, but ETCD_ENDPOINTS is not (set ETCD_ENDPOINTS to the URLs"),
+        ("CALICO_ETCD_USERNAME", "CALICO_ETCD_USERNAME: is set, but ETCD_ENDPOINTS is not"),
+    ],
+)
+def test_variables_about_an_etcd_that_none_names_are_an_error_and_no_reason_to_take_the_file(
+    variable: str, problem: str
+) -> None:
+    with pytest.raises(InvalidResource) as caught:
+        find_location({variable: "x"}, ABSENT)
+    assert problem in str(caught.value)
+    assert find_location({variable: "x", "TORTIE_DATASTORE": "/a.db"}, ABSENT) == Path("/a.db")
+
+
+def test_variables_of_the_programs_of_etcd_mean_nothing() -> None:
+    names = ("ETCD_NAME", "ETCD_DATA_DIR", "ETCD_LISTEN_CLIENT_URLS", "ETCD_TRUSTED_CA_FILE", "ETCDCTL_ENDPOINTS")
+    assert find_location(dict.fromkeys(names, "x"), ABSENT) == DEFAULT_FILE
 
 
 @pytest.mark.parametrize("environment", [{"DATASTORE_TYPE": "etcdv3"}, {"TORTIE_DATASTORE": "http://a"}])
@@ -99,6 +129,27 @@ async def test_each_location_opens_its_driver(tmp_path: Path) -> None:
     assert isinstance(cluster, EtcdDatastore)
     await embedded.close()
     await cluster.close()
+
+
+def test_grpc_writes_no_lines_of_its_own_and_nobodys_environment_is_changed() -> None:
+    program = (
+        "import asyncio, os, sys\n"
+        "from tortie.base.errors import Unavailable\n"
+        "from tortie.datastore.etcd.settings import EtcdSettings\n"
+        "from tortie.datastore.open import open_datastore\n"
+        "async def run():\n"
+        "    store = await open_datastore(EtcdSettings(endpoints=['http://127.0.0.1:1']))\n"
+        "    try:\n"
+        "        await store.list('/')\n"
+        "    except Unavailable:\n"
+        "        print('GRPC_VERBOSITY' in os.environ)\n"
+        "    if not os.fork():\n"
+        "        os._exit(0)\n"
+        "    await store.close()\n"
+        "asyncio.run(run())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_grpc_is_loaded_by_those_who_use_etcd_only() -> None:

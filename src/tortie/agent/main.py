@@ -16,23 +16,24 @@ import structlog
 
 from tortie import __version__
 from tortie.agent.daemon import Agent
+from tortie.agent.options import agent_options
 from tortie.agent.settings import Settings, read_settings
 from tortie.agent.whereabouts import Origin
 from tortie.base.errors import TortieError
-
-CONFIGURATION_FILE = Path("/etc/tortie/agent.conf")
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 @click.command()
-@click.option(
-    "--config", type=click.Path(path_type=Path), default=CONFIGURATION_FILE, help="File of `key = value` lines."
-)
-@click.option("--show-settings", is_flag=True, help="Print settings and origins, and end.")
+@agent_options
 @click.version_option(__version__, message="%(version)s", help="Print the version, and end.")
 def main(config: Path, show_settings: bool) -> None:
     """The agent of this node. Settings come from the file and from TORTIE_... environment variables."""
+    start(config, show_settings=show_settings)
+
+
+def start(config: Path, *, show_settings: bool) -> None:
+    """Run the agent until it is told to end, or only print its settings; ends the process with its status."""
     try:
         settings, origins = read_settings(os.environ, config.read_text() if config.exists() else "")
     except TortieError as error:

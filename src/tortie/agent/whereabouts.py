@@ -9,7 +9,7 @@ import msgspec
 
 from tortie.base.errors import InvalidResource, Problem
 from tortie.datastore.etcd.settings import EtcdSettings, read_endpoints
-from tortie.datastore.location import Location, find_location
+from tortie.datastore.location import Location, find_location, misspelt
 
 COMMAND_LINE, ENVIRONMENT, CONFIGURATION_FILE, DEFAULT = "command line", "environment", "configuration file", "default"
 
@@ -60,6 +60,8 @@ def find(origins: Mapping[str, Origin], environment: Mapping[str, str], timeout:
     if isinstance(location, EtcdSettings):
         read_endpoints(location)
         location = msgspec.structs.replace(location, timeout=timeout)
+    elif origin.source == DEFAULT and (problems := misspelt(environment)):
+        raise InvalidResource(*problems)
     return location, origin
 
 

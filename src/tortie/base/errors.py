@@ -108,6 +108,10 @@ class Unavailable(TortieError):
     """A part we depend on does not answer: wait and try again."""
 
 
+class NotPermitted(Unavailable):
+    """A part we depend on does not let us: another user or role is needed, or the secret that was given is wrong."""
+
+
 class Unsupported(TortieError):
     """This kernel or machine cannot do what was asked."""
 

@@ -6,14 +6,14 @@ import contextlib
 import copy
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tortie import __version__
+from tortie.cli.everywhere import location_options, show_logs
 from tortie.cli.lazy import Group
-from tortie.cli.personality import CONFIG, PERSONALITY, PROGRAM
+from tortie.cli.personality import PERSONALITY, PROGRAM
 
 COMMANDS = {
     "create": "tortie.cli.apply:create",
@@ -33,7 +33,13 @@ COMMANDS = {
 }
 """Word to module and function."""
 
-LOG_LEVELS = ("panic", "fatal", "error", "warn", "info", "debug")
+LOG_LEVELS = {
+    **dict.fromkeys(("panic", "fatal", "error"), "error"),
+    "warn": "warning",
+    "info": "info",
+    "debug": "debug",
+}
+"""calicoctl's levels, and ours."""
 
 SPELLINGS = {("get", "all_namespaces"): ("-a",)}
 """Command and parameter to further spellings of the option."""
@@ -78,9 +84,14 @@ def _one_code() -> Iterator[None]:
 
 
 def global_options() -> Iterator[click.Option]:
-    """Options that stand before or after any word, and mean nothing here."""
+    """Options that stand before or after any word; all but the first mean nothing here."""
     yield click.Option(
-        ["-l", "--log-level"], type=click.Choice(LOG_LEVELS), help="Accepted.", expose_value=False, metavar="LEVEL"
+        ["-l", "--log-level"],
+        type=click.Choice(list(LOG_LEVELS)),
+        callback=lambda context, parameter, value: show_logs(LOG_LEVELS[value]) if value else None,
+        help="Logs on standard error too, of this level and above.",
+        expose_value=False,
+        metavar="LEVEL",
     )
     yield click.Option(
         ["--context"], help="Accepted: there is one cluster, the one of the datastore.", expose_value=False
@@ -88,17 +99,6 @@ def global_options() -> Iterator[click.Option]:
     yield click.Option(
         ["--allow-version-mismatch"], is_flag=True, help="Accepted: no version is refused.", expose_value=False
     )
-
-
-def config_option() -> click.Option:
-    """The configuration file, where it is named before the word."""
-
-    def keep(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
-        context.meta[CONFIG] = value
-
-    help_text = "The same as behind the word."
-    kind = click.Path(path_type=Path)
-    return click.Option(["-c", "--config"], type=kind, callback=keep, expose_value=False, help=help_text)
 
 
 def spelt(command: click.Command, program: str = "calicoctl") -> click.Command:
@@ -114,7 +114,7 @@ def spelt(command: click.Command, program: str = "calicoctl") -> click.Command:
     command.params = [
         _freed(param, taken, SPELLINGS.get((command.name or "", param.name or ""), ())) for param in command.params
     ]
-    command.params += added
+    command.params = [*(param for param in command.params if param.opts), *added]
     if isinstance(command, click.Group):
         command.commands = {name: spelt(inner, program) for name, inner in command.commands.items()}
     return command
@@ -145,7 +145,7 @@ def _with_tables(callback: Callable[..., Any]) -> Callable[..., Any]:
 @click.group(
     cls=Personality,
     commands_by_name=COMMANDS,
-    params=[*global_options(), config_option()],
+    params=[*global_options(), *location_options()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(version)s", help="Show the version, and end.")

@@ -7,11 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from tortie.api.resource import ResourceKey
-from tortie.base.errors import AlreadyExists, InvalidResource, NotFound, Problem, StaleRevision, TortieError
+from tortie.base.errors import (
+    AlreadyExists,
+    InvalidResource,
+    NotFound,
+    NotPermitted,
+    Problem,
+    StaleRevision,
+    TortieError,
+    Unavailable,
+)
 from tortie.cli.calicoctl import FAILURE
 from tortie.cli.output import complain, say
-from tortie.cli.personality import identifier
-from tortie.cli.report import Reporter, Showing, show_resources
+from tortie.cli.personality import UNAUTHORIZED, identifier
+from tortie.cli.report import NOTES, Reporter, Showing, show_resources
 from tortie.cli.writing import Outcomes, Written
 
 if TYPE_CHECKING:
@@ -75,18 +84,19 @@ class CalicoctlReporter(Reporter):
             say("No resources specified")
             return 0
         report = _report_one_by_one if showing.verb in ("delete", "patch") else _report_together
-        report(showing.verb, outcomes)
+        report(showing, outcomes)
         return FAILURE if outcomes.refused or outcomes.left else 0
 
 
-def _report_together(verb: str, outcomes: Outcomes) -> None:
+def _report_together(showing: Showing, outcomes: Outcomes) -> None:
+    verb, note = showing.verb, NOTES[showing.dry_run]
     kind, written = _single_kind(outcomes), len(outcomes.written)
     quoted = f" '{kind}'" if kind else ""
     errors = _errors(verb, outcomes)
     if not errors:
-        say(f"Successfully {PAST[verb]} {written}{quoted} resource(s)")
+        say(f"Successfully {PAST[verb]} {written}{quoted} resource(s){note}")
     elif written:
-        say(f"Partial success: {PAST[verb]} the first {written} out of {outcomes.total}{quoted} resources:")
+        say(f"Partial success: {PAST[verb]} the first {written} out of {outcomes.total}{quoted} resources{note}:")
         complain(f"hit error: [{' '.join(errors)}]")
     elif outcomes.total == 1:
         complain(f"failed to {verb}{quoted} resource: [{' '.join(errors)}]")
@@ -94,11 +104,12 @@ def _report_together(verb: str, outcomes: Outcomes) -> None:
         complain(f"failed to {verb} any{quoted} resources: [{' '.join(errors)}]")
 
 
-def _report_one_by_one(verb: str, outcomes: Outcomes) -> None:
+def _report_one_by_one(showing: Showing, outcomes: Outcomes) -> None:
+    verb, note = showing.verb, NOTES[showing.dry_run]
     kind, written = _single_kind(outcomes), len(outcomes.written)
     quoted = f" '{kind}'" if kind else ""
     if written:
-        say(f"Successfully {PAST[verb]} {written}{quoted} resource" + ("(s)" if verb == "delete" else ""))
+        say(f"Successfully {PAST[verb]} {written}{quoted} resource" + ("(s)" if verb == "delete" else "") + note)
     for error in _errors(verb, outcomes):
         complain(f"Failed to {verb}{quoted} resource: {error}")
 
@@ -152,5 +163,7 @@ def _error(verb: str, key: ResourceKey, error: TortieError, problems: Sequence[P
         return sentence.format(identifier(key))
     if isinstance(error, InvalidResource):
         return "; ".join(map(str, problems))
+    if isinstance(error, Unavailable):
+        return f"{UNAUTHORIZED if isinstance(error, NotPermitted) else ''}{error}"
     reasons = "; ".join(problem.problem for problem in problems)
     return f"operation {verb} is not supported on {identifier(key)}: {reasons}"

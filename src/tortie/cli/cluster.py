@@ -13,8 +13,9 @@ from tortie.api.codec import to_mapping
 from tortie.api.kinds import KINDS
 from tortie.base.clock import SystemClock
 from tortie.cli import ipam_tables
-from tortie.cli.connection import or_exit, with_datastore, with_location
+from tortie.cli.connection import or_exit, warn_unreadable_once, with_datastore, with_location
 from tortie.cli.diagnostics import write_archive
+from tortie.cli.everywhere import location_options
 from tortie.cli.output import Format, say, structured
 from tortie.datastore import archive, migration
 from tortie.datastore.contract import Datastore
@@ -26,7 +27,7 @@ from tortie.selector.check import selector_problem
 Files = list[tuple[str, bytes]]
 
 
-@click.group("cluster")
+@click.group("cluster", params=location_options())
 def commands() -> None:
     """The cluster as a whole."""
 
@@ -54,7 +55,7 @@ def diags(log_dir: Path, location: Location) -> None:
 
 async def gather(datastore: Datastore) -> Files:
     """Every file and its content."""
-    store = ResourceStore(datastore, SystemClock(), selector_problem)
+    store = ResourceStore(datastore, SystemClock(), selector_problem, unreadable=warn_unreadable_once())
     files: Files = [("version", f"tortie {__version__}\n".encode())]
     for kind in KINDS.values():
         items = [to_mapping(resource) for resource in await store.list(kind.kind)]

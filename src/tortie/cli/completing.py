@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -70,12 +69,12 @@ def _names(context: click.Context, kinds: str) -> list[str]:
 
 def _asked(context: click.Context, question: Callable[[ResourceReader], Awaitable[list[str]]]) -> list[str]:
     """What the datastore answers; nothing when it does not, or not in time."""
-    from tortie.datastore.location import CONFIG_FILE, find_location
+    from tortie.cli.connection import chosen_location
 
     async def ask() -> list[str]:
         from tortie.datastore.open import open_datastore
 
-        location = find_location(environment, context.params.get("config") or CONFIG_FILE)
+        location = chosen_location(context.params.get("datastore"), context.params.get("config"))
         if isinstance(location, Path) and not location.exists():
             return []
         datastore = await open_datastore(location)
@@ -84,8 +83,6 @@ def _asked(context: click.Context, question: Callable[[ResourceReader], Awaitabl
         finally:
             await datastore.close()
 
-    chosen = context.params.get("datastore")
-    environment = {**os.environ, "TORTIE_DATASTORE": chosen} if chosen else os.environ
     with contextlib.redirect_stderr(io.StringIO()):
         try:
             return asyncio.run(ask())

@@ -14,9 +14,10 @@ import click
 
 from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
-from tortie.base.errors import InvalidResource, Problem, TortieError, Unavailable
+from tortie.base.errors import InvalidResource, NotPermitted, Problem, TortieError, Unavailable
+from tortie.cli.everywhere import with_log_options
 from tortie.cli.output import complain
-from tortie.cli.personality import config_before, program
+from tortie.cli.personality import CONFIG, DATASTORE, UNAUTHORIZED, before, has_own_voice, program
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import CONFIG_FILE, DEFAULT_FILE, Location, find_location
 from tortie.datastore.open import open_datastore
@@ -28,12 +29,18 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+OURS = "TORTIE_DATASTORE"
+"""The variable that wins over all others, but over no option."""
+
 FAILED, USAGE, UNAVAILABLE = 1, 2, 3
 """Exit codes: something was not done; the command was called wrongly; the datastore or agent does not answer."""
 
 
 def with_location(function: Function) -> Callable[..., Any]:
-    """Give a command `--datastore` and `--config`; it gets `location`, where the datastore is."""
+    """Give a command `--datastore` and `--config`, which win over all variables; it gets `location`.
+
+    It gets `-v` and `--log-level` too, for which it need do nothing.
+    """
 
     @click.option(
         "--datastore", metavar="PLACE", help="File of the embedded datastore, or URLs of etcd, comma-separated."
@@ -46,10 +53,10 @@ def with_location(function: Function) -> Callable[..., Any]:
     )
     @functools.wraps(function)
     def command(*args: Any, datastore: str | None, config: Path | None, **options: Any) -> Any:
-        location = or_exit(lambda: _location(datastore, config or config_before()))
+        location = or_exit(lambda: chosen_location(datastore, config))
         return function(*args, location=location, **options)
 
-    return command
+    return with_log_options(command)
 
 
 def with_store(
@@ -65,7 +72,11 @@ def with_store(
     from tortie.selector.check import selector_problem
 
     return with_datastore(
-        location, lambda datastore: work(ResourceStore(datastore, SystemClock(), selector_problem)), create=create
+        location,
+        lambda datastore: work(
+            ResourceStore(datastore, SystemClock(), selector_problem, unreadable=warn_unreadable_once())
+        ),
+        create=create,
     )
 
 
@@ -78,6 +89,18 @@ def with_reader(location: Location, work: Callable[[ResourceReader], Awaitable[R
 def warn_unreadable(key: ResourceKey, problem: str) -> None:
     """Say to standard error that something stored is left out."""
     complain(f"warning: {key} is stored, but cannot be read: {problem}")
+
+
+def warn_unreadable_once() -> Callable[[ResourceKey, str], None]:
+    """`warn_unreadable` for those who may read a thing several times."""
+    told: set[ResourceKey] = set()
+
+    def warn(key: ResourceKey, problem: str) -> None:
+        if key not in told:
+            told.add(key)
+            warn_unreadable(key, problem)
+
+    return warn
 
 
 def with_datastore(
@@ -132,14 +155,26 @@ def or_exit(work: Callable[[], Result]) -> Result:
 
 def fail(error: TortieError) -> NoReturn:
     """Say what went wrong and what to do, and end with the status for it."""
-    complain(str(error))
-    if isinstance(error, Unavailable):
-        sys.exit(UNAVAILABLE)
-    sys.exit(FAILED)
+    refused = isinstance(error, NotPermitted)
+    complain(f"{UNAUTHORIZED}{error}" if refused and not has_own_voice() else str(error))
+    sys.exit(UNAVAILABLE if isinstance(error, Unavailable) and not refused else FAILED)
 
 
-def _location(datastore: str | None, config: Path | None) -> Location:
-    if config is not None and not config.exists():
+def chosen_location(datastore: str | None, config: Path | None) -> Location:
+    """Where the datastore is: as the options behind the command say, then those before it, then all else.
+
+    Raises:
+        InvalidResource: what must be corrected.
+        click.UsageError: options contradict each other.
+    """
+    if not datastore and config is None:
+        datastore, config = before(DATASTORE), before(CONFIG)
+    if datastore and config is not None:
+        raise click.UsageError("--datastore and --config both say where the datastore is: give one of them")
+    if datastore:
+        return find_location({**os.environ, OURS: datastore})
+    if config is None:
+        return find_location(os.environ, CONFIG_FILE)
+    if not config.exists():
         raise InvalidResource(Problem(str(config), "", "there is no such file", "name calicoctl's configuration file"))
-    environment = {**os.environ, "TORTIE_DATASTORE": datastore} if datastore else os.environ
-    return find_location(environment, config or CONFIG_FILE)
+    return find_location({name: value for name, value in os.environ.items() if name != OURS}, config)

@@ -12,6 +12,7 @@ import click
 from tortie.base.errors import InvalidResource, Problem, Unavailable
 from tortie.base.files import write_named
 from tortie.cli.connection import FAILED, or_exit, with_datastore, with_location, with_store
+from tortie.cli.everywhere import location_options
 from tortie.cli.output import complain, say
 from tortie.cli.personality import program
 from tortie.cli.progress import progress_bar
@@ -21,12 +22,12 @@ from tortie.datastore.migration import bring, is_locked, set_ready, take
 from tortie.datastore.policynames import rename_policies
 
 
-@click.group("datastore")
+@click.group("datastore", params=location_options())
 def commands() -> None:
     """The datastore as a whole."""
 
 
-@commands.group()
+@commands.group(params=location_options())
 def migrate() -> None:
     """Move everything, addresses included, between datastores of any kind; or back it up.
 

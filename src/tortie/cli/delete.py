@@ -14,7 +14,7 @@ from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
 from tortie.base.errors import InvalidResource, Problem
 from tortie.cli.completing import complete_words
-from tortie.cli.connection import or_exit, with_datastore, with_location
+from tortie.cli.connection import or_exit, warn_unreadable_once, with_datastore, with_location
 from tortie.cli.inputs import Input
 from tortie.cli.labels import label_selector
 from tortie.cli.manifests import Named, read_names
@@ -135,7 +135,7 @@ def _chosen(
 
 
 async def _delete(datastore: Datastore, choice: Choice, showing: Showing) -> Outcomes:
-    store = ResourceStore(datastore, SystemClock(), selector_problem)
+    store = ResourceStore(datastore, SystemClock(), selector_problem, unreadable=warn_unreadable_once())
     names = choice.names or await _matching(store, choice)
     voice = reporter()
     refused, allowed = forbidden(voice.forbids, names)

@@ -20,7 +20,8 @@ from tortie.base.addresses import Cidr
 from tortie.base.clock import SystemClock
 from tortie.base.errors import InvalidResource, NotFound, Problem
 from tortie.cli import ipam_plain, ipam_tables
-from tortie.cli.connection import FAILED, USAGE, or_exit, with_datastore, with_location
+from tortie.cli.connection import FAILED, USAGE, or_exit, warn_unreadable_once, with_datastore, with_location
+from tortie.cli.everywhere import location_options
 from tortie.cli.options import structured_option
 from tortie.cli.output import Format, complain, say, structured
 from tortie.cli.personality import program
@@ -51,7 +52,7 @@ class Access(msgspec.Struct, frozen=True):
     allocator: Allocator
 
 
-@click.group("ipam")
+@click.group("ipam", params=location_options())
 def commands() -> None:
     """Addresses: who has which, and whether that is right."""
 
@@ -233,7 +234,7 @@ async def _config_or_default(access: Access) -> IPAMConfig:
 def _with_access(location: Location, work: Callable[[Access], Awaitable[Result]], *, create: bool = False) -> Result:
     async def run(datastore: Datastore) -> Result:
         clock = SystemClock()
-        store = ResourceStore(datastore, clock, selector_problem)
+        store = ResourceStore(datastore, clock, selector_problem, unreadable=warn_unreadable_once())
         return await work(Access(datastore, store, Allocator(datastore, clock, Random())))
 
     return with_datastore(location, run, create=create)

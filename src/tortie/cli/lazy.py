@@ -68,6 +68,14 @@ class Group(click.Group):
             *click.Command.shell_complete(self, ctx, incomplete),
         ]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; an option that is none of the group may be one of the command behind it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            where = f"options of a command stand behind it: {ctx.command_path} COMMAND {error.option_name} …"
+            raise click.UsageError(f"{error.format_message()} ({where})", ctx) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """As click does; what is interrupted ends as a shell expects it."""
         try:

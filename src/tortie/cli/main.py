@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tortie import __version__
+from tortie.cli.everywhere import before_options
 from tortie.cli.lazy import Group
 from tortie.cli.streams import run_guarded
 
@@ -77,6 +78,7 @@ PERSONALITIES = frozenset({"calicoctl", "kubectl-calico"})
     cls=Group,
     commands_by_name=COMMANDS,
     summaries=SUMMARIES,
+    params=before_options(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(version)s", help="Show the version, and end.")

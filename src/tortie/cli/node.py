@@ -14,6 +14,7 @@ import msgspec
 
 from tortie.agent.checks import Outcome, run_checks
 from tortie.agent.client import ask
+from tortie.agent.options import agent_options
 from tortie.agent.status import AgentReport
 from tortie.base.errors import TortieError
 from tortie.cli.connection import FAILED, or_exit
@@ -35,6 +36,21 @@ run_directory_option = click.option(
     show_default=True,
     help="Run directory of the agent.",
 )
+
+
+@commands.command()
+@agent_options
+def run(config: Path, show_settings: bool) -> None:
+    """Start the agent of this host, as `tortie-agent` does with the same options; it runs until SIGTERM.
+
+    \b
+      tortie node run
+      tortie node run --show-settings
+    """
+    # The agent loads all that programs the kernel; no other command needs that.
+    from tortie.agent.main import start
+
+    start(config, show_settings=show_settings)
 
 
 @commands.command()

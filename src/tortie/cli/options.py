@@ -8,18 +8,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from tortie.cli.completing import complete_namespaces
 from tortie.cli.inputs import Input
 from tortie.cli.output import Format
+from tortie.cli.personality import NAMESPACE, before
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _or_before(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """The namespace that was named before the command, where none is named behind it."""
+    is_named = context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT
+    return value if is_named else before(NAMESPACE) or value
+
 
 namespace_option = click.option(
     "-n",
     "--namespace",
     default="default",
     show_default=True,
+    callback=_or_before,
     shell_complete=complete_namespaces,
     help="Namespace of what names none.",
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tortie.api.resource import ResourceKey
+if TYPE_CHECKING:
+    from tortie.api.resource import ResourceKey
 
 PERSONALITY = "tortie.personality"
 """Key of click's shared data for `module:class` of the reporter; absent for the command's own voice."""
@@ -14,8 +15,12 @@ PERSONALITY = "tortie.personality"
 PROGRAM = "tortie.program"
 """Key of the words by which people call this program, where they are others than `tortie`."""
 
-CONFIG = "tortie.config"
-"""Key of the configuration file that was named before the command."""
+DATASTORE, CONFIG, NAMESPACE = "tortie.datastore", "tortie.config", "tortie.namespace"
+"""Keys of what was named before the command: the datastore, a configuration file, a namespace."""
+
+
+UNAUTHORIZED = "connection is unauthorized: "
+"""What calicoctl says first when the datastore does not let a user, and scripts look for."""
 
 
 def program() -> str:
@@ -24,11 +29,10 @@ def program() -> str:
     return str(context.meta.get(PROGRAM, "tortie")) if context else "tortie"
 
 
-def config_before() -> Path | None:
-    """The configuration file that was named before the command."""
+def before(key: str) -> Any:
+    """What was named before the command, by one of the keys above, or None."""
     context = click.get_current_context(silent=True)
-    found: Path | None = context.meta.get(CONFIG) if context else None
-    return found
+    return context.meta.get(key) if context else None
 
 
 def identifier(key: ResourceKey) -> str:

@@ -94,7 +94,7 @@ class Reporter:
         if showing.output == Format.NAME:
             say(short(written.key))
         elif not showing.output:
-            say(f"{shown(written.key)} {_happened(showing.verb, written.outcome)}{NOTES[showing.dry_run]}")
+            say(f"{shown(written.key)} {_happened(showing, written.outcome)}{NOTES[showing.dry_run]}")
 
     def checked(self, showing: Showing, manifests: Manifests) -> int:
         """What files hold that were only looked at; their problems have been told. The status to end with."""
@@ -169,11 +169,13 @@ def short(key: ResourceKey) -> str:
     return f"{key.kind.lower()}/{key.name}"
 
 
-def _happened(verb: str, outcome: str) -> str:
+def _happened(showing: Showing, outcome: str) -> str:
     if outcome == "unasked":
-        return UNASKED.get(verb, WORDS[verb])
+        return UNASKED.get(showing.verb, WORDS[showing.verb])
     if outcome == "changed":
-        return WORDS[verb]
+        return WORDS[showing.verb]
+    if outcome == "deleted" and showing.dry_run:
+        return "would be deleted"
     return "exists, skipped" if outcome == "skipped" else outcome
 
 

@@ -8,7 +8,15 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from tortie.api.resource import Resource, ResourceKey
-from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, StaleRevision, Unavailable
+from tortie.base.errors import (
+    AlreadyExists,
+    Conflict,
+    InvalidResource,
+    NotFound,
+    NotPermitted,
+    StaleRevision,
+    Unavailable,
+)
 from tortie.cli.plan import Plan, Refusal, Step, refusal, step_for
 from tortie.datastore.resources import ResourceStore
 
@@ -65,7 +73,7 @@ async def carry_out(store: ResourceStore, plan: Plan, told: Told, remove: Remove
     for position, step in enumerate(plan.steps):
         try:
             done = await _take(store, step, remove or store.delete)
-        except (InvalidResource, Conflict) as error:
+        except (InvalidResource, Conflict, NotPermitted) as error:
             refused.append(refusal(step.key, error, step.wish.document if step.wish else None))
         except Unavailable as error:
             left = tuple(later.key for later in plan.steps[position + 1 :])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -35,6 +35,11 @@ _ENVIRONMENT = {
 }
 """Variables, each of which may have CALICO_ before it, and the field of the file that says the same."""
 
+_ENVIRONMENTAL = "environment"
+_FAMILIES = ("ETCD_", "CALICO_ETCD_", "DATASTORE_", "CALICO_DATASTORE_")
+_ALIKE = 0.9
+"""How alike a slip and what was meant are: a letter or two; etcd's own variables are less so."""
+
 _IN_LINE = ("etcdKey", "etcdCert", "etcdCACert")
 _FIELDS = {*_ENVIRONMENT.values(), *_IN_LINE}
 _FOREIGN_PREFIXES = ("k8s", "kubeconfig", "usePodCIDR", "calicoAPIGroup")
@@ -58,7 +63,8 @@ def find_location(
     """Where the datastore is.
 
     `TORTIE_DATASTORE`, a path or a list of URLs, comes first; then the configuration file, if one is given and
-    exists; then the environment; then the default.
+    exists; then the environment; then the default. Variables and files that say something, but not where, are no
+    reason to take the default.
 
     Raises:
         InvalidResource: what must be corrected.
@@ -68,10 +74,45 @@ def find_location(
         return Path(ours)
     fields = _from_environment(environment)
     if ours:
-        return _etcd("environment", fields | {_ENDPOINTS: ours})
+        return _etcd(_ENVIRONMENTAL, fields | {_ENDPOINTS: ours})
     if config is not None and config.exists():
-        return _location(str(config), _from_file(config), default)
-    return _location("environment", fields, default)
+        return _location(str(config), _from_file(config)) or _refuse_silence(config)
+    found = _location(_ENVIRONMENTAL, fields)
+    if found is None and (problems := [*misspelt(environment), *_alone(environment)]):
+        raise InvalidResource(*problems)
+    return found or default
+
+
+def misspelt(environment: Mapping[str, str]) -> list[Problem]:
+    """Variables that look like one that tells where the datastore is, and are none."""
+    known = [spelling for name in _ENVIRONMENT for spelling in (name, f"CALICO_{name}")]
+    strange = [name for name in environment if name.startswith(_FAMILIES) and name not in known]
+    if not strange:
+        return []
+    from difflib import get_close_matches
+
+    near = {name: get_close_matches(name, known, 1, _ALIKE) for name in sorted(strange)}
+    return [
+        Problem(_ENVIRONMENTAL, name, "is not known", f"did you mean {meant[0]}?")
+        for name, meant in near.items()
+        if meant
+    ]
+
+
+def _alone(environment: Mapping[str, str]) -> list[Problem]:
+    """Variables that tell something about an etcd that none names."""
+    spellings = [spelling for name in _ENVIRONMENT for spelling in (name, f"CALICO_{name}")]
+    remedy = "set ETCD_ENDPOINTS to the URLs of the servers, or unset it; --datastore and TORTIE_DATASTORE win over it"
+    return [
+        Problem(_ENVIRONMENTAL, name, "is set, but ETCD_ENDPOINTS is not", remedy)
+        for name in spellings
+        if environment.get(name)
+    ][:1]
+
+
+def _refuse_silence(path: Path) -> NoReturn:
+    remedy = "write the URLs of etcd's servers there, or name a datastore with --datastore or TORTIE_DATASTORE"
+    raise InvalidResource(Problem(str(path), f"spec.{_ENDPOINTS}", "is missing, so it names no datastore", remedy))
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -105,6 +146,10 @@ def _from_file(path: Path) -> dict[str, str]:
         for field in content.spec
         if field not in _FIELDS and not field.startswith(_FOREIGN_PREFIXES)
     ]
+    problems += [
+        Problem("CalicoAPIConfig", "", "is one of several documents", "keep one", str(path), more.place.line, 1)
+        for more in values[1:]
+    ]
     if problems:
         raise InvalidResource(*problems)
     return {field: str(value) for field, value in content.spec.items() if field in _FIELDS and value is not None}
@@ -114,13 +159,14 @@ def _placed(path: Path, place: Place, field: str, problem: str, remedy: str) -> 
     return Problem("CalicoAPIConfig", field, problem, remedy, str(path), place.line, place.column)
 
 
-def _location(source: str, fields: Mapping[str, str], default: Path) -> Location:
+def _location(source: str, fields: Mapping[str, str]) -> EtcdSettings | None:
+    """What is named, if anything is."""
     kind = fields.get(_TYPE) or ("etcdv3" if fields.get(_ENDPOINTS) or fields.get(_DISCOVERY) else "")
     if kind == "etcdv3":
         return _etcd(source, fields)
     if kind:
         raise InvalidResource(Problem(source, _TYPE, f"{kind!r} is not supported", "use etcdv3 or a file of ours"))
-    return default
+    return None
 
 
 def _etcd(source: str, fields: Mapping[str, str]) -> EtcdSettings:

@@ -24,7 +24,7 @@ from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.identity import with_identity
 from tortie.datastore.keys import resource_key
-from tortie.datastore.reading import ResourceReader, located
+from tortie.datastore.reading import ResourceReader, Unreadable, located, log_unreadable
 from tortie.datastore.references import References
 
 _log = Logger(__name__)
@@ -61,8 +61,9 @@ class ResourceStore(ResourceReader):
         clock: Clock,
         check_selector: Callable[[str], str | None],
         new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
+        unreadable: Unreadable = log_unreadable,
     ) -> None:
-        super().__init__(datastore)
+        super().__init__(datastore, unreadable)
         self._clock = clock
         self._check_selector = check_selector
         self._new_uid = new_uid

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tortie.base.errors import Unavailable
+from tortie.base.errors import NotPermitted, Unavailable
 from tortie.datastore.etcd.driver import EtcdDatastore
 from tortie.datastore.etcd.settings import EtcdSettings
 from tortie.datastore.etcd.troubles import TROUBLES, Failure, told
@@ -23,8 +23,8 @@ Serve = Callable[[str], Awaitable[str]]
 SETTINGS = EtcdSettings(endpoints=["http://a:2379", "http://b:2379"], username="sam", password="hush")
 
 
-async def problem_of(store: EtcdDatastore) -> str:
-    with pytest.raises(Unavailable) as caught:
+async def problem_of(store: EtcdDatastore, kind: type[Unavailable] = Unavailable) -> str:
+    with pytest.raises(kind) as caught:
         await store.put("/p/a", b"")
     assert "hush" not in str(caught.value)
     return str(caught.value)
@@ -191,11 +191,13 @@ async def test_users_that_are_unknown_or_may_not(make_etcd: Callable[..., Any], 
     sam = {"username": "sam", "password": "hush"}
     for command in ("user add root:hush", "user grant-role root root", "user add sam:hush", "auth enable"):
         etcd.control(*command.split())
-    assert "etcd asks for a user: set ETCD_USERNAME" in await problem_of(await opened(etcd.url))
-    unknown = await problem_of(await opened(etcd.url, username="sam", password="wrong"))
+    assert "etcd asks for a user: set ETCD_USERNAME" in await problem_of(await opened(etcd.url), NotPermitted)
+    unknown = await problem_of(await opened(etcd.url, username="sam", password="wrong"), NotPermitted)
     assert "invalid user ID or password (correct ETCD_USERNAME and ETCD_PASSWORD" in unknown
-    assert "permission denied (`etcdctl user get sam` shows" in await problem_of(await opened(etcd.url, **sam))
-    with pytest.raises(Unavailable, match=r"the watch of /p/ was refused: .*permission denied.* grant-role sam"):
+    assert "permission denied (`etcdctl user get sam` shows" in await problem_of(
+        await opened(etcd.url, **sam), NotPermitted
+    )
+    with pytest.raises(NotPermitted, match=r"the watch of /p/ was refused: .*permission denied.* grant-role sam"):
         await anext((await opened(etcd.url, timeout=0.3, **sam)).watch("/p/", 0))
 
 

@@ -12,7 +12,7 @@ from tortie.base.logs import Logger
 from tortie.datastore.etcd import messages
 from tortie.datastore.etcd.channel import Metadata, ServerChannel, ServerStream, details
 from tortie.datastore.etcd.settings import EtcdSettings, read_endpoints, read_identity
-from tortie.datastore.etcd.troubles import Failure, told
+from tortie.datastore.etcd.troubles import Failure, told, unavailable
 
 _log = Logger(__name__)
 
@@ -66,6 +66,7 @@ class Cluster:
             Compacted: history does not reach back to `revision`.
             TooLargeForServer: as it says.
             Unavailable: no server answered in time, or the request was refused.
+            NotPermitted: it was refused to this user.
         """
         try:
             answer = await self._call(path, request, repeatable)
@@ -77,7 +78,7 @@ class Cluster:
                 raise Compacted(revision) from error
             if any(sign in problem for sign in _TOO_LARGE):
                 raise TooLargeForServer(self.told(problem)) from error
-            raise Unavailable(self.told(problem)) from error
+            raise self.unavailable(problem) from error
         self.recognize(messages.reply_header(answer).cluster)
         return answer
 
@@ -99,11 +100,15 @@ class Cluster:
             raise Unavailable(self.told(problem, channel.address)) from error
         except grpc.aio.AioRpcError as error:
             self.fail_over(channel.address)
-            raise Unavailable(self.told(details(error), channel.address)) from error
+            raise self.unavailable(details(error), channel.address) from error
 
     def told(self, problem: str, server: str = "") -> str:
         """A problem in words, with what to do about it; without a server it is one of all."""
         return told(self._settings, Failure(server or self._addresses(), problem))
+
+    def unavailable(self, problem: str, server: str = "") -> Unavailable:
+        """The error for a problem, told as `told` does."""
+        return unavailable(self._settings, Failure(server or self._addresses(), problem))
 
     def fail_over(self, server: str) -> None:
         """Ask another server from now on, if this one is being asked."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from tortie.base.errors import NotPermitted, Unavailable
 from tortie.datastore.etcd.settings import EtcdSettings
 
 ENDPOINTS = "--datastore, TORTIE_DATASTORE, calicoctl.cfg or ETCD_ENDPOINTS"
@@ -153,6 +154,9 @@ TROUBLES = (
 )
 """The first that fits counts."""
 
+_NOT_PERMITTED = ("permission denied", "invalid user ID or password", "user name is empty")
+"""Details of what waiting does not help against."""
+
 _UNKNOWN = Trouble((), "ask it with `etcdctl --endpoints={endpoints} endpoint health`")
 
 
@@ -164,6 +168,12 @@ def told(settings: EtcdSettings, *failures: Failure) -> str:
     ]
     remedies = dict.fromkeys(_trouble(failure.details).remedy for failure in failures)
     return f"etcd at {'; '.join(meanings)} ({'; '.join(_filled(remedy, settings) for remedy in remedies)})"
+
+
+def unavailable(settings: EtcdSettings, failure: Failure) -> Unavailable:
+    """The error for a failure: NotPermitted when it is about who asks."""
+    kind = NotPermitted if any(sign in failure.details for sign in _NOT_PERMITTED) else Unavailable
+    return kind(told(settings, failure))
 
 
 def _trouble(details: str) -> Trouble:

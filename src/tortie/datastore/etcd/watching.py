@@ -128,7 +128,7 @@ class Watch:
             # What is refused may be the token.
             self._cluster.forget_token()
             reason = reply.reason or "permission denied"
-            raise Unavailable(self._cluster.told(f"the watch of {self._prefix} was refused: {reason}"))
+            raise self._cluster.unavailable(f"the watch of {self._prefix} was refused: {reason}")
         return reply
 
     def _batch(self, reply: WatchReply) -> Batch | None:
