@@ -119,3 +119,9 @@ def test_a_password_in_a_url_is_refused_without_being_repeated(variable: str) ->
         read_settings({variable: f"http://felix:{SECRET}@a:1"})
     assert SECRET not in str(caught.value)
     assert "set etcd_username and etcd_password" in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["ETCD_ENDPOINT", "ETCD_CA_CERT_FILE"])
+def test_what_is_said_of_an_etcd_that_none_names_is_no_reason_to_take_the_file(variable: str) -> None:
+    with pytest.raises(InvalidResource, match=f"environment: {variable}: .*ETCD_ENDPOINTS"):
+        read_settings({variable: "x"})

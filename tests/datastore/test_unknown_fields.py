@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tortie.api import codec
 from tortie.api.foreign import carry_over
@@ -122,14 +123,13 @@ async def test_a_file_that_would_lose_one_is_refused_by_its_path(store: Resource
     assert (await stored(datastore))["spec"]["ingress"][0]["source"] == CLOSED["source"]
 
 
-async def test_a_program_that_replaces_the_part_says_so_in_its_log(
-    store: ResourceStore, datastore: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    await store.update(with_ingress(await policy(store)))
+async def test_a_program_that_replaces_the_part_says_so_in_its_log(store: ResourceStore, datastore: Any) -> None:
+    with capture_logs() as logged:
+        await store.update(with_ingress(await policy(store)))
     after = await stored(datastore)
     assert "ingress" not in after["spec"]
     assert after["spec"]["newerSpec"]
-    assert "unknown_fields_lost" in "".join(capsys.readouterr())
+    assert [one["event"] for one in logged] == ["unknown_fields_lost"]
 
 
 async def test_a_file_does_not_take_away_metadata_that_it_does_not_speak_of(
