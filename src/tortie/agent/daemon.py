@@ -35,6 +35,7 @@ from tortie.agent.parts import Parts
 from tortie.agent.reporting import Reporter, Sources
 from tortie.agent.settings import Settings
 from tortie.agent.status import AgentReport, DatastoreReport
+from tortie.agent.tunnels import TunnelAddresses
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import InvalidResource, KernelError, Unavailable
@@ -82,6 +83,8 @@ WATCHED_KINDS = (
     "EndpointSlice",
     "Service",
     "BlockAffinity",
+    "IPAMBlock",
+    "LiveMigration",
 )
 """What the calculation reads, and what says whether it may be carried out."""
 
@@ -127,7 +130,9 @@ class Agent:
         stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
         schedule = Schedule(full_interval=self._settings.refresh_seconds, drift_spacing=DRIFT_SPACING)
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
-        calculation = Calculation(self._settings.node, permissions(self._settings), self._settings.router_id)
+        settings = self._settings
+        by_workload = settings.route_source == "WorkloadIPs"
+        calculation = Calculation(settings.node, permissions(settings), settings.router_id, workload_routes=by_workload)
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
         cutter = self._make_cutter(reconciler, dataplane, kernel)
         told = [cutter.note] if cutter else []
@@ -144,7 +149,14 @@ class Agent:
         sources = Sources(stream, feed, reconciler, dataplane, self._settings.interface_prefix)
         reporter = Reporter(self._settings, datastore, sources, self._clock)
         reconciler.listen(reporter.after_pass)
-        return Parts(datastore, stream, calculation, feed, reconciler, observed, reporter, cutter)
+        tunnels = self._make_tunnels(datastore, feed)
+        reconciler.listen(tunnels.after_pass)
+        return Parts(datastore, stream, calculation, feed, reconciler, observed, reporter, tunnels, cutter)
+
+    def _make_tunnels(self, datastore: Datastore, feed: Feed) -> TunnelAddresses:
+        store = ResourceStore(datastore, self._clock, selector_problem)
+        allocator = Allocator(datastore, self._clock, Random())
+        return TunnelAddresses(self._settings.node, store, allocator, self._clock, lambda: feed.closed)
 
     def _make_cutter(self, reconciler: Reconciler, dataplane: Dataplane, kernel: Executor) -> Cutter | None:
         if self._settings.conntrack_on_policy_change == "Keep":
@@ -164,6 +176,7 @@ class Agent:
             tasks.create_task(parts.reporter.run(), name="report")
             tasks.create_task(self._cni_server(parts, dataplane, wiring).run(serving), name="cni")
             await parts.feed.synchronised.wait()
+            tasks.create_task(parts.tunnels.run(), name="addresses of tunnels")
             await self._wait_ready(parts.reconciler, serving)
 
     def _cni_server(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> CniServer:

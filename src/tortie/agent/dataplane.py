@@ -23,6 +23,8 @@ from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.nftables.target import NftablesTarget
 from tortie.dataplane.routes import RoutesTarget
 from tortie.dataplane.target import Target
+from tortie.dataplane.underlay import Underlay
+from tortie.dataplane.vxlan import VxlanSettings, VxlanTarget
 from tortie.desired.state import DesiredState
 from tortie.netlink import netconf
 from tortie.netlink.address_table import AddressTable
@@ -63,10 +65,13 @@ class Dataplane:
         self._executor = executor
         names = settings.run_directory / "rules.jsonl"
         self._filter = NftablesTarget(filter_settings(settings), names, partial(held_addresses, links, addresses))
-        routes = RoutesTarget(links, sockets.routes, sockets.connections)
+        underlay = Underlay(links, addresses, settings.node)
+        vxlan = VxlanTarget(underlay, sockets.routes, _vxlan_settings(settings))
+        routes = RoutesTarget(links, sockets.routes, sockets.connections, underlay)
         self.targets: list[Target[Any, Any]] = [
             self._filter,
             InterfacesTarget(links, sockets.interfaces, prefixes),
+            vxlan,
             routes,
             BandwidthTarget(links, sockets.interfaces, prefixes),
         ]
@@ -75,7 +80,7 @@ class Dataplane:
             self.targets.append(
                 BirdTarget(settings.bird_directory, settings.bird_program, settings.interface_prefix, secrets)
             )
-        self._links = LinkWatch(links, addresses, routes, executor, settings.interface_prefix)
+        self._links = LinkWatch(links, addresses, routes, executor, settings.interface_prefix, vxlan)
 
     async def stand_guard(self) -> None:
         """Where no table of ours is, put one that drops everything from and to workloads, before anything else is done.
@@ -137,6 +142,10 @@ class Dataplane:
         if event.index == netconf.ALL:
             return event.setting == "forwarding"
         return self._links.is_workload(event.index)
+
+
+def _vxlan_settings(settings: Settings) -> VxlanSettings:
+    return VxlanSettings(settings.vxlan_vni, settings.vxlan_port, {4: settings.vxlan_mtu, 6: settings.vxlan_mtu_v6})
 
 
 def _hear(events: NetlinkSocket, is_drift: Callable[[Message], bool], drifted: Callable[[], None]) -> None:

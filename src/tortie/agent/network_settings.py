@@ -18,6 +18,10 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Effective settings; see NETWORK_TABLE for what each means."""
 
     vxlan_port: int
+    vxlan_vni: int
+    vxlan_mtu: int
+    vxlan_mtu_v6: int
+    route_source: str
     wireguard_listening_port: int
     external_nodes_cidr_list: tuple[Cidr, ...]
     allow_vxlan_packets_from_workloads: bool
@@ -65,6 +69,18 @@ def _used_port(text: str) -> int:
     return number
 
 
+def _mtu(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not (text.strip("0") == "" or 1280 <= int(text) <= 65535):
+        raise ValueError("use a number of bytes from 1280 to 65535, or 0 for what fits")
+    return int(text)
+
+
+def _network_identifier(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1 << 24:
+        raise ValueError("use a number from 1 to 16777215")
+    return int(text)
+
+
 def _pattern(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
@@ -92,6 +108,28 @@ def _metadata_address(text: str) -> Cidr | None:
 
 NETWORK_TABLE: tuple[Setting, ...] = (
     Setting("vxlan_port", _used_port, "4789", "UDP port of VXLAN.", ("FELIX_VXLANPORT",)),
+    Setting("vxlan_vni", _network_identifier, "4096", "Identifier of the cluster's VXLAN.", ("FELIX_VXLANVNI",)),
+    Setting(
+        "vxlan_mtu",
+        _mtu,
+        "0",
+        "MTU of the IPv4 VXLAN device; 0 is that of the interface underneath less 50.",
+        ("FELIX_VXLANMTU",),
+    ),
+    Setting(
+        "vxlan_mtu_v6",
+        _mtu,
+        "0",
+        "MTU of the IPv6 VXLAN device; 0 is that of the interface underneath less 70.",
+        ("FELIX_VXLANMTUV6",),
+    ),
+    Setting(
+        "route_source",
+        one_of("CalicoIPAM", "WorkloadIPs"),
+        "CalicoIPAM",
+        "What routes through overlays follow: blocks of addresses, or each workload's own where those know nothing.",
+        ("FELIX_ROUTESOURCE",),
+    ),
     Setting(
         "wireguard_listening_port",
         _used_port,

@@ -11,6 +11,7 @@ from tortie.agent.feed import Feed
 from tortie.agent.observing import Observed
 from tortie.agent.reporting import Reporter
 from tortie.agent.status import AgentReport, DatastoreReport, TargetReport
+from tortie.agent.tunnels import TunnelAddresses
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.status import TargetStatus
@@ -28,6 +29,7 @@ class Parts(msgspec.Struct, frozen=True):
     reconciler: Reconciler
     observed: Observed
     reporter: Reporter
+    tunnels: TunnelAddresses
     cutter: Cutter | None = None
 
     def complete(self, report: AgentReport) -> AgentReport:
@@ -62,6 +64,7 @@ class Parts(msgspec.Struct, frozen=True):
         else:
             yield from self.reporter.problems
         yield from (f"{target.name} cannot be programmed: {target.reason}" for target in targets if target.reason)
+        yield from [self.tunnels.problem] if self.tunnels.problem else []
         yield from self.calculation.conflicts()
 
 

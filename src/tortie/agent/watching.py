@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from tortie.base.addresses import Cidr
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.routes import RoutesTarget
+from tortie.dataplane.vxlan import VxlanTarget
 from tortie.netlink.address_table import AddressTable
 from tortie.netlink.addresses import Address, list_addresses
 from tortie.netlink.links import Link, list_links
@@ -24,11 +25,19 @@ class LinkWatch:
         routes: tells which route changes are someone else's.
         executor: a thread in the namespace.
         prefix: how names of workload interfaces begin.
+        vxlan: tells which changes of tunnels are someone else's.
     """
 
     def __init__(
-        self, links: LinkTable, addresses: AddressTable, routes: RoutesTarget, executor: Executor, prefix: str
+        self,
+        links: LinkTable,
+        addresses: AddressTable,
+        routes: RoutesTarget,
+        executor: Executor,
+        prefix: str,
+        vxlan: VxlanTarget | None = None,
     ) -> None:
+        self._vxlan = vxlan
         self._links = links
         self._addresses = addresses
         self._routes = routes
@@ -51,7 +60,7 @@ class LinkWatch:
                 await self._lost.wait()
                 self._lost.clear()
                 monitor.resynchronised(*await loop.run_in_executor(self._executor, _list))
-                for target in ("routes", "interfaces", "bandwidth"):
+                for target in ("routes", "interfaces", "bandwidth", *(("vxlan",) if self._vxlan else ())):
                     reconciler.drifted(target)
         finally:
             monitor.close()
@@ -64,16 +73,25 @@ class LinkWatch:
         match event:
             case LinkEvent(name=name) if name.startswith(self._prefix):
                 reconciler.interface_changed(name)
-            case LinkEvent():
-                reconciler.addresses_changed()
+            case LinkEvent(name=name):
+                # Routes out of it may be gone, if it was down for a moment.
+                reconciler.interface_changed(name)
+                self._host_changed(name, reconciler)
             case AddressEvent(index=index) if not self._links.name_of(index).startswith(self._prefix):
-                reconciler.addresses_changed()
+                self._host_changed(self._links.name_of(index), reconciler)
             case RouteEvent() if self._routes.is_foreign(event):
                 reconciler.drifted("routes")
             case Resync():
                 self._lost.set()
             case _:
                 pass
+
+    def _host_changed(self, name: str, reconciler: Reconciler) -> None:
+        reconciler.addresses_changed()
+        link = self._links.get(name)
+        held = self._addresses.of(link.index) if link else frozenset()
+        if self._vxlan is not None and self._vxlan.has_drifted(link, name, held):
+            reconciler.drifted(self._vxlan.name)
 
 
 def held_addresses(links: LinkTable, addresses: AddressTable) -> dict[str, frozenset[Cidr]]:

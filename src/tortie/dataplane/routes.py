@@ -1,20 +1,22 @@
-"""Target: routes to local workloads, and the tracked connections of addresses that move or depart.
+"""Target: routes to workloads, here and through overlays, and tracked connections of addresses that move or depart.
 
 Ours are the routes of protocol 80 in table main; no other is touched. A route whose interface is missing or
 down waits. An address that gets another holder loses its old route first, then its tracked connections, and
-only then is routed to the new holder.
+only then is routed to the new holder. Where a workload of this node has an address, nothing of the cluster counts.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from tortie.base.addresses import Cidr
+from tortie.dataplane.cluster_routes import NOTHING, Answer, kernel_route
 from tortie.dataplane.conntrack import Holders
 from tortie.dataplane.target import Plan
+from tortie.dataplane.underlay import NO_WAYS, Underlay, Ways
 from tortie.desired.routes import Route
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink import conntrack, route
@@ -53,18 +55,27 @@ Actual = dict[Cidr, frozenset[route.Route]]
 
 
 class RoutesTarget:
-    """Routes to local workloads.
+    """Routes to workloads.
 
     Args:
         links: kept up to date in the event loop; each change is also to be told to the loop
             (`Reconciler.interface_changed`).
         routes: a NETLINK_ROUTE socket, for the worker thread alone.
         connections: a NETLINK_NETFILTER socket, for the worker thread alone; None tracks no connections.
+        underlay: of this host; None is without overlays.
     """
 
     name = "routes"
 
-    def __init__(self, links: LinkTable, routes: NetlinkSocket, connections: NetlinkSocket | None) -> None:
+    def __init__(
+        self,
+        links: LinkTable,
+        routes: NetlinkSocket,
+        connections: NetlinkSocket | None,
+        underlay: Underlay | None = None,
+    ) -> None:
+        self._underlay = underlay
+        self._ways = NO_WAYS
         self._links = links
         self._routes = routes
         self._connections = connections
@@ -87,9 +98,14 @@ class RoutesTarget:
         return {destination: frozenset(routes) for destination, routes in found.items()}
 
     def plan(self, desired: DesiredState, actual: Actual, changes: Changes | None) -> Plan[Operation]:
+        before = self._ways
+        if self._underlay and (changes is None or changes.addresses or changes.vteps):
+            self._ways = self._underlay.ways(desired)
         if changes is None:
-            self._holders.adopt((one.destination, one.index) for routes in actual.values() for one in routes)
-        return _Planner(self._links, self._holders, actual, changes).plan(desired.routes)
+            local = (one for routes in actual.values() for one in routes if self._is_local(one))
+            self._holders.adopt((one.destination, one.index) for one in local)
+        moved = before != self._ways
+        return _Planner(self._links, self._holders, actual, changes, self._ways).plan(desired, moved=moved)
 
     def apply(self, operations: Sequence[Operation]) -> None:
         _send(self._routes, [route.delete(one.route) for one in operations if isinstance(one, Remove)], _ABSENT)
@@ -110,16 +126,23 @@ class RoutesTarget:
             elif isinstance(operation, Install):
                 destination = operation.route.destination
                 actual[destination] = frozenset({operation.route})
-                self._holders.given(destination, operation.route.index)
+                if self._is_local(operation.route):
+                    self._holders.given(destination, operation.route.index)
             elif operation.departed:
                 self._holders.departed(operation.address)
         return actual
+
+    def _is_local(self, one: route.Route) -> bool:
+        """Whether a route leads to a workload of this node."""
+        is_attached = one.gateway is None and one.type is route.RouteType.UNICAST
+        return is_attached and one.index not in self._ways.tunnels
 
 
 class _Planner:
     """One plan in the making: operations of each step, put in order at the end."""
 
-    def __init__(self, links: LinkTable, holders: Holders, actual: Actual, changes: Changes | None) -> None:
+    def __init__(self, links: LinkTable, holders: Holders, actual: Actual, changes: Changes | None, ways: Ways) -> None:
+        self._ways = ways
         self._links = links
         self._holders = holders
         self._actual = actual
@@ -129,34 +152,56 @@ class _Planner:
         self._installs: list[Operation] = []
         self._waiting: dict[str, str] = {}
 
-    def plan(self, routes: Mapping[Cidr, Route]) -> Plan[Operation]:
-        destinations = self._destinations(routes)
+    def plan(self, desired: DesiredState, *, moved: bool) -> Plan[Operation]:
+        """`moved` says that devices of overlays are others than before."""
+        destinations = self._destinations(desired, moved)
         for destination in sorted(destinations):
-            self._look_at(destination, routes.get(destination))
+            local = desired.routes.get(destination)
+            if local is not None:
+                self._look_at_local(destination, local)
+            else:
+                self._look_at_cluster(destination, self._answer(destination, desired))
         settled = [text for one in destinations if (text := str(one)) not in self._waiting] if self._changes else ()
         return Plan([*self._removals, *self._forgotten, *self._installs], self._waiting, settled)
 
-    def _destinations(self, routes: Mapping[Cidr, Route]) -> Iterable[Cidr]:
-        if self._changes is None:
-            return routes.keys() | self._actual.keys()
-        interfaces = self._changes.interfaces
-        if not interfaces:
-            return self._changes.routes
-        return self._changes.routes | {one.destination for one in routes.values() if one.interface in interfaces}
+    def _destinations(self, desired: DesiredState, moved: bool) -> set[Cidr]:
+        changes = self._changes
+        if changes is None:
+            return desired.routes.keys() | desired.cluster_routes.keys() | self._actual.keys()
+        found = changes.routes | changes.cluster_routes
+        if changes.interfaces:
+            found |= {one.destination for one in desired.routes.values() if one.interface in changes.interfaces}
+        if moved or changes.interfaces & self._ways.names:
+            return found | desired.cluster_routes.keys()
+        nodes = {one.node for one in changes.vteps}
+        return found | {one.destination for one in desired.cluster_routes.values() if nodes and one.node in nodes}
 
-    def _look_at(self, destination: Cidr, desired: Route | None) -> None:
-        wanted = self._wanted(desired) if desired else None
+    def _answer(self, destination: Cidr, desired: DesiredState) -> Answer:
+        one = desired.cluster_routes.get(destination)
+        return kernel_route(one, self._ways, desired.vteps, PROTOCOL) if one else NOTHING
+
+    def _look_at_local(self, destination: Cidr, desired: Route) -> None:
+        wanted = self._wanted(desired)
         present = self._actual.get(destination, frozenset())
-        self._removals += [Remove(one) for one in sorted(present) if one != wanted]
-        if desired is None:
-            if self._holders.holds(destination):
-                self._forgotten.append(Forget(destination, departed=True))
-            return
+        self._removals += [Remove(one) for one in _sorted(present) if one != wanted]
         if wanted is None:
             return
         if wanted not in present and self._holders.changes(destination, wanted.index):
             self._forgotten.append(Forget(destination, departed=False))
-        if wanted not in present or self._may_be_dropped(desired):
+        if wanted not in present or self._may_be_dropped(desired.interface):
+            self._installs.append(Install(wanted))
+
+    def _look_at_cluster(self, destination: Cidr, answer: Answer) -> None:
+        """Of what is elsewhere, or of what nobody has any more."""
+        wanted, present = answer.route, self._actual.get(destination, frozenset())
+        departs = self._holders.holds(destination)
+        if answer.waits:
+            self._waiting[str(destination)] = answer.waits
+        if not answer.stays or departs:
+            self._removals += [Remove(one) for one in _sorted(present) if not _gives_way(one, wanted) or departs]
+        if departs:
+            self._forgotten.append(Forget(destination, departed=True))
+        if wanted is not None and (wanted not in present or departs or self._may_be_dropped(*self._ways.names)):
             self._installs.append(Install(wanted))
 
     def _wanted(self, desired: Route) -> route.Route | None:
@@ -167,9 +212,21 @@ class _Planner:
             return None
         return route.device_route(desired.destination, link.index, desired.metric, PROTOCOL)
 
-    def _may_be_dropped(self, desired: Route) -> bool:
+    def _may_be_dropped(self, *interfaces: str) -> bool:
         """A link that changed may have been down in between, and taken its routes along without a word."""
-        return self._changes is not None and desired.interface in self._changes.interfaces
+        return self._changes is not None and not self._changes.interfaces.isdisjoint(interfaces)
+
+
+def _sorted(routes: Iterable[route.Route]) -> list[route.Route]:
+    return sorted(routes, key=str)
+
+
+def _gives_way(present: route.Route, wanted: route.Route | None) -> bool:
+    """Whether the kernel puts a route in the place of another, so that no packet is without one in between."""
+    if wanted is None or present == wanted:
+        return present == wanted
+    shapes = [(one.metric, one.type, one.gateway is None) for one in (present, wanted)]
+    return shapes[0] == shapes[1]
 
 
 def _send(socket: NetlinkSocket, requests: Sequence[Request], harmless: frozenset[int]) -> None:

@@ -1,0 +1,168 @@
+"""This node's own addresses inside the overlays: taken from pools, kept in its Node, given back when not needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from tortie.api.ippool import IPPool
+from tortie.api.node import Node
+from tortie.api.resource import ResourceKey
+from tortie.base.addresses import Cidr
+from tortie.base.backoff import Backoff
+from tortie.base.clock import Clock
+from tortie.base.errors import TortieError
+from tortie.datastore.resources import ResourceStore
+from tortie.desired.state import Changes
+from tortie.ipam.allocator import Allocator
+from tortie.ipam.errors import AlreadyAssigned
+from tortie.ipam.requests import AssignRequest
+from tortie.selector.parser import parse
+
+LOOK_EVERY = 60.0
+"""Seconds between two looks at pools and addresses, which others may change."""
+
+_ENCAPSULATES = ("Always", "CrossSubnet")
+
+
+class Tunnel(msgspec.Struct, frozen=True):
+    """One overlay of one family.
+
+    Args:
+        field: of a Node's spec, where the address stands.
+        handle: beginning of the handle that holds it; the node's name follows.
+        type: what the records of addresses call it.
+    """
+
+    family: int
+    field: str
+    handle: str
+    type: str
+
+
+TUNNELS = (
+    Tunnel(4, "ipv4_vxlan_tunnel_addr", "vxlan-tunnel-addr-", "vxlanTunnelAddress"),
+    Tunnel(6, "ipv6_vxlan_tunnel_addr", "vxlan-v6-tunnel-addr-", "vxlanV6TunnelAddress"),
+)
+"""As Calico calls them, so that a node that changes over keeps its addresses."""
+
+
+class TunnelAddresses:
+    """Keeps the addresses of one node as its pools ask.
+
+    Args:
+        refusal: why nothing may be written now; empty when it may.
+    """
+
+    def __init__(
+        self, node: str, store: ResourceStore, allocator: Allocator, clock: Clock, refusal: Callable[[], str]
+    ) -> None:
+        self._node = node
+        self._store = store
+        self._allocator = allocator
+        self._clock = clock
+        self._refusal = refusal
+        self._wake = asyncio.Event()
+        self._log = structlog.get_logger("tortie.tunnels")
+        self.problem = ""
+
+    def after_pass(self, changes: Changes) -> None:
+        """To be called after every pass of the reconciler."""
+        if changes.network or changes.vteps:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        backoff = Backoff(first=0.2, limit=30)
+        while True:
+            self._wake.clear()
+            delay = LOOK_EVERY
+            try:
+                self.problem = self._refusal() or await self.settle()
+                backoff.reset()
+            except TortieError as error:
+                self.problem = f"no tunnel address: {error}"
+                delay = backoff.next()
+            if self.problem:
+                self._log.warning("tunnel_address_missing", reason=self.problem)
+                delay = min(delay, backoff.next())
+            await self._pause(delay)
+
+    async def settle(self) -> str:
+        """Bring addresses and Node to what the pools ask; returns what is missing for that. Raises TortieError."""
+        key = ResourceKey(Node.kind, "", self._node)
+        node = await self._store.get(key)
+        if not isinstance(node, Node):
+            return ""
+        pools = [pool for pool in await self._store.list(IPPool.kind) if isinstance(pool, IPPool)]
+        found = {one.field: await self._address(one, node, pools) for one in TUNNELS}
+        wanted = msgspec.structs.replace(node, spec=msgspec.structs.replace(node.spec, **found))
+        if wanted != node:
+            await self._store.update(wanted)
+            self._log.info("tunnel_addresses", **{field: text for field, text in found.items() if text})
+        missing = [
+            one.family for one in TUNNELS if not found[one.field] and any(_carries(p, one.family) for p in pools)
+        ]
+        if missing:
+            return f"no enabled IPv{missing[0]} pool with VXLAN gives this node addresses of tunnels (see allowedUses)"
+        return ""
+
+    async def _address(self, tunnel: Tunnel, node: Node, pools: Sequence[IPPool]) -> str:
+        """The address to have, or empty."""
+        handle = f"{tunnel.handle}{self._node}"
+        held = await self._allocator.addresses_of(handle)
+        serving = [pool for pool in pools if _carries(pool, tunnel.family)]
+        keepable = [one for one in held if any(_prefix(pool).contains(one) for pool in serving)]
+        current = getattr(node.spec, tunnel.field)
+        if keepable:
+            recorded = [one.text for one in keepable]
+            return current if current in recorded else recorded[0]
+        if held:
+            await self._allocator.release_by_handle(handle)
+        usable = [pool for pool in serving if _gives(pool, node)]
+        return await self._take(tunnel, handle, current, usable) if usable else ""
+
+    async def _take(self, tunnel: Tunnel, handle: str, current: str, pools: Sequence[IPPool]) -> str:
+        """The address that the Node names already, if it is free; else any."""
+        attributes = {"node": self._node, "type": tunnel.type}
+        if current and any(_prefix(pool).contains(Cidr.host(current)) for pool in pools):
+            try:
+                await self._allocator.assign_address(Cidr.host(current), self._node, handle, attributes, "Tunnel")
+                return current
+            except AlreadyAssigned:
+                pass
+        names = tuple(pool.metadata.name for pool in pools)
+        family = {"num4": 1, "pools4": names} if tunnel.family == 4 else {"num6": 1, "pools6": names}
+        request = AssignRequest(
+            node=self._node, handle=handle, attributes=attributes, use="Tunnel", max_per_handle=1, all_or_nothing=True
+        )
+        assignment = await self._allocator.auto_assign(msgspec.structs.replace(request, **family))
+        return next(one.text for one in (*assignment.v4, *assignment.v6))
+
+    async def _pause(self, seconds: float) -> None:
+        tasks = [asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def _carries(pool: IPPool, family: int) -> bool:
+    """Whether VXLAN carries what this pool's workloads send each other."""
+    return pool.spec.vxlan_mode in _ENCAPSULATES and _prefix(pool).family == family
+
+
+def _gives(pool: IPPool, node: Node) -> bool:
+    """Whether a node's new addresses of tunnels come from this pool. Raises InvalidSelector."""
+    spec = pool.spec
+    is_for_tunnels = "Tunnel" in spec.allowed_uses or not (spec.allowed_uses or spec.namespace_selector)
+    is_for_node = not spec.node_selector or parse(spec.node_selector).matches(node.metadata.labels)
+    return not spec.disabled and is_for_tunnels and is_for_node
+
+
+def _prefix(pool: IPPool) -> Cidr:
+    return Cidr.parse(pool.spec.cidr)
