@@ -71,7 +71,7 @@ def test_what_an_agent_in_this_process_dies_of_is_raised(topology: Topology, mon
     """A lab that waits for a dead agent would wait in vain."""
     topology = empty(topology)
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("tortie.agent.daemon.Calculation", broken)

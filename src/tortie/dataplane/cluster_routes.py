@@ -41,10 +41,22 @@ def kernel_route(one: ClusterRoute, ways: Ways, ends: Mapping[VtepId, Vtep], pro
         return NOTHING
     if Kinds.REMOTE_WORKLOAD in one.kinds and one.node != ways.node:
         return _direct(one, ways, protocol) if one.same_subnet else _through_tunnel(one, ways, ends, protocol)
+    if _is_gateway(one, ends) and not one.same_subnet:
+        return _through_tunnel(one, ways, ends, protocol)
     if Kinds.LOCAL_WORKLOAD in one.kinds and not one.destination.is_host:
         blackhole = Route(one.destination, metric=NORMAL_METRIC, protocol=protocol, type=RouteType.BLACKHOLE)
         return Answer(blackhole)
     return NOTHING
+
+
+def _is_gateway(one: ClusterRoute, ends: Mapping[VtepId, Vtep]) -> bool:
+    """Whether it is an end that IPv6 routes lead through.
+
+    The kernel takes a gateway for IPv6 only when it is not routed to another device, and routes that lead there by
+    another way may stand until they are replaced.
+    """
+    end = ends.get(VtepId(one.node, 6)) if one.kinds == Kinds.REMOTE_TUNNEL else None
+    return end is not None and end.address == one.destination
 
 
 def _direct(one: ClusterRoute, ways: Ways, protocol: int) -> Answer:

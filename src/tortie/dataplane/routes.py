@@ -155,7 +155,8 @@ class _Planner:
     def plan(self, desired: DesiredState, *, moved: bool) -> Plan[Operation]:
         """`moved` says that devices of overlays are others than before."""
         destinations = self._destinations(desired, moved)
-        for destination in sorted(destinations):
+        # The narrowest first: an address is not led astray by the route of its block, nor is a gateway.
+        for destination in sorted(destinations, key=lambda one: (-one.length, one)):
             local = desired.routes.get(destination)
             if local is not None:
                 self._look_at_local(destination, local)

@@ -204,8 +204,10 @@ class VxlanTarget:
         if link is None:
             # An event tells of it, and then it is made again.
             return
-        self._send(list(_leaving(fill, link.index)), harmless=True)
-        self._send(list(_entering(fill, link.index)))
+        # A device that loses its last address loses its neighbours and routes too.
+        self._send([addresses.add(_address(link.index, one)) for one in sorted(fill.new_addresses)])
+        self._send(_leaving(fill, link.index), harmless=True)
+        self._send(_entering(fill, link.index))
 
     def _send(self, requests: Sequence[Request], *, harmless: bool = False) -> None:
         """Try every request, then raise the first refusal that matters."""
@@ -265,7 +267,7 @@ def _adjusted(known: Known, adjust: Adjust) -> Known:
 
 def _leaving(fill: Fill, index: int) -> list[Request]:
     return [
-        *(addresses.delete(addresses.Address(index, one, BITS[one.family])) for one in sorted(fill.lost_addresses)),
+        *(addresses.delete(_address(index, one)) for one in sorted(fill.lost_addresses)),
         *(neighbours.delete(neighbours.Neighbour(index, one, mac)) for one, mac in fill.lost_neighbours.items()),
         *(vxlan.forget(vxlan.Forwarding(index, mac, one)) for mac, one in fill.lost_hosts.items()),
     ]
@@ -273,7 +275,10 @@ def _leaving(fill: Fill, index: int) -> list[Request]:
 
 def _entering(fill: Fill, index: int) -> list[Request]:
     return [
-        *(addresses.add(addresses.Address(index, one, BITS[one.family])) for one in sorted(fill.new_addresses)),
         *(vxlan.forward(vxlan.Forwarding(index, mac, one)) for mac, one in fill.new_hosts.items()),
         *(neighbours.replace(neighbours.Neighbour(index, one, mac)) for one, mac in fill.new_neighbours.items()),
     ]
+
+
+def _address(index: int, one: Cidr) -> addresses.Address:
+    return addresses.Address(index, one, BITS[one.family])

@@ -86,7 +86,8 @@ def _build_bridge(topology: Topology, hosts: Sequence[Host]) -> None:
     with ExitStack() as stack:
         stack.enter_context(inside(topology.host_namespace("fabric")))
         socket = stack.enter_context(NetlinkSocket(NETLINK_ROUTE))
-        write_sysctls(QUIET_SYSCTLS)
+        # Between subnets somebody must route, as far as it knows: to hosts, not to what they have inside.
+        write_sysctls(HOST_SYSCTLS if _is_routed(topology) else QUIET_SYSCTLS)
         execute(socket, links.change("lo", up=True), links.create_bridge(BRIDGE))
         bridge = _index(socket, BRIDGE)
         requests: list[Request] = []
@@ -115,11 +116,16 @@ def _set_up_host(topology: Topology, host: Host) -> None:
         for address in host.addresses:
             length = topology.subnet(address).length
             requests.append(addresses.add(addresses.Address(uplink, Cidr.host(address), length)))
-        families = {Cidr.host(address).family for address in host.addresses}
+        subnets = {topology.subnet(address) for address in host.addresses}
         for gateway in topology.gateways():
-            if gateway.family in families:
+            if topology.subnet(gateway.text) in subnets:
                 requests.append(route.add(route.Route(_DEFAULT[gateway.family], uplink, gateway=gateway)))
         execute(socket, *requests)
+
+
+def _is_routed(topology: Topology) -> bool:
+    families = [Cidr.parse(subnet).family for subnet in topology.subnets]
+    return len(set(families)) < len(families)
 
 
 def _index(socket: NetlinkSocket, name: str) -> int:

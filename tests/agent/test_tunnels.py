@@ -1,0 +1,146 @@
+"""A node's own addresses inside overlays: taken, kept, moved and given back as pools ask."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+
+from tortie.agent.tunnels import TunnelAddresses
+from tortie.api.ippool import IPPool, IPPoolSpec
+from tortie.api.node import Node, NodeSpec, NodeStatus
+from tortie.api.resource import Metadata, Resource, ResourceKey
+from tortie.base.addresses import Cidr
+from tortie.base.clock import SystemClock
+from tortie.base.errors import TortieError
+from tortie.datastore.contract import Datastore
+from tortie.datastore.open import open_datastore
+from tortie.datastore.resources import ResourceStore
+from tortie.ipam.allocator import Allocator
+from tortie.selector.check import selector_problem
+
+HANDLE = {4: "vxlan-tunnel-addr-here", 6: "vxlan-v6-tunnel-addr-here"}
+
+
+def pool(name: str, cidr: str, vxlan_mode: str = "Always", **spec: object) -> IPPool:
+    spec.setdefault("block_size", 122 if ":" in cidr else 26)
+    spec.setdefault("allowed_uses", ("Workload", "Tunnel"))
+    return IPPool(metadata=Metadata(name=name), spec=IPPoolSpec(cidr=cidr, vxlan_mode=vxlan_mode, **spec))
+
+
+def node(**spec: str) -> Node:
+    return Node(metadata=Metadata(name="here"), spec=NodeSpec(**spec), status=NodeStatus())
+
+
+class Cluster:
+    """A datastore with this node, and what keeps its addresses."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        clock = SystemClock()
+        self.store = ResourceStore(datastore, clock, selector_problem)
+        self.allocator = Allocator(datastore, clock, Random(1))
+        self.addresses = TunnelAddresses("here", self.store, self.allocator, clock, str)
+
+    async def go(self, *resources: Resource) -> str:
+        """Apply, settle, and check that a second look changes nothing."""
+        for one in resources:
+            await self.store.apply(one)
+        problem = await self.addresses.settle()
+        before = await self.node()
+        assert await self.addresses.settle() == problem
+        assert await self.node() == before
+        return problem
+
+    async def node(self) -> Node:
+        found = await self.store.get(ResourceKey("Node", "", "here"))
+        assert isinstance(found, Node)
+        return found
+
+    async def held(self, family: int) -> list[str]:
+        return [one.text for one in await self.allocator.addresses_of(HANDLE[family])]
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    datastore = await open_datastore(tmp_path / "datastore.db")
+    one = Cluster(datastore)
+    await one.store.ensure_initialized()
+    await one.store.apply(node())
+    yield one
+    await datastore.close()
+
+
+async def test_each_family_gets_an_address_that_is_held_and_named(cluster: Cluster) -> None:
+    assert await cluster.go(pool("p", "10.65.0.0/16"), pool("q", "fd00:65::/64", "CrossSubnet")) == ""
+    spec = (await cluster.node()).spec
+    assert await cluster.held(4) == [spec.ipv4_vxlan_tunnel_addr]
+    assert await cluster.held(6) == [spec.ipv6_vxlan_tunnel_addr]
+    assert Cidr.parse("10.65.0.0/16").contains(Cidr.host(spec.ipv4_vxlan_tunnel_addr))
+
+
+async def test_pools_without_vxlan_cost_no_address(cluster: Cluster) -> None:
+    assert await cluster.go(pool("p", "10.65.0.0/16", "Never"), pool("q", "10.66.0.0/16", "", ipip_mode="Always")) == ""
+    assert (await cluster.held(4), (await cluster.node()).spec.ipv4_vxlan_tunnel_addr) == ([], "")
+
+
+async def test_what_is_not_needed_any_more_is_given_back(cluster: Cluster) -> None:
+    await cluster.go(pool("p", "10.65.0.0/16"))
+    assert len(await cluster.held(4)) == 1
+    await cluster.go(pool("p", "10.65.0.0/16", "Never"))
+    assert (await cluster.held(4), (await cluster.node()).spec.ipv4_vxlan_tunnel_addr) == ([], "")
+
+
+async def test_another_pool_means_another_address(cluster: Cluster) -> None:
+    await cluster.go(pool("p", "10.65.0.0/16"))
+    await cluster.go(pool("p", "10.65.0.0/16", "Never"), pool("r", "10.66.0.0/16"))
+    (held,) = await cluster.held(4)
+    assert Cidr.parse("10.66.0.0/16").contains(Cidr.host(held))
+    assert (await cluster.node()).spec.ipv4_vxlan_tunnel_addr == held
+
+
+async def test_a_disabled_pool_keeps_what_it_gave_and_gives_nothing_new(cluster: Cluster) -> None:
+    await cluster.go(pool("p", "10.65.0.0/16"))
+    held = await cluster.held(4)
+    assert await cluster.go(pool("p", "10.65.0.0/16", disabled=True)) == ""
+    assert await cluster.held(4) == held
+
+
+@pytest.mark.parametrize(
+    "spec", [{"disabled": True}, {"allowed_uses": ("Workload",)}, {"node_selector": "zone == 'b'"}]
+)
+async def test_that_no_pool_gives_one_is_told(cluster: Cluster, spec: dict[str, object]) -> None:
+    problem = await cluster.go(pool("p", "10.65.0.0/16", **spec))
+    assert problem.startswith("no enabled IPv4 pool with VXLAN gives this node addresses of tunnels")
+
+
+async def test_an_address_that_only_the_node_remembers_is_held_again(cluster: Cluster) -> None:
+    old = msgspec.structs.replace(await cluster.node(), spec=NodeSpec(ipv4_vxlan_tunnel_addr="10.65.3.7"))
+    await cluster.go(old, pool("p", "10.65.0.0/16"))
+    assert await cluster.held(4) == ["10.65.3.7"]
+
+
+async def test_an_address_that_somebody_else_has_by_now_is_replaced(cluster: Cluster) -> None:
+    await cluster.store.apply(pool("p", "10.65.0.0/16"))
+    await cluster.allocator.assign_address(Cidr.host("10.65.3.7"), "here", "pod", {})
+    await cluster.go(msgspec.structs.replace(await cluster.node(), spec=NodeSpec(ipv4_vxlan_tunnel_addr="10.65.3.7")))
+    (held,) = await cluster.held(4)
+    assert held != "10.65.3.7"
+    assert (await cluster.node()).spec.ipv4_vxlan_tunnel_addr == held
+
+
+async def test_a_node_that_is_not_there_needs_nothing(cluster: Cluster) -> None:
+    await cluster.store.apply(pool("p", "10.65.0.0/16"))
+    await cluster.store.delete(ResourceKey("Node", "", "here"))
+    assert await cluster.addresses.settle() == ""
+    assert await cluster.held(4) == []
+
+
+async def test_full_pools_are_an_error_that_is_tried_again(cluster: Cluster) -> None:
+    full = pool("p", "10.65.0.0/32", block_size=32)
+    await cluster.store.apply(full)
+    await cluster.allocator.assign_address(Cidr.host("10.65.0.0"), "here", "pod", {})
+    with pytest.raises(TortieError, match="0 of 1 IPv4"):
+        await cluster.addresses.settle()

@@ -1,0 +1,150 @@
+"""Workloads of hosts that no router connects reach each other through VXLAN, with real agents and real packets."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tortie.lab.assembly import plugin
+from tortie.lab.cluster import POOLS
+from tortie.lab.lab import Lab
+from tortie.lab.services import AgentServices
+from tortie.lab.topology import Host, Topology, Workload
+
+if TYPE_CHECKING:
+    from conftest import World
+
+pytestmark = [pytest.mark.system, pytest.mark.kernel, pytest.mark.timeout(120)]
+
+DEVICES = {4: "vxlan.calico", 6: "vxlan-v6.calico"}
+SUBNETS = ("172.31.0.0/24", "fd00:31::/64", "172.31.1.0/24", "fd00:31:1::/64")
+HOSTS = (
+    Host("h1", ("172.31.0.1", "fd00:31::1")),
+    Host("h2", ("172.31.0.2", "fd00:31::2")),
+    Host("h3", ("172.31.1.3", "fd00:31:1::3")),
+)
+WORKLOADS = tuple(Workload(f"w{n}", f"h{n}") for n in (1, 2, 3))
+POOL = """
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {{name: {name}}}
+spec: {{cidr: "{cidr}", vxlanMode: {mode}}}
+"""
+PAIRS = [("w1", "w2"), ("w2", "w1"), ("w1", "w3"), ("w3", "w1")]
+
+
+def set_mode(world: World, mode: str) -> None:
+    world.apply("---".join(POOL.format(name=name, cidr=cidr, mode=mode) for name, cidr in POOLS.items()))
+
+
+@pytest.fixture(scope="module")
+def overlay(world_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two hosts in one subnet, one in another. The router between them knows no workloads; hosts have no BIRD."""
+    topology = Topology(f"s{os.getpid()}xo", HOSTS, WORKLOADS, SUBNETS, str(tmp_path_factory.mktemp("lab")))
+    services = AgentServices(topology, bird=False)
+    with Lab(topology, services, plugin(topology)) as lab:
+        yield world_of(lab, services)
+
+
+def device(world: World, host: str, family: int) -> dict[str, Any] | None:
+    """A host's tunnel as `ip` shows it."""
+    shown: list[dict[str, Any]] = json.loads(world.run("ip", "-d", "-j", "addr", "show", host=host))
+    return next((one for one in shown if one["ifname"] == DEVICES[family]), None)
+
+
+def ways(world: World, host: str, to: str, family: int) -> str:
+    """The device by which a host sends what is for a workload elsewhere."""
+    (found,) = json.loads(world.run("ip", "-j", "route", "get", world.address(to, family), host=host))
+    return str(found["dev"])
+
+
+def all_reach(world: World, *pairs: tuple[str, str]) -> bool:
+    return all(world.reaches(one, other, family) for one, other in pairs for family in (4, 6))
+
+
+@pytest.fixture
+def everywhere(overlay: World) -> World:
+    """Every node's own end is there, and tunnels are used always."""
+    set_mode(overlay, "Always")
+    try:
+        overlay.until(lambda: all_reach(overlay, *PAIRS), "workloads reach each other")
+    except AssertionError:
+        for host in HOSTS:
+            print(overlay.run("ip", "route", host=host.name), overlay.run("ip", "-6", "route", host=host.name))
+            print(overlay.run("ip", "addr", host=host.name), overlay.report(host.name))
+        for path in overlay.lab.topology.run_directory.glob("hosts/*/agent.log"):
+            print(path.read_text()[-3000:])
+        raise
+    return overlay
+
+
+def test_without_an_overlay_nothing_crosses(overlay: World) -> None:
+    set_mode(overlay, "Never")
+    overlay.until(lambda: all(device(overlay, host.name, 4) is None for host in HOSTS), "no devices")
+    assert not overlay.reaches("w1", "w2") and not overlay.reaches("w1", "w3", 6)
+
+
+def test_always_is_a_tunnel_between_all_hosts(everywhere: World) -> None:
+    for family, overhead in ((4, 50), (6, 70)):
+        assert ways(everywhere, "h1", "w2", family) == ways(everywhere, "h1", "w3", family) == DEVICES[family]
+        found = device(everywhere, "h1", family)
+        assert found is not None
+        assert found["mtu"] == 1500 - overhead
+    assert everywhere.report().problems == []
+
+
+def test_packets_between_hosts_are_encapsulated(everywhere: World) -> None:
+    def sent() -> int:
+        shown = json.loads(everywhere.run("ip", "-s", "-j", "link", "show", DEVICES[4], host="h1"))
+        return int(shown[0]["stats64"]["tx"]["packets"])
+
+    before = sent()
+    assert everywhere.reaches("w1", "w3")
+    assert sent() > before
+
+
+def test_a_host_itself_reaches_workloads_elsewhere_and_is_known_by_its_tunnel_address(everywhere: World) -> None:
+    (found,) = json.loads(everywhere.run("ip", "-j", "route", "get", everywhere.address("w3"), host="h1"))
+    own = next(one["local"] for one in (device(everywhere, "h1", 4) or {})["addr_info"] if one["family"] == "inet")
+    assert found["prefsrc"] == own
+    everywhere.run("ping", "-c", "1", "-W", "5", everywhere.address("w3"), host="h1")
+
+
+def test_within_a_subnet_packets_go_straight_when_pools_say_so_without_a_restart(everywhere: World) -> None:
+    pid = everywhere.pid()
+    set_mode(everywhere, "CrossSubnet")
+    for family in (4, 6):
+        everywhere.until(lambda family=family: ways(everywhere, "h1", "w2", family) == "eth0", "a direct route")
+        assert ways(everywhere, "h1", "w3", family) == DEVICES[family]
+    everywhere.until(lambda: all_reach(everywhere, *PAIRS), "workloads reach each other")
+    assert everywhere.pid() == pid
+
+
+def test_addresses_of_a_block_that_nobody_has_end_at_its_host(everywhere: World) -> None:
+    shown = json.loads(everywhere.run("ip", "-j", "route", "show", "type", "blackhole", host="h1"))
+    assert len(shown) == 1
+
+
+def test_a_device_that_somebody_deletes_comes_back(everywhere: World) -> None:
+    everywhere.run("ip", "link", "delete", DEVICES[4], host="h1")
+    everywhere.until(lambda: device(everywhere, "h1", 4) is not None, "the device again")
+    everywhere.until(lambda: all_reach(everywhere, *PAIRS), "workloads reach each other")
+
+
+def test_tunnels_hold_without_an_agent_and_it_changes_nothing_when_it_returns(everywhere: World) -> None:
+    before = everywhere.run("ip", "route"), (device(everywhere, "h1", 4) or {})["ifindex"]
+    everywhere.kill()
+    assert all_reach(everywhere, ("w1", "w3"))
+    everywhere.start()
+    assert (everywhere.run("ip", "route"), (device(everywhere, "h1", 4) or {})["ifindex"]) == before
+    assert all_reach(everywhere, *PAIRS)
+
+
+def test_an_end_that_is_not_needed_is_given_back(everywhere: World) -> None:
+    set_mode(everywhere, "Never")
+    everywhere.until(lambda: all(device(everywhere, host.name, 6) is None for host in HOSTS), "no devices")
+    everywhere.until(lambda: "vxlan" not in everywhere.run("ip", "route"), "no routes")
