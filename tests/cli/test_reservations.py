@@ -30,7 +30,14 @@ POOL = """
 apiVersion: projectcalico.org/v3
 kind: IPPool
 metadata: {name: p}
-spec: {cidr: 10.0.0.0/16, natOutgoing: true, vxlanMode: Always}
+spec: {cidr: 10.0.0.0/16, ipipMode: Always}
+"""
+
+OVERLAY = """
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: p}
+spec: {cidr: 10.0.0.0/16, natOutgoing: true, vxlanMode: CrossSubnet}
 """
 
 SERVICE = """
@@ -61,7 +68,7 @@ spec: {egress: [{action: Allow, destination: {services: {name: s}}}]}
     [
         (STATUS, ["CalicoNodeStatus s: is stored, but"]),
         (PEER, ["spec.localWorkloadSelector is stored"]),
-        (POOL, ["spec.natOutgoing is stored", "spec.vxlanMode is stored"]),
+        (POOL, ["spec.ipipMode is stored"]),
         (SERVICE, ["Service n/s: its backends are those of EndpointSlices labelled kubernetes.io/service-name: s"]),
         (SLICE, ["EndpointSlice n/s: belongs to no service, as it lacks the label kubernetes.io/service-name"]),
     ],
@@ -72,8 +79,9 @@ def test_applying_it_warns_and_succeeds(run: Run, text: str, said: list[str]) ->
     assert all(one in result.output for one in said)
 
 
-def test_rules_for_services_are_carried_out(run: Run) -> None:
-    result = run("apply", "-f", "-", text=POLICY)
+@pytest.mark.parametrize("text", [POLICY, OVERLAY])
+def test_what_is_carried_out_is_not_warned_of(run: Run, text: str) -> None:
+    result = run("apply", "-f", "-", text=text)
     assert result.exit_code == 0, result.output
     assert "warning" not in result.output
 

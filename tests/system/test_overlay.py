@@ -148,3 +148,30 @@ def test_an_end_that_is_not_needed_is_given_back(everywhere: World) -> None:
     set_mode(everywhere, "Never")
     everywhere.until(lambda: all(device(everywhere, host.name, 6) is None for host in HOSTS), "no devices")
     everywhere.until(lambda: "vxlan" not in everywhere.run("ip", "route"), "no routes")
+
+
+@pytest.fixture(scope="module")
+def with_bird(world_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two hosts in one subnet, with BIRD on both."""
+    workloads = tuple(Workload(f"w{n}", f"h{n}") for n in (1, 2))
+    directory = str(tmp_path_factory.mktemp("lab"))
+    topology = Topology(f"s{os.getpid()}xb", HOSTS[:2], workloads, SUBNETS[:2], directory)
+    services = AgentServices(topology)
+    with Lab(topology, services, plugin(topology)) as lab:
+        yield world_of(lab, services)
+
+
+def test_what_bgp_learns_gives_way_to_the_overlay_and_serves_without_it(with_bird: World) -> None:
+    both = [("w1", "w2"), ("w2", "w1")]
+    with_bird.until(lambda: all_reach(with_bird, *both), "BGP")
+    for mode, expected in (("Always", DEVICES), ("CrossSubnet", dict.fromkeys(DEVICES, "eth0"))):
+        set_mode(with_bird, mode)
+        for family in (4, 6):
+            way = expected[family]
+            with_bird.until(lambda family=family, way=way: ways(with_bird, "h1", "w2", family) == way, mode)
+        with_bird.until(lambda: all_reach(with_bird, *both), mode)
+    set_mode(with_bird, "Never")
+    with_bird.until(
+        lambda: "proto bird" in with_bird.run("ip", "route", "get", "fibmatch", with_bird.address("w2")), "BGP"
+    )
+    with_bird.until(lambda: all_reach(with_bird, *both), "BGP again")

@@ -24,18 +24,11 @@ STORED_ONLY = frozenset(
 
 FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "IPPool": {
-        "natOutgoing": lambda spec: spec.nat_outgoing,
         "ipipMode": lambda spec: spec.ipip_mode not in ("", "Never"),
-        "vxlanMode": lambda spec: spec.vxlan_mode not in ("", "Never"),
     },
     "StagedGlobalNetworkPolicy": {
         "doNotTrack": lambda spec: spec.do_not_track,
         "preDNAT": lambda spec: spec.pre_dnat,
-    },
-    "WorkloadEndpoint": {
-        "ipNATs": lambda spec: bool(spec.ip_nats),
-        "qosControls": lambda spec: spec.qos_controls is not None,
-        "allowSpoofedSourcePrefixes": lambda spec: bool(spec.allow_spoofed_source_prefixes),
     },
     "BGPConfiguration": {
         "localWorkloadPeeringIPV4": lambda spec: bool(spec.local_workload_peering_ipv4),
