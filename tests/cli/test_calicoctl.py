@@ -91,7 +91,7 @@ def test_failure_is_said_by_verb_and_kind(ctl: Run) -> None:
     assert result.stderr == (
         "Failed to delete 'NetworkPolicy' resource: resource does not exist: NetworkPolicy(default/c)\n"
     )
-    assert ctl("delete", "np", "c", "-s").exit_code == 0
+    assert ctl("delete", "np", "c", "-s").output == "Successfully deleted 1 'NetworkPolicy' resource(s)\n"
 
 
 def test_a_conflict_is_said_so(ctl: Run) -> None:

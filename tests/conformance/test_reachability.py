@@ -54,7 +54,7 @@ def test_no_feature_is_left_out() -> None:
 
 
 def test_a_wrong_probe_is_noticed() -> None:
-    for case, clusters in ADMIN:
+    for case, clusters in ADMIN[:: len(ADMIN) // 10]:
         turned = [{**probe, "expect": TURNED[probe["expect"]]} for probe in case["probes"]]
         assert len(REACHABILITY.run_case(case | {"probes": turned}, clusters)) == len(turned)
 

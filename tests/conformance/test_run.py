@@ -171,7 +171,7 @@ def test_a_relative_directory_is_below_the_root_wherever_one_stands(
 
 
 def test_it_runs_as_a_program_and_logs_nothing(write: Write) -> None:
-    document, cases = first_cases("ipam", 62)
+    document, cases = first_cases("ipam", 10)
     directory = write("ipam", document["format"], *cases)
     write("wrong", "selector-cases", match("wrong", "no-match"))
     done = subprocess.run(
@@ -179,7 +179,7 @@ def test_it_runs_as_a_program_and_logs_nothing(write: Write) -> None:
     )
     assert done.returncode == 1
     assert done.stdout.splitlines()[:2] == [
-        "ipam: 62 passed, 0 failed, 0 unsupported",
+        "ipam: 10 passed, 0 failed, 0 unsupported",
         "wrong: 0 passed, 1 failed, 0 unsupported",
     ]
     assert done.stderr == ""

@@ -40,7 +40,7 @@ Field = tuple[type, str]
 
 def manifests(kind: str) -> list[dict[str, Any]]:
     sections = (FOLDER / f"{kind}.txt").read_bytes().decode().removeprefix("## ").split("\n## ")
-    return [yaml.safe_load(section.partition("\n")[2].partition("\n-- etcd\n")[0]) for section in sections]
+    return [yaml.load(section.partition("\n")[2].partition("\n-- etcd\n")[0], yaml.CSafeLoader) for section in sections]
 
 
 EVERY_MANIFEST = [(kind, index, one) for kind in STORED_KINDS for index, one in enumerate(manifests(kind))]

@@ -61,6 +61,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"{policynames.LONGEST} characters at most" in TEXT.replace("\n", " ")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "told"),
     [("admin_policy_cnp", r"(\d+) of (\d+) cases"), ("admin_policy_anp_banp", r"cases of .*, (\d+) of (\d+) of")],

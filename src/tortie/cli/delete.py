@@ -144,8 +144,18 @@ async def _delete(datastore: Datastore, choice: Choice, showing: Showing) -> Out
     if choice.problems or (plan.refusals and voice.careful):
         return nothing_done(plan)
     if showing.dry_run:
-        return foretold(plan, lambda written: voice.told(showing, written))
-    return await carry_out(store, plan, lambda written: voice.told(showing, written), _remover(datastore, store))
+        outcomes = foretold(plan, lambda written: voice.told(showing, written))
+    else:
+        remove = _remover(datastore, store)
+        outcomes = await carry_out(store, plan, lambda written: voice.told(showing, written), remove)
+    return _with_absent(outcomes, names)
+
+
+def _with_absent(outcomes: Outcomes, names: Sequence[Named]) -> Outcomes:
+    """What was not there counts as handled where that is no error."""
+    handled = {*(one.key for one in outcomes.written), *(one.key for one in outcomes.refused), *outcomes.left}
+    absent = tuple(Written(named.key, "skipped") for named in names if named.key not in handled)
+    return msgspec.structs.replace(outcomes, written=outcomes.written + absent)
 
 
 async def _matching(store: ResourceStore, choice: Choice) -> list[Named]:

@@ -200,6 +200,7 @@ class Expressions:
         return self._said[cel, text]
 
 
+@pytest.mark.thorough
 def test_expressions_say_what_validation_says(
     valid: list[dict[str, Any]], invalid: list[dict[str, Any]], judge: Any
 ) -> None:

@@ -25,6 +25,7 @@ def refusals(document: dict[str, Any]) -> list[str]:
     return [f"{error.json_path}: {error.message}" for error in SCHEMAS[document["kind"]].iter_errors(document)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_each_is_a_schema(kind: str) -> None:
     Draft202012Validator.check_schema(kind_schema(KINDS[kind]))
