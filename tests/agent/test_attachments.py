@@ -284,6 +284,19 @@ async def test_del_takes_everything_away_and_may_be_repeated(rig: Rig) -> None:
         assert await rig.held(request()) == ()
 
 
+async def test_del_gives_back_what_an_older_plugin_assigned_to_the_pod(rig: Rig) -> None:
+    """By namespace and pod, once no sandbox of the pod is left."""
+    old, other = Cidr.host("10.65.1.2"), Cidr.host("10.65.1.3")
+    for address, handle in ((old, "shop.web-0"), (other, "shop.web-01")):
+        await rig.allocator.assign_address(address, "n1", handle, {}, "Workload")
+    await rig.attachments.add(request("c2"))
+    await rig.attachments.delete(request("c1"))
+    assert await rig.allocator.addresses_of("shop.web-0") == (old,)
+    await rig.attachments.delete(request("c2"))
+    assert await rig.allocator.addresses_of("shop.web-0") == ()
+    assert await rig.allocator.addresses_of("shop.web-01") == (other,)
+
+
 async def test_del_of_what_never_was_is_no_error(rig: Rig) -> None:
     await rig.attachments.delete(request("unheard-of"))
 

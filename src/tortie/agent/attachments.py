@@ -120,9 +120,13 @@ class Attachments:
 
     async def _detach(self, request: Request, *, wired: bool) -> None:
         """Undo an attachment; `wired` says that the cable is this sandbox's, whoever has the endpoint."""
-        if await self._delete_endpoint(request) or wired:
+        is_gone = await self._delete_endpoint(request)
+        if is_gone or wired:
             await self._in_thread(partial(unwire, self._host_interface(request)))
         await self._allocator.release_by_handle(request.handle)
+        if is_gone and request.pod:
+            # What an older plugin assigned: its handles named the pod, not the sandbox.
+            await self._allocator.release_by_handle(f"{request.namespace}.{request.pod}")
 
     def _cable(self, request: Request, addresses: tuple[Cidr, ...]) -> Cable:
         return Cable(

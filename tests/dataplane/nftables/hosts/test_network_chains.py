@@ -131,6 +131,28 @@ def test_a_code_point_is_on_everything_that_leaves_the_pools(lab: Any, guarded: 
 
 
 @BOTH
+def test_a_code_point_is_on_answers_too_and_goes_with_the_wish(lab: Any, guarded: Any, family: int) -> None:
+    version = socket.AF_INET6 if family else socket.AF_INET
+    state = asking(guarded.state, EF, POD)
+    for wanted in (EF, 0):
+        lab.bring(state)
+        with inside(lab.namespaces["pod1"]):
+            server = socket.socket(version, socket.SOCK_DGRAM)
+        with inside(lab.namespaces["near"]):
+            client = socket.socket(version, socket.SOCK_DGRAM)
+        with server, client:
+            server.bind(("", 9998))
+            client.settimeout(0.5)
+            server.settimeout(0.5)
+            option = (socket.IPPROTO_IPV6, IPV6_RECVTCLASS) if family else (socket.IPPROTO_IP, socket.IP_RECVTOS)
+            client.setsockopt(*option, 1)
+            client.sendto(b"?", (POD[family], 9998))
+            server.sendto(b"!", server.recvfrom(10)[1])
+            assert client.recvmsg(10, 100)[1][0][2][0] >> 2 == wanted
+        state.network, state.sets = Network(), {}
+
+
+@BOTH
 def test_a_host_marks_what_it_sends_itself(lab: Any, guarded: Any, family: int) -> None:
     lab.bring(asking(guarded.state, EF, HOST))
     assert received(lab, "host", NEAR[family], "near") == EF
