@@ -138,10 +138,12 @@ def _conntrack_state(bits: bytes) -> bytes:
 
 def _antispoofing(writer: ChainWriter, settings: Settings) -> None:
     writer.add("accept", _no_workload(settings) + _ACCEPT)
+    # Whose source is known is known itself: nearly all packets need one look-up.
+    for family in (4, 6):
+        writer.match("accept", [of_family(family), _source_of_interface(family, SOURCES[family])], _ACCEPT)
     writer.add("drop", meta(Meta.IIFNAME) + lookup(WORKLOADS, inverted=True) + _DROP, UNKNOWN)
     for family in (4, 6):
-        for name in (SOURCES[family], SOURCE_NETS[family]):
-            writer.match("accept", [of_family(family), _source_of_interface(family, name)], _ACCEPT)
+        writer.match("accept", [of_family(family), _source_of_interface(family, SOURCE_NETS[family])], _ACCEPT)
     unconfigured = in_nets(_UNCONFIGURED, 0)
     if unconfigured is not None:
         writer.match("accept", [*_discovery((*WORKLOAD_DISCOVERY, _REPORT_V2)), unconfigured], _ACCEPT)
