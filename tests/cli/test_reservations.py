@@ -40,6 +40,13 @@ metadata: {name: p}
 spec: {cidr: 10.0.0.0/16, natOutgoing: true, vxlanMode: CrossSubnet}
 """
 
+FELIX = """
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec: {bpfEnabled: true, logSeverityScreen: Info, floatingIPs: Enabled}
+"""
+
 SERVICE = """
 apiVersion: v1
 kind: Service
@@ -69,6 +76,7 @@ spec: {egress: [{action: Allow, destination: {services: {name: s}}}]}
         (STATUS, ["CalicoNodeStatus s: is stored, but"]),
         (PEER, ["spec.localWorkloadSelector is stored"]),
         (POOL, ["spec.ipipMode is stored"]),
+        (FELIX, ["spec.bpfEnabled is stored, but not carried out: this release has no eBPF data plane"]),
         (SERVICE, ["Service n/s: its backends are those of EndpointSlices labelled kubernetes.io/service-name: s"]),
         (SLICE, ["EndpointSlice n/s: belongs to no service, as it lacks the label kubernetes.io/service-name"]),
     ],
@@ -77,6 +85,10 @@ def test_applying_it_warns_and_succeeds(run: Run, text: str, said: list[str]) ->
     result = run("apply", "-f", "-", text=text)
     assert result.exit_code == 0, result.output
     assert all(one in result.output for one in said)
+
+
+def test_only_fields_that_do_nothing_are_named(run: Run) -> None:
+    assert run("apply", "-f", "-", text=FELIX).output.count("FelixConfiguration default: spec.") == 1
 
 
 @pytest.mark.parametrize("text", [POLICY, OVERLAY])

@@ -21,19 +21,21 @@ import structlog
 from tortie import __version__
 from tortie.agent.attachments import Attachments
 from tortie.agent.client import SOCKET
+from tortie.agent.configuration import Configuration
 from tortie.agent.consent import INFORMATION, Consent
 from tortie.agent.cutting import Cutter
 from tortie.agent.dataplane import Dataplane, open_dataplane
 from tortie.agent.feed import Feed
-from tortie.agent.filter_settings import permissions
-from tortie.agent.http import application, listen_tcp, listen_unix, serve
+from tortie.agent.first_look import FirstLook
+from tortie.agent.health_port import HealthPort
+from tortie.agent.http import application, listen_unix, serve
 from tortie.agent.lock import only_agent
 from tortie.agent.metrics import registry
 from tortie.agent.monitor import watch_numbers
 from tortie.agent.observing import Observed, watching_routes
 from tortie.agent.parts import Parts
 from tortie.agent.reporting import Reporter, Sources
-from tortie.agent.settings import Settings
+from tortie.agent.settings import Settings, Values
 from tortie.agent.status import AgentReport, DatastoreReport
 from tortie.agent.tunnels import TunnelAddresses
 from tortie.base.backoff import Backoff
@@ -63,6 +65,7 @@ DRIFT_SPACING = 0.1
 
 WATCHED_KINDS = (
     INFORMATION.kind,
+    "FelixConfiguration",
     "Node",
     "IPPool",
     "BGPConfiguration",
@@ -90,16 +93,29 @@ WATCHED_KINDS = (
 
 
 class Agent:
-    """The agent of one node. Several may run in one process, each in its own network namespace."""
+    """The agent of one node. Several may run in one process, each in its own network namespace.
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
-        self._settings = settings
+    Args:
+        local: what this host says by itself; FelixConfigurations may say more.
+
+    Attributes:
+        configuration: the settings in force.
+    """
+
+    def __init__(self, local: Values, clock: Clock | None = None) -> None:
+        self.configuration = Configuration(local)
+        settings = local.settings
         self._clock = clock or SystemClock()
         self._started = self._clock.now()
         self._log = structlog.get_logger("tortie.agent", node=settings.node)
+        self._look: FirstLook | None = None
         self._parts: Parts | None = None
         self._delayed = "starting"
         self.ready = asyncio.Event()
+
+    @property
+    def _settings(self) -> Settings:
+        return self.configuration.settings
 
     async def run(self) -> None:
         """Work until cancelled, once no other agent works here. Raises what cannot be helped by waiting."""
@@ -119,12 +135,22 @@ class Agent:
             kernel = stack.enter_context(NamespaceThread(self._settings.netns))
             wiring = stack.enter_context(NamespaceThread(self._settings.netns))
             dataplane = await self._retried(lambda: open_dataplane(self._settings, kernel))
-            stack.push_async_callback(dataplane.close)
+            stack.push_async_callback(lambda: dataplane.close())  # noqa: PLW0108 - the one that is used then
             await self._retried(dataplane.stand_guard)
             datastore = await self._retried(lambda: open_datastore(self._settings.datastore))
             stack.push_async_callback(datastore.close)
+            await self._configure(datastore)
+            if self._settings.interface_prefix != dataplane.prefix:
+                dataplane = await asyncio.get_running_loop().run_in_executor(kernel, dataplane.anew, self._settings)
+                await self._retried(dataplane.stand_guard)
             self._delayed = ""
             await self._work(self._make_parts(dataplane, datastore, kernel), dataplane, wiring)
+
+    async def _configure(self, datastore: Datastore) -> None:
+        """What can only be chosen at the start must be known before."""
+        self._look = FirstLook(datastore, self._settings.node, self._clock)
+        self.configuration.begin(await self._retried(self._look.layers))
+        self._look = None
 
     def _make_parts(self, dataplane: Dataplane, datastore: Datastore, kernel: Executor) -> Parts:
         stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
@@ -132,7 +158,7 @@ class Agent:
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
         settings = self._settings
         by_workload = settings.route_source == "WorkloadIPs"
-        calculation = Calculation(settings.node, permissions(settings), settings.router_id, workload_routes=by_workload)
+        calculation = Calculation(settings.node, router_id=settings.router_id, workload_routes=by_workload, configure=self.configuration)
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
         cutter = self._make_cutter(reconciler, dataplane, kernel)
         told = [cutter.note] if cutter else []
@@ -204,14 +230,13 @@ class Agent:
         self._log.info("agent_ready", seconds=round(self._clock.now() - self._started, 3))
 
     async def _serve_status(self) -> None:
-        listeners = [listen_unix(self._settings.run_directory / SOCKET)]
-        if self._settings.health_port:
-            try:
-                listeners += listen_tcp(self._settings.health_host, self._settings.health_port)
-            except OSError as error:
-                self._log.error("health_port_not_served", port=self._settings.health_port, error=str(error))
         more = watching_routes(self._observed)
-        await serve(application(self.report, self.ready.is_set, registry(self._report_without_bgp), more), listeners)
+        app = application(self.report, self.ready.is_set, registry(self._report_without_bgp), more)
+        health = HealthPort(app, self._settings.health_host, self._settings.health_port)
+        self.configuration.listen(lambda settings: health.move(settings.health_host, settings.health_port))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(health.run(), name="health")
+            tasks.create_task(serve(app, [listen_unix(self._settings.run_directory / SOCKET)]), name="socket")
 
     def _observed(self) -> Observed | None:
         """What people can watch; None while the agent is starting."""
@@ -234,13 +259,16 @@ class Agent:
             ready=self.ready.is_set(),
             bgp=bgp,
             bgp_problem=bgp_problem,
-            delayed=self._delayed,
-            datastore=DatastoreReport(_place(self._settings.datastore), problem=self._delayed),
-            problems=[f"BIRD does not answer, routes of other hosts may be missing: {bgp_problem}"]
-            if bgp_problem
-            else [],
+            delayed=self._delay,
+            datastore=DatastoreReport(_place(self._settings.datastore), problem=self._delay),
+            problems=[*_of_bird(bgp_problem), *self.configuration.pending],
         )
         return self._parts.complete(known) if self._parts else known
+
+    @property
+    def _delay(self) -> str:
+        """What the start waits for."""
+        return (self._look.outage if self._look else "") or self._delayed
 
     async def _bgp(self) -> tuple[Sequence[SessionStatus], str]:
         directory = self._settings.bird_directory
@@ -266,6 +294,10 @@ class Agent:
 
 def _place(location: Location) -> str:
     return str(location) if isinstance(location, Path) else ",".join(location.endpoints)
+
+
+def _of_bird(problem: str) -> list[str]:
+    return [f"BIRD does not answer, routes of other hosts may be missing: {problem}"] if problem else []
 
 
 def _sessions(control_socket: Path) -> list[SessionStatus]:

@@ -53,16 +53,19 @@ class Dataplane:
     """Everything that an agent has open towards the kernel.
 
     Attributes:
+        prefix: how names of workload interfaces begin.
         targets: in order of dependency: what polices stands before what lets packets arrive.
     """
 
-    def __init__(self, settings: Settings, sockets: Sockets, executor: Executor) -> None:
+    def __init__(self, settings: Settings, sockets: Sockets, executor: Executor, *, guarded: bool = False) -> None:
         links = self._link_table = LinkTable()
         addresses = AddressTable()
         prefixes = (settings.interface_prefix,)
         self._addresses = addresses
         self._sockets = sockets
         self._executor = executor
+        self._guarded = guarded
+        self.prefix = settings.interface_prefix
         names = settings.run_directory / "rules.jsonl"
         self._filter = NftablesTarget(filter_settings(settings), names, partial(held_addresses, links, addresses))
         underlay = Underlay(links, addresses, settings.node)
@@ -81,6 +84,11 @@ class Dataplane:
                 BirdTarget(settings.bird_directory, settings.bird_program, settings.interface_prefix, secrets)
             )
         self._links = LinkWatch(links, addresses, routes, executor, settings.interface_prefix, vxlan)
+
+    def anew(self, settings: Settings) -> Dataplane:
+        """The same for other prefixes of workloads; this one is not to be used any more. For the executor's thread."""
+        self._filter.connection.close()
+        return Dataplane(settings, self._sockets, self._executor, guarded=self._guarded)
 
     async def stand_guard(self) -> None:
         """Where no table of ours is, put one that drops everything from and to workloads, before anything else is done.
@@ -128,8 +136,9 @@ class Dataplane:
 
     def _stand_guard(self) -> None:
         actual = self._filter.read()
-        if actual.chains:
+        if actual.chains and not self._guarded:
             return
+        self._guarded = True
         plan = self._filter.plan(DesiredState(), actual, None)
         self._filter.apply(plan.operations)
         self._filter.applied(actual, plan)

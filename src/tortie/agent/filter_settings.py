@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from tortie.agent.settings import Settings
 from tortie.calculation.permissions import Permissions
-from tortie.dataplane.nftables.log_rules import LogRate
-from tortie.dataplane.nftables.settings import EndpointToHost, MetadataService, Outgoing, ServiceLoops
-from tortie.dataplane.nftables.settings import Settings as FilterSettings
 from tortie.desired.failsafes import Failsafes
+from tortie.desired.settings import (
+    EndpointToHost,
+    FilterSettings,
+    LogRate,
+    MetadataService,
+    NodeSettings,
+    Outgoing,
+    ServiceLoops,
+)
 
 _OPENSTACK = "tap"
 """How names of the interfaces of its virtual machines begin."""
+
+
+def node_settings(settings: Settings) -> NodeSettings:
+    """For everything that programs the node."""
+    return NodeSettings(filter_settings(settings), forwards=settings.ip_forwarding == "Enabled")
 
 
 def filter_settings(settings: Settings) -> FilterSettings:
@@ -18,6 +29,7 @@ def filter_settings(settings: Settings) -> FilterSettings:
     rate = settings.log_action_rate_limit
     return FilterSettings(
         interface_prefixes=(settings.interface_prefix,),
+        mark_mask=settings.nftables_mark_mask,
         endpoint_to_host=EndpointToHost(settings.default_endpoint_to_host_action),
         log_prefix=settings.log_prefix,
         log_rate=LogRate.parse(rate, settings.log_action_rate_limit_burst) if rate else None,

@@ -16,37 +16,40 @@ import structlog
 
 from tortie import __version__
 from tortie.agent.daemon import Agent
+from tortie.agent.log_level import Threshold
 from tortie.agent.options import agent_options
-from tortie.agent.settings import Settings, read_settings
+from tortie.agent.settings import Values, read_values
 from tortie.agent.whereabouts import Origin
 from tortie.base.errors import TortieError
-
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 @click.command()
 @agent_options
 @click.version_option(__version__, message="%(version)s", help="Print the version, and end.")
 def main(config: Path, show_settings: bool) -> None:
-    """The agent of this node. Settings come from the file and from TORTIE_... environment variables."""
+    """The agent of this node. Settings come from the file and from TORTIE_... environment variables.
+
+    What neither says comes from FelixConfigurations in the datastore; `tortie node status` tells of those.
+    """
     start(config, show_settings=show_settings)
 
 
 def start(config: Path, *, show_settings: bool) -> None:
     """Run the agent until it is told to end, or only print its settings; ends the process with its status."""
     try:
-        settings, origins = read_settings(os.environ, config.read_text() if config.exists() else "")
+        local = read_values(os.environ, config.read_text() if config.exists() else "")
     except TortieError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     if show_settings:
-        show(origins)
+        show(local.shown)
         return
     if os.geteuid() != 0:
         print("the agent programs the kernel: run it as root", file=sys.stderr)
         sys.exit(1)
-    configure_logging(settings.log_level)
-    sys.exit(asyncio.run(run(settings)))
+    threshold = Threshold(local.settings.log_level)
+    configure_logging(threshold)
+    sys.exit(asyncio.run(run(local, threshold)))
 
 
 def show(origins: dict[str, Origin]) -> None:
@@ -55,29 +58,31 @@ def show(origins: dict[str, Origin]) -> None:
         print(f"{name} = {origin.value}    # {origin.source}")
 
 
-def configure_logging(level: str) -> None:
+def configure_logging(threshold: Threshold) -> None:
     """One JSON object an event, to standard error."""
     structlog.configure(
         processors=[
+            threshold,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
 
 
-async def run(settings: Settings) -> int:
+async def run(local: Values, threshold: Threshold) -> int:
     """Run until SIGTERM or SIGINT; what is in the kernel stays there."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    agent = Agent(settings)
+    agent = Agent(local)
+    agent.configuration.listen(lambda settings: threshold.set(settings.log_level))
     freezing = asyncio.create_task(_freeze(agent.ready))
     log = structlog.get_logger("tortie.agent")
     status = 0

@@ -9,6 +9,7 @@ import msgspec
 from tortie.agent.setting import Setting
 from tortie.agent.setting_values import flag, one_of, port
 from tortie.base.addresses import Cidr
+from tortie.dataplane.nftables.settings import MarkBits
 
 _RANGE = re.compile(r"([0-9]{1,5})[:-]([0-9]{1,5})")
 _INTERFACE = re.compile(r"[a-zA-Z0-9:._-]{1,15}|[a-zA-Z0-9:._-]{0,14}\+")
@@ -36,6 +37,8 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     metadata_addr: Cidr | None
     metadata_port: int
     mtu_iface_pattern: re.Pattern[str]
+    ip_forwarding: str
+    nftables_mark_mask: int
 
 
 def _nets(text: str) -> tuple[Cidr, ...]:
@@ -92,6 +95,17 @@ def _interface(text: str) -> str:
     if text and not _INTERFACE.fullmatch(text):
         raise ValueError("use a name such as eth0, the beginning of names such as eth+, or nothing")
     return text
+
+
+def _mask(text: str) -> int:
+    try:
+        mask = int(text, 0)
+        MarkBits.of(mask)
+    except ValueError:
+        mask = -1
+    if not 0 < mask < 1 << 32:
+        raise ValueError("use a number below 2^32 with at least four bits, such as 0xffff0000")
+    return mask
 
 
 def _metadata_address(text: str) -> Cidr | None:
@@ -222,4 +236,18 @@ NETWORK_TABLE: tuple[Setting, ...] = (
         ("FELIX_MTUIFACEPATTERN",),
     ),
     Setting("metadata_port", _used_port, "8775", "The TCP port there.", ("FELIX_METADATAPORT",)),
+    Setting(
+        "ip_forwarding",
+        one_of("Enabled", "Disabled"),
+        "Enabled",
+        "Whether the agent switches forwarding on; Disabled is for hosts without workloads.",
+        ("FELIX_IPFORWARDING",),
+    ),
+    Setting(
+        "nftables_mark_mask",
+        _mask,
+        "0xffff0000",
+        "Bits of packet marks that the packet filter may use, the lowest four of these; others are left alone.",
+        ("FELIX_NFTABLESMARKMASK",),
+    ),
 )

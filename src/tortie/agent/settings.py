@@ -1,6 +1,7 @@
 """Settings of an agent: a table of names, meanings and defaults, read from a file and the environment.
 
-Later sources win: default, file (`key = value` lines), environment. Names in the environment are
+Later sources win: default, file (`key = value` lines), environment; what the datastore says comes in between, see
+`configuration`. Names in the environment are
 `TORTIE_<NAME>`, then what users of Felix know.
 """
 
@@ -11,6 +12,8 @@ import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tortie.agent.network_settings import NETWORK_TABLE, NetworkSettings
 from tortie.agent.setting import Setting
@@ -29,9 +32,9 @@ from tortie.agent.setting_values import (
 )
 from tortie.agent.whereabouts import COMMAND_LINE, CONFIGURATION_FILE, DEFAULT, ENVIRONMENT, Origin, find, shown
 from tortie.base.errors import InvalidResource, Problem
-from tortie.dataplane.nftables.log_rules import LogRate
 from tortie.datastore.location import DEFAULT_FILE, Location
 from tortie.desired.failsafes import DEFAULT_FAILSAFES, Failsafe, failsafes_text, parse_failsafes
+from tortie.desired.settings import LogRate
 
 DEFAULT_INTERVAL = 30.0
 """Seconds between two signs of life of a host that is asked for its endpoints."""
@@ -298,10 +301,36 @@ TABLE: tuple[Setting, ...] = (
 )
 
 
+class Values(msgspec.Struct, frozen=True):
+    """Meaning and origin of every row of TABLE."""
+
+    meanings: dict[str, Any]
+    origins: dict[str, Origin]
+
+    @property
+    def settings(self) -> Settings:
+        """As one struct."""
+        known = Settings.__struct_fields__
+        return Settings(**{name: value for name, value in self.meanings.items() if name in known})
+
+    @property
+    def shown(self) -> dict[str, Origin]:
+        """What people may see."""
+        return {row.name: shown(self.origins[row.name], row.secret) for row in TABLE}
+
+
 def read_settings(
     environment: Mapping[str, str], file_text: str = "", overrides: Mapping[str, str] | None = None
 ) -> tuple[Settings, dict[str, Origin]]:
-    """The effective settings, and the origin of each.
+    """What `read_values` reads, and the origin of each."""
+    values = read_values(environment, file_text, overrides)
+    return values.settings, values.shown
+
+
+def read_values(
+    environment: Mapping[str, str], file_text: str = "", overrides: Mapping[str, str] | None = None
+) -> Values:
+    """What this host says by itself.
 
     Args:
         environment: variables of the process.
@@ -326,14 +355,13 @@ def read_settings(
         values["datastore"], origins["datastore"] = find(origins, environment, values.get("etcd_timeout_seconds", 1.0))
     except InvalidResource as error:
         problems += error.problems
-    problems += _contradictions(values, origins)
+    problems += contradictions(values, origins)
     if problems:
         raise InvalidResource(*problems)
-    known = {name: value for name, value in values.items() if name in Settings.__struct_fields__}
-    return Settings(**known), {row.name: shown(origins[row.name], row.secret) for row in TABLE}
+    return Values(values, origins)
 
 
-def _contradictions(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Iterator[Problem]:
+def contradictions(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Iterator[Problem]:
     """Values that are right by themselves, but not together. Those that cannot be used are missing."""
     name = "reporting_ttl_seconds"
     interval = _interval(values.get("reporting_interval_seconds"), values.get("endpoint_reporting_enabled", False))

@@ -65,6 +65,16 @@ class LocalEndpoints:
         asked = demands(spec, self._permissions)
         self._put(endpoint_id, _Local(item, spec, addresses, tuple(dict.fromkeys(profiles)), asked))
 
+    def permit(self, permissions: Permissions) -> None:
+        """What endpoints may ask for from now on."""
+        if permissions == self._permissions:
+            return
+        self._permissions = permissions
+        for endpoint_id, local in list(self._endpoints.items()):
+            asked = demands(local.spec, permissions)
+            if asked != local.asked:
+                self._put(endpoint_id, msgspec.structs.replace(local, asked=asked))
+
     def set_profiles(self, item: int, profiles: Iterable[str]) -> None:
         """Change the profiles of an endpoint, if it is of this node."""
         endpoint_id = self._by_item.get(item)

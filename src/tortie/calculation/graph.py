@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tortie.api.endpointslice import EndpointSlice
+from tortie.api.felixconfiguration import FelixConfiguration
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.ipam import BlockAffinity, IPAMBlock
 from tortie.api.livemigration import LiveMigration
@@ -22,6 +23,7 @@ from tortie.base.errors import InvalidResource
 from tortie.calculation.bgp import BGP
 from tortie.calculation.cluster import Cluster
 from tortie.calculation.columns import Columns
+from tortie.calculation.configurations import Configurations, Configure
 from tortie.calculation.endpoints import LocalEndpoints
 from tortie.calculation.hosts import HostEndpoints
 from tortie.calculation.ipsets import IPSets
@@ -46,6 +48,7 @@ from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
 from tortie.desired.hosts import HostEndpointName
 from tortie.desired.policy import PolicyId
+from tortie.desired.settings import NodeSettings
 
 Value = Resource | IPAMBlock | BlockAffinity | None
 
@@ -72,9 +75,10 @@ class Calculation:
 
     Args:
         node: its name.
-        permissions: what its endpoints may ask for.
+        permissions: what its endpoints may ask for, unless configured otherwise.
         router_id: of its BGP speaker: a dotted quad, `hash`, or empty for its IPv4 address.
         workload_routes: every workload of the cluster has a route of its own, whatever address management says.
+        configure: what FelixConfigurations mean; without it they mean nothing.
     """
 
     def __init__(
@@ -84,11 +88,14 @@ class Calculation:
         router_id: str = "",
         *,
         workload_routes: bool = False,
+        configure: Configure | None = None,
     ) -> None:
         self.node = node
         self._workload_routes = workload_routes
         self._permissions = permissions
         self.problems = Problems()
+        self._configurations = Configurations(node, configure, self.problems)
+        self._settings: NodeSettings | None = None
         self._in_sync = False
         self._all_dirty = False
         self._labels = LabelIndex()
@@ -131,6 +138,8 @@ class Calculation:
                 self._update_tier(key.name, value if isinstance(value, Tier) else None)
             case "Pod":
                 self._update_pod(key, value if isinstance(value, Pod) else None)
+            case "FelixConfiguration":
+                self._configurations.put(key, value if isinstance(value, FelixConfiguration) else None)
             case "EndpointSlice":
                 slice = value if isinstance(value, EndpointSlice) else None
                 self._services.put(key, slice)
@@ -142,6 +151,7 @@ class Calculation:
             case _:
                 if key.kind == Node.kind:
                     self._update_item(key, value if isinstance(value, Node) else None)
+                    self._configurations.put_node(key.name, value if isinstance(value, Node) else None)
                 self._bgp.put(key, value if not isinstance(value, IPAMBlock) else None)
                 self._network.put(key, value)
                 self._cluster.put(key, value)
@@ -158,6 +168,7 @@ class Calculation:
         """The exact difference between what was last told and what the resources now imply."""
         if not self._in_sync:
             return Delta()
+        settings = self._configured()
         changes = self._labels.take_changes()
         touched = self._policies.flush(self._subjects.concerned(changes))
         if self._all_dirty:
@@ -178,6 +189,7 @@ class Calculation:
         cluster_routes, removed_cluster_routes = self._cluster.flush()
         vteps, removed_vteps = self._cluster.flush_ends()
         return Delta(
+            settings=settings,
             sets=tuple(sets.sets),
             set_changes=tuple(sets.changes),
             network=network,
@@ -207,6 +219,7 @@ class Calculation:
         """Whether nothing is held any more: after every resource is gone, and a flush."""
         parts = (self._labels, self._columns, self._pods, self._services, self._sets, self._programs)
         others = (
+            self._configurations,
             self._subjects,
             self._profiles,
             self._endpoints,
@@ -223,6 +236,17 @@ class Calculation:
             and not self._policies.ordering.tiers
             and not self.problems.current
         )
+
+    def _configured(self) -> NodeSettings | msgspec.UnsetType:
+        """The settings when they changed."""
+        configured = self._configurations.flush()
+        if configured is None:
+            return msgspec.UNSET
+        self._endpoints.permit(configured.permissions)
+        if configured.settings == self._settings:
+            return msgspec.UNSET
+        self._settings = configured.settings
+        return configured.settings
 
     def _update_item(self, key: ResourceKey, resource: Resource | None) -> None:
         item = self._read_item(key, resource)

@@ -44,14 +44,19 @@ class Demands(msgspec.Struct, frozen=True, gc=False):
 
 
 def demands(spec: WorkloadEndpointSpec, permissions: Permissions) -> Demands:
-    """What an endpoint asks for, as far as that is permitted. Raises ValueError."""
+    """What an endpoint asks for, as far as that is permitted.
+
+    Raises:
+        ValueError: something cannot be read, permitted or not: what is permitted may change at any time.
+    """
     value = code_point(spec.qos_controls.dscp) if spec.qos_controls else None
     own = tuple(map(Cidr.host, spec.ip_networks)) if value is not None else ()
+    floating, sources = tuple(_floating(spec)), _sources(spec)
     return Demands(
-        floating=tuple(_floating(spec)) if permissions.floating_ips else (),
+        floating=floating if permissions.floating_ips else (),
         code_point=value,
         addresses=own,
-        sources=_sources(spec) if permissions.source_spoofing else (),
+        sources=sources if permissions.source_spoofing else (),
     )
 
 

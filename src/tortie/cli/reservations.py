@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tortie.agent.felix_unused import UNUSED
+from tortie.api.defaults import FELIX_DEFAULTS
 from tortie.api.endpointslice import SERVICE_LABEL, EndpointSlice
+from tortie.api.felixconfiguration import FelixConfiguration, stored_name
 from tortie.api.resource import Resource
 from tortie.api.service import Service
 
@@ -14,7 +17,6 @@ STORED_ONLY = frozenset(
         "BlockAffinity",
         "CalicoNodeStatus",
         "ClusterInformation",
-        "FelixConfiguration",
         "IPAMConfiguration",
         "KubeControllersConfiguration",
         "LiveMigration",
@@ -46,6 +48,7 @@ def reservations(resource: Resource) -> Iterator[str]:
     if resource.kind in STORED_ONLY:
         yield f"{resource.key}: is stored, but this release does not carry it out"
     yield from _of_backends(resource)
+    yield from _of_settings(resource)
     spec = getattr(resource, "spec", None)
     for field, asks in FIELDS.get(resource.kind, {}).items():
         if asks(spec):
@@ -61,6 +64,15 @@ def _of_backends(resource: Resource) -> Iterator[str]:
         yield f"{resource.key}: its backends are those of EndpointSlices labelled {label}; its selector makes none"
     if isinstance(resource, EndpointSlice) and not resource.metadata.labels.get(SERVICE_LABEL):
         yield f"{resource.key}: belongs to no service, as it lacks the label {SERVICE_LABEL}"
+
+
+def _of_settings(resource: Resource) -> Iterator[str]:
+    if not isinstance(resource, FelixConfiguration):
+        return
+    for field, reason in UNUSED.items():
+        value = getattr(resource.spec, field)
+        if value not in (None, "", ()) and value != FELIX_DEFAULTS.get(field):
+            yield f"{resource.key}: spec.{stored_name(field)} is stored, but not carried out: {reason}"
 
 
 def _of_rule(rule: Any, place: str) -> Iterator[str]:

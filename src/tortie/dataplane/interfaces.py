@@ -83,7 +83,7 @@ class InterfacesTarget:
     def plan(self, desired: DesiredState, actual: Actual, changes: Changes | None) -> Plan[Operation]:
         operations: list[Operation] = []
         waiting: dict[str, str] = {}
-        if changes is None:
+        if (changes is None or changes.settings) and (desired.settings is None or desired.settings.forwards):
             operations += [Set(key, value) for key, value in NODE.items() if actual.node.get(key, value) != value]
         for endpoint in _looked_at(desired, changes):
             link = self._links.get(endpoint.interface)

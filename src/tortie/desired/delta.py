@@ -17,12 +17,14 @@ from tortie.desired.network import Network
 from tortie.desired.policy import Policy, PolicyId, SetId
 from tortie.desired.routes import Route
 from tortie.desired.sets import IPSet, SetChange
+from tortie.desired.settings import NodeSettings
 
 
 class Delta(msgspec.Struct, frozen=True, gc=False):
     """One flush of the calculation.
 
     Args:
+        settings: what the operator chose, when that changed.
         sets: new sets, or old ones to be replaced by exactly this.
         set_changes: differences to sets that exist.
         network: what is known of the network besides policy, when that changed.
@@ -36,6 +38,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
         removed_*: what is gone, each after everything that referred to it.
     """
 
+    settings: NodeSettings | msgspec.UnsetType = msgspec.UNSET
     sets: tuple[IPSet, ...] = ()
     set_changes: tuple[SetChange, ...] = ()
     network: Network | msgspec.UnsetType = msgspec.UNSET
@@ -56,6 +59,6 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 
     def __bool__(self) -> bool:
         return any(
-            value is not msgspec.UNSET and (name in ("bgp", "network") or value)
+            value is not msgspec.UNSET and (name in ("bgp", "network", "settings") or value)
             for name, value in zip(self.__struct_fields__, msgspec.structs.astuple(self), strict=True)
         )

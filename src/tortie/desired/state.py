@@ -15,6 +15,7 @@ from tortie.desired.packed import apply_change
 from tortie.desired.policy import Policy, PolicyId, SetId
 from tortie.desired.routes import Route
 from tortie.desired.sets import IPSet, SetChange
+from tortie.desired.settings import NodeSettings
 
 
 class Changes(msgspec.Struct):
@@ -22,7 +23,7 @@ class Changes(msgspec.Struct):
 
     `sets` are to be compared whole; `set_changes` are exact differences, in order, to sets not in
     `sets`. `interfaces` are those that appeared, vanished or went up or down; `addresses` says that
-    those of the host's own interfaces may be different.
+    those of the host's own interfaces may be different, `settings` that everything may have to be otherwise.
     """
 
     sets: set[SetId] = msgspec.field(default_factory=set)
@@ -37,6 +38,7 @@ class Changes(msgspec.Struct):
     addresses: bool = False
     network: bool = False
     bgp: bool = False
+    settings: bool = False
 
     def __bool__(self) -> bool:
         return any(msgspec.structs.astuple(self))
@@ -66,10 +68,11 @@ class Changes(msgspec.Struct):
         self.vteps.update(delta.removed_vteps)
         self.network = self.network or delta.network is not msgspec.UNSET
         self.bgp = self.bgp or delta.bgp is not msgspec.UNSET
+        self.settings = self.settings or delta.settings is not msgspec.UNSET
 
 
 class DesiredState(msgspec.Struct):
-    """Everything this node shall have, by identity."""
+    """Everything this node shall have, by identity; `settings` is None where targets have their own."""
 
     sets: dict[SetId, IPSet] = msgspec.field(default_factory=dict)
     policies: dict[PolicyId, Policy] = msgspec.field(default_factory=dict)
@@ -80,9 +83,12 @@ class DesiredState(msgspec.Struct):
     vteps: dict[VtepId, Vtep] = msgspec.field(default_factory=dict)
     network: Network = NO_NETWORK
     bgp: BGPNode | None = None
+    settings: NodeSettings | None = None
 
     def apply(self, delta: Delta) -> None:
         """Move to the state that the delta leads to."""
+        if delta.settings is not msgspec.UNSET:
+            self.settings = delta.settings
         self.sets.update((whole.id, whole) for whole in delta.sets)
         for change in delta.set_changes:
             old = self.sets[change.id]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from tortie.agent.client import is_ready
 from tortie.agent.daemon import Agent
-from tortie.agent.settings import read_settings
+from tortie.agent.settings import read_values
 from tortie.base.errors import AlreadyExists
 from tortie.bgp.config import minimal
 from tortie.lab.datastore import make_datastore, urls_inside
@@ -111,7 +111,7 @@ class InProcessServices:
             "TORTIE_HEALTH_PORT": "0",
             **self._settings,
         }
-        agent = Agent(read_settings(environment)[0])
+        agent = Agent(read_values(environment))
         self._running[place.host.name] = agent, self._call(_task_of(agent))
 
     def stop(self, place: Place) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
 from tortie.desired.policy import Policy
+from tortie.desired.settings import LogRate
 from tortie.netlink.nftables_expressions import limit, log
 
 LONGEST_PREFIX = 127
@@ -23,26 +22,8 @@ SHORT_KINDS = {
 
 _END = ": "
 _INFO = 6
-_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_RATE = re.compile(r"([1-9][0-9]{0,3})/(second|minute|hour|day)")
 _TOKEN = re.compile(r"%[tknp]")
 _GENERATED = {"knp.default.": "KubernetesNetworkPolicy", "kcnp": "KubernetesClusterNetworkPolicy"}
-
-
-class LogRate(msgspec.Struct, frozen=True, gc=False):
-    """So many messages of a rule in so many seconds, and `burst` at once beyond that."""
-
-    messages: int
-    seconds: int
-    burst: int = 5
-
-    @classmethod
-    def parse(cls, text: str, burst: int = 5) -> LogRate:
-        """From such as `10/second` or `100/hour`. Raises ValueError."""
-        found = _RATE.fullmatch(text)
-        if not found:
-            raise ValueError("use a rate such as 10/second, 60/minute, 100/hour or 5/day")
-        return cls(int(found[1]), _SECONDS[found[2]], burst)
 
 
 def log_expressions(prefix: str, policy: Policy, rate: LogRate | None, group: int | None) -> bytes:

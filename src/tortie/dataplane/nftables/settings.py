@@ -1,33 +1,16 @@
-"""What an operator may choose about the packet filter."""
+"""Bits of the packet mark, and what the desired state says about the packet filter besides policy."""
 
 from __future__ import annotations
 
-import enum
-
 import msgspec
 
-from tortie.base.addresses import Cidr
-from tortie.dataplane.nftables.log_rules import LogRate
-from tortie.desired.failsafes import DEFAULT_FAILSAFES, Failsafes
-from tortie.desired.network import VXLAN_PORT
+from tortie.desired.settings import EndpointToHost, FilterSettings, MetadataService, Outgoing, ServiceLoops
+
+__all__ = ["EndpointToHost", "MarkBits", "MetadataService", "Outgoing", "ServiceLoops", "Settings"]
+
+Settings = FilterSettings
 
 _BITS = 4
-
-
-class EndpointToHost(enum.Enum):
-    """What happens to packets from a workload to its own host, besides replies and IPv6 neighbour discovery."""
-
-    DROP = "Drop"
-    ACCEPT = "Accept"
-    RETURN = "Return"
-
-
-class ServiceLoops(enum.Enum):
-    """What happens to packets to services that nobody translated."""
-
-    DROP = "Drop"
-    REJECT = "Reject"
-    DISABLED = "Disabled"
 
 
 class MarkBits(msgspec.Struct, frozen=True, gc=False):
@@ -51,65 +34,3 @@ class MarkBits(msgspec.Struct, frozen=True, gc=False):
         if len(bits) < _BITS:
             raise ValueError(f"mark mask {mask:#x} has fewer than {_BITS} bits")
         return cls(*bits[:_BITS])
-
-
-class Outgoing(msgspec.Struct, frozen=True):
-    """How the source of what leaves the pools is translated.
-
-    Args:
-        addresses: to what, at most one of each family; otherwise to that of the interface that it leaves by.
-        ports: first and last that may be taken; None is any.
-        spares_hosts: what goes to nodes of the cluster keeps its source.
-        interface: only what leaves by this one; a plus sign at the end stands for anything.
-    """
-
-    addresses: tuple[Cidr, ...] = ()
-    ports: tuple[int, int] | None = None
-    spares_hosts: bool = False
-    interface: str = ""
-
-
-class MetadataService(msgspec.Struct, frozen=True):
-    """Where the metadata service of a cloud is, for IPv4."""
-
-    address: Cidr
-    port: int
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """Choices; none needs the table to be made anew.
-
-    Args:
-        table: name of our table, of family inet.
-        interface_prefixes: what names of workload interfaces begin with, 1 to 15 characters each.
-        mark_mask: bits of the packet mark that are ours.
-        log_prefix: how messages of Log rules begin, see `log_expressions`.
-        log_rate: most messages of each Log rule; None is no limit.
-        log_group: nflog group of Log rules; None is the kernel's log.
-        failsafes: what host endpoints always let pass.
-        vxlan_port, wireguard_port: UDP ports of these encapsulations.
-        external_nodes: who may send us encapsulated packets besides the nodes of the cluster.
-        nat: how sources are translated.
-        metadata: where workloads get their metadata from; None serves none.
-        service_loops: what happens to packets that would go round.
-        openstack: workloads get their addresses and names from their host, by DHCP and DNS.
-        vxlan_from_workloads, ipip_from_workloads: whether workloads may send such packets.
-    """
-
-    table: str = "tortie"
-    interface_prefixes: tuple[str, ...] = ("cali",)
-    mark_mask: int = 0xFFFF0000
-    endpoint_to_host: EndpointToHost = EndpointToHost.DROP
-    log_prefix: str = "calico-packet"
-    log_rate: LogRate | None = None
-    log_group: int | None = None
-    failsafes: Failsafes = DEFAULT_FAILSAFES
-    vxlan_port: int = VXLAN_PORT
-    wireguard_port: int = 51820
-    external_nodes: tuple[Cidr, ...] = ()
-    nat: Outgoing = Outgoing()
-    metadata: MetadataService | None = None
-    service_loops: ServiceLoops = ServiceLoops.DROP
-    openstack: bool = False
-    vxlan_from_workloads: bool = False
-    ipip_from_workloads: bool = False

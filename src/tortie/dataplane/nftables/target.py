@@ -40,7 +40,7 @@ class NftablesTarget:
     """Table `inet tortie`: policy, anti-spoofing, IP sets.
 
     Args:
-        settings: may be replaced while running; a full pass then carries it out.
+        settings: hold until the desired state has some; the table and the prefixes of workloads are always these.
         names: path of the table of rule identities; None keeps none.
         addresses: tells, in the event loop, what addresses interfaces have as of the last event heard.
 
@@ -76,14 +76,18 @@ class NftablesTarget:
 
     def plan(self, desired: DesiredState, actual: Kernel, changes: Changes | None) -> Plan[Operation]:
         """How to get from `actual` to `desired`."""
-        if changes is not None and not concerns_hosts(desired, changes):
-            return _plan(actual, plan_changes(self.settings, desired, actual, changes))
+        settings = desired.settings.filter if desired.settings else self.settings
+        if changes is not None and not changes.settings and not concerns_hosts(desired, changes):
+            return _plan(actual, plan_changes(settings, desired, actual, changes))
         addresses = self._addresses()
         guards = self._guards(desired, addresses)
         waiting = idle(desired, guards, addresses)
         if changes is None:
-            return _plan(actual, plan_all(self.settings, desired, actual, guards), waiting)
-        operations = plan_changes(self.settings, desired, actual, changes, guards)
+            return _plan(actual, plan_all(settings, desired, actual, guards), waiting)
+        if changes.settings:
+            operations = plan_all(settings, desired, actual, guards)
+        else:
+            operations = plan_changes(settings, desired, actual, changes, guards)
         return _plan(actual, operations, waiting, touched(desired, changes) - waiting.keys())
 
     def apply(self, operations: Sequence[Operation]) -> None:

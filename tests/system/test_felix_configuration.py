@@ -1,0 +1,97 @@
+"""FelixConfigurations from the datastore to packets, with the real agent, which nobody starts again for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tortie.api.resource import ResourceKey
+from tortie.lab.probe.model import Probe
+
+if TYPE_CHECKING:
+    from conftest import World
+
+pytestmark = [pytest.mark.system, pytest.mark.kernel, pytest.mark.timeout(120)]
+
+FELIX = """
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {{name: {name}}}
+spec: {{{what}}}
+"""
+GUARD = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: guard}
+spec: {node: h1, interfaceName: eth0}
+"""
+SAFE, OTHER = 179, 8080
+
+
+def configure(world: World, what: str, name: str = "default") -> None:
+    world.apply(FELIX.format(name=name, what=what))
+
+
+@pytest.fixture
+def host(settled: World) -> Iterator[World]:
+    """The world, with two servers on the first host; left without FelixConfigurations, and as it was."""
+    settled.lab.prober.listen("h1", SAFE, OTHER)
+    before = settled.ruleset()
+    yield settled
+    for kind, name in (("FelixConfiguration", "default"), ("FelixConfiguration", "node.h1"), ("HostEndpoint", "guard")):
+        settled.delete(ResourceKey(kind, "", name))
+    settled.until(lambda: rules(settled.ruleset()) == rules(before), "as before")
+
+
+def rules(text: str) -> list[str]:
+    """Without what tells when they were written."""
+    return [line.partition(" # handle")[0] for line in text.splitlines()]
+
+
+def reaches(world: World, source: str, port: int) -> bool:
+    address = world.lab.topology.host("h1").address(4).partition("/")[0]
+    return bool(world.lab.probe(Probe(source, address, port=port))[0].allowed)
+
+
+def test_failsafes_change_under_traffic_and_come_back_with_the_default(host: World) -> None:
+    flow = host.lab.prober.stream(host.probe("client", "server"), 0.004)
+    host.apply(GUARD)
+    host.until(lambda: not reaches(host, "h2", OTHER) and reaches(host, "h2", SAFE), "guarded")
+    configure(host, f"failsafeInboundHostPorts: [{{protocol: TCP, port: {OTHER}}}, {{protocol: TCP, port: 22}}]")
+    host.until(lambda: reaches(host, "h2", OTHER) and not reaches(host, "h2", SAFE), "another failsafe")
+    configure(host, "failsafeInboundHostPorts: []", "node.h1")
+    host.until(lambda: not reaches(host, "h2", OTHER), "no failsafe, by the object of this node")
+    host.delete(ResourceKey("FelixConfiguration", "", "node.h1"))
+    host.until(lambda: reaches(host, "h2", OTHER), "that of all nodes")
+    host.kill()
+    host.start()
+    assert reaches(host, "h2", OTHER)
+    assert not reaches(host, "h2", SAFE)
+    host.delete(ResourceKey("FelixConfiguration", "", "default"))
+    host.until(lambda: reaches(host, "h2", SAFE) and not reaches(host, "h2", OTHER), "the default")
+    assert (ended := flow.stop()).lost == 0, str(ended)
+
+
+def test_workloads_reach_their_host_when_that_is_the_default_and_nothing_else_is_written(host: World) -> None:
+    pid = host.pid()
+    assert not reaches(host, "server", OTHER)
+    before = host.ruleset().splitlines()
+    configure(host, "defaultEndpointToHostAction: Accept")
+    host.until(lambda: reaches(host, "server", OTHER), "accepted")
+    written = [line for line in host.ruleset().splitlines() if line not in before]
+    assert 0 < len(written) < 10, written
+    assert not host.reaches("stranger", "server")
+    assert host.pid() == pid
+
+
+def test_what_needs_another_start_is_told_and_what_cannot_be_used_too(host: World) -> None:
+    pid = host.pid()
+    configure(host, "interfacePrefix: eni, vxlanPort: 0, logPrefix: seen")
+    host.until(lambda: any("interface_prefix is 'eni'" in one for one in host.report().problems), "told")
+    assert "spec.vxlanPort: '0' cannot be used" in host.report().rejected["FelixConfiguration default"]
+    assert host.reaches("client", "server")
+    assert host.pid() == pid
+    host.delete(ResourceKey("FelixConfiguration", "", "default"))
+    host.until(lambda: not host.report().problems and not host.report().rejected, "all is well again")
