@@ -259,16 +259,22 @@ class Agent:
             ready=self.ready.is_set(),
             bgp=bgp,
             bgp_problem=bgp_problem,
-            delayed=self._delay,
-            datastore=DatastoreReport(_place(self._settings.datastore), problem=self._delay),
+            delayed=self._outage or self._delayed,
+            datastore=self._datastore_report(),
             problems=[*_of_bird(bgp_problem), *self.configuration.pending],
         )
         return self._parts.complete(known) if self._parts else known
 
     @property
-    def _delay(self) -> str:
-        """What the start waits for."""
-        return (self._look.outage if self._look else "") or self._delayed
+    def _outage(self) -> str:
+        """Why the datastore does not answer, while the agent waits for its settings."""
+        return self._look.outage if self._look else ""
+
+    def _datastore_report(self) -> DatastoreReport:
+        place = _place(self._settings.datastore)
+        if outage := self._outage:
+            return DatastoreReport(place, "unavailable", outage)
+        return DatastoreReport(place, problem=self._delayed)
 
     async def _bgp(self) -> tuple[Sequence[SessionStatus], str]:
         directory = self._settings.bird_directory
