@@ -158,7 +158,9 @@ class Agent:
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
         settings = self._settings
         by_workload = settings.route_source == "WorkloadIPs"
-        calculation = Calculation(settings.node, router_id=settings.router_id, workload_routes=by_workload, configure=self.configuration)
+        calculation = Calculation(
+            settings.node, router_id=settings.router_id, workload_routes=by_workload, configure=self.configuration
+        )
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
         cutter = self._make_cutter(reconciler, dataplane, kernel)
         told = [cutter.note] if cutter else []

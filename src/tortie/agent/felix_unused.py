@@ -46,8 +46,8 @@ _BY_REASON: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "pools and nodes say which tunnels there are",
         (
-            *("ipip_enabled", "ipip_mtu", "vxlan_enabled", "vxlan_mtu", "vxlan_mtu_v6", "vxlan_vni"),
-            *("program_cluster_routes", "route_source", "require_mtu_file"),
+            *("ipip_enabled", "ipip_mtu", "vxlan_enabled"),
+            *("program_cluster_routes", "require_mtu_file"),
         ),
     ),
     (
