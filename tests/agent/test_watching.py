@@ -13,7 +13,9 @@ import pytest
 from tortie.agent.watching import LinkWatch, held_addresses
 from tortie.base.addresses import Cidr
 from tortie.dataplane.routes import PROTOCOL, RoutesTarget
-from tortie.netlink import addresses, links, route
+from tortie.dataplane.underlay import Underlay
+from tortie.dataplane.vxlan import VxlanTarget
+from tortie.netlink import addresses, links, route, vxlan
 from tortie.netlink.address_table import AddressTable
 from tortie.netlink.batch import execute
 from tortie.netlink.monitor import LinkTable, Resync
@@ -66,7 +68,9 @@ class Rig:
             self.others, self.ours = NetlinkSocket(NETLINK_ROUTE), NetlinkSocket(NETLINK_ROUTE)
         self.links = LinkTable()
         self.addresses = AddressTable()
-        self.watch = LinkWatch(self.links, self.addresses, RoutesTarget(self.links, self.ours, None), executor, "cali")
+        routes = RoutesTarget(self.links, self.ours, None)
+        vxlan = VxlanTarget(Underlay(self.links, self.addresses, "here"), self.ours)
+        self.watch = LinkWatch(self.links, self.addresses, routes, executor, "cali", vxlan)
         self.told = Told()
 
     def make_link(self, name: str) -> int:
@@ -116,11 +120,19 @@ async def test_a_route_of_ours_that_somebody_else_changes_is_drift_and_what_we_c
     assert rig.told.others == ["drifted routes"]
 
 
+async def test_a_tunnel_that_somebody_makes_is_drift_and_another_device_is_not(rig: Rig) -> None:
+    parent = rig.make_link("other")
+    for name, port in (("vx9", 4790), ("vxlan.calico", 4789)):
+        execute(rig.others, vxlan.create(links.NewLink(name), vxlan.Vxlan(9, parent, None, port)))
+        assert "drifted vxlan" not in rig.told.told
+    await rig.told.until(lambda told: "drifted vxlan" in told)
+
+
 async def test_lost_events_are_made_up_for(rig: Rig) -> None:
     reconciler: Any = rig.told
     rig.watch._heard(Resync(), reconciler)
-    await rig.told.until(lambda _: len(rig.told.others) == 3)
-    assert rig.told.others == ["drifted routes", "drifted interfaces", "drifted bandwidth"]
+    await rig.told.until(lambda _: len(rig.told.others) == 4)
+    assert rig.told.others == ["drifted routes", "drifted interfaces", "drifted bandwidth", "drifted vxlan"]
     rig.make_link("cali2")
     await rig.told.until(lambda told: "interface cali2" in told)
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tortie.api.bgp import CidrEntry
-from tortie.api.node import Node, NodeStatus
+from tortie.api.node import Node, NodeAddress, NodeStatus
 from tortie.api.workloadendpoint import IPNAT, QoSControls
 from tortie.base.addresses import Cidr
 from tortie.calculation.codepoints import code_point
@@ -40,6 +40,14 @@ def test_who_may_send_vxlan_has_an_end_of_a_tunnel(world: Any, make: Any) -> Non
     world.go(*pools, node(make, "there", "10.9.0.2/24"), node(make, "yonder", "10.9.0.3/24", "10.0.3.0"))
     assert world.state.network.tunnels == Tunnels(vxlan=(4,))
     assert world.members() == {VXLAN_PEERS: {"10.9.0.3"}}
+
+
+def test_who_may_send_vxlan_is_who_vxlan_is_sent_to(world: Any, make: Any) -> None:
+    bare = node(make, "yonder", "", "10.0.3.0")
+    internal = NodeAddress(address="10.9.0.3", type="InternalIP")
+    bare = msgspec.structs.replace(bare, spec=msgspec.structs.replace(bare.spec, addresses=(internal,)))
+    world.go(make.pool("p", "10.0.0.0/16", vxlan_mode="Always"), bare, node(make, "there", "10.9.0.2/24", "10.0.2.0"))
+    assert world.members()[VXLAN_PEERS] == {one.parent.text for one in world.state.vteps.values()}
 
 
 def test_a_node_that_comes_or_goes_is_one_difference_of_one_set(world: Any, make: Any) -> None:

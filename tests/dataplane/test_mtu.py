@@ -32,3 +32,10 @@ def test_it_is_the_smallest_of_the_host_less_what_the_largest_tunnel_needs() -> 
 
 def test_without_an_interface_that_is_up_nothing_is_known() -> None:
     assert workload_mtu([Link(1, "lo", up=True, mtu=65536)], HOSTS, Tunnels(ipip=True)) == 0
+
+
+def test_what_is_chosen_for_a_tunnel_counts_in_place_of_what_fits() -> None:
+    host, both = [Link(1, "eth0", up=True, mtu=9000)], Tunnels(vxlan=(4, 6))
+    assert workload_mtu(host, HOSTS, both, {4: 1400, 6: 0}) == 1400
+    assert workload_mtu(host, HOSTS, both, {4: 0, 6: 0}) == 8930
+    assert workload_mtu(host, HOSTS, Tunnels(vxlan=(4,)), {4: 8990, 6: 1400}) == 8990

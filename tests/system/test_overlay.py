@@ -144,6 +144,13 @@ def test_tunnels_hold_without_an_agent_and_it_changes_nothing_when_it_returns(ev
     assert all_reach(everywhere, *PAIRS)
 
 
+def test_ip_in_ip_is_told_not_to_be_carried_out(overlay: World) -> None:
+    overlay.apply(
+        POOL.format(name="pool4", cidr=POOLS["pool4"], mode="Never").replace("vxlanMode: Never", "ipipMode: Always")
+    )
+    overlay.until(lambda: any("IP in IP" in one for one in overlay.report().problems), "the problem")
+
+
 def test_an_end_that_is_not_needed_is_given_back(everywhere: World) -> None:
     set_mode(everywhere, "Never")
     everywhere.until(lambda: all(device(everywhere, host.name, 6) is None for host in HOSTS), "no devices")

@@ -210,7 +210,8 @@ class Agent:
     def _cni_server(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> CniServer:
         def mtu() -> int:
             tunnels = parts.reconciler.desired.network.tunnels
-            return workload_mtu(dataplane.links, self._settings.mtu_iface_pattern, tunnels)
+            chosen = {4: self._settings.vxlan_mtu, 6: self._settings.vxlan_mtu_v6}
+            return workload_mtu(dataplane.links, self._settings.mtu_iface_pattern, tunnels, chosen)
 
         attachments = Attachments(
             node=self._settings.node,

@@ -87,17 +87,23 @@ def block_holds(block: IPAMBlock) -> tuple[Hold, ...]:
     cidr = Cidr.parse(block.cidr)
     owner = (block.affinity or "").removeprefix(HOST_AFFINITY) if _is_of_host(block) else ""
     holds = {Hold(cidr, Role.BLOCK, owner)} if owner else set()
-    holds |= {Hold(address, Role.LENT, node) for address, node in _allocated(cidr, block) if node not in ("", owner)}
+    holds |= {Hold(address, Role.LENT, node) for address, node in _lent(cidr, block, owner)}
     return tuple(sorted(holds))
+
+
+def reached_at(spec: NodeSpec) -> dict[int, Cidr]:
+    """The address of each family that other nodes reach a node by. Raises ValueError."""
+    addresses = {one.family: one for one in map(Cidr.host, _bgp_addresses(spec))}
+    for address in _other_addresses(spec):
+        addresses.setdefault(address.family, address)
+    return addresses
 
 
 def node_facts(node: Node, here: str) -> NodeFacts:
     """Raises ValueError."""
     spec, name = node.spec, node.metadata.name
     texts = _bgp_addresses(spec)
-    addresses = {one.family: one for one in map(Cidr.host, texts)}
-    for address in _other_addresses(spec):
-        addresses.setdefault(address.family, address)
+    addresses = reached_at(spec)
     hosts = {*map(Cidr.host, texts), *(Cidr.host(one.address) for one in spec.addresses)}
     ends = tuple(_ends(node, addresses, here))
     tunnels = {*(one.address for one in ends), *map(Cidr.host, _tunnel_addresses(spec))}
@@ -109,14 +115,13 @@ def _is_of_host(block: IPAMBlock) -> bool:
     return (block.affinity or "").startswith(HOST_AFFINITY)
 
 
-def _allocated(cidr: Cidr, block: IPAMBlock) -> Iterator[tuple[Cidr, str]]:
-    """Addresses that are held, and the node of each as far as it is known."""
-    nodes = [(one.secondary or {}).get("node", "") for one in block.attributes or ()]
-    if not any(nodes):
-        return
-    for ordinal, index in enumerate(block.allocations):
-        if index is not None:
-            yield Cidr(cidr.family, cidr.address + ordinal, cidr.bits), nodes[index]
+def _lent(cidr: Cidr, block: IPAMBlock, owner: str) -> Iterator[tuple[Cidr, str]]:
+    """Addresses that are held at another node than the block's, and that node, as far as it is known."""
+    nodes = ((one.secondary or {}).get("node", "") for one in block.attributes or ())
+    others = {index: node for index, node in enumerate(nodes) if node not in ("", owner)}
+    for ordinal, index in enumerate(block.allocations) if others else ():
+        if index is not None and index in others:
+            yield Cidr(cidr.family, cidr.address + ordinal, cidr.bits), others[index]
 
 
 def _bgp_addresses(spec: NodeSpec) -> list[str]:

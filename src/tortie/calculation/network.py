@@ -11,6 +11,7 @@ from tortie.api.ippool import IPPool
 from tortie.api.node import Node
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
+from tortie.calculation.holders import reached_at
 from tortie.calculation.ipsets import SetOutput
 from tortie.calculation.localnetwork import LocalNetwork
 from tortie.calculation.packedsets import PackedSets
@@ -131,7 +132,7 @@ def _node(node: Node) -> _Node:
     keys = {4: node.status.wireguard_public_key, 6: node.status.wireguard_public_key_v6}
     return _Node(
         addresses,
-        tuple(one for one in addresses if ends[one.family]),
+        tuple(one for family, one in sorted(reached_at(spec).items()) if ends[family]),
         tuple(family for family in (4, 6) if keys[family]),
     )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import msgspec
 
 from tortie.desired.network import Tunnels
 from tortie.netlink.links import Link
@@ -14,10 +17,21 @@ WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 """Bytes of outer headers, by family of the outer packet."""
 
 
-def workload_mtu(links: Iterable[Link], pattern: re.Pattern[str], tunnels: Tunnels) -> int:
-    """Bytes; 0 when no interface of the host that is up has a name of the pattern, so that nothing is known."""
+def workload_mtu(
+    links: Iterable[Link], pattern: re.Pattern[str], tunnels: Tunnels, vxlan: Mapping[int, int] = MappingProxyType({})
+) -> int:
+    """Bytes; 0 when no interface of the host that is up has a name of the pattern, so that nothing is known.
+
+    Args:
+        vxlan: what the MTU of the VXLAN device of each family is set to; 0 is what fits.
+    """
     sizes = [link.mtu for link in links if link.up and link.mtu and pattern.search(link.name)]
-    return max(0, min(sizes) - overhead(tunnels)) if sizes else 0
+    if not sizes:
+        return 0
+    chosen = [size for family in tunnels.vxlan if (size := vxlan.get(family, 0))]
+    by_itself = tuple(family for family in tunnels.vxlan if not vxlan.get(family))
+    fits = min(sizes) - overhead(msgspec.structs.replace(tunnels, vxlan=by_itself))
+    return max(0, min([fits, *chosen]))
 
 
 def overhead(tunnels: Tunnels) -> int:
