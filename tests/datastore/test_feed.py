@@ -74,3 +74,14 @@ async def test_a_closed_feed_takes_nobody_new() -> None:
     feed = Feed(read, None)
     await feed.close()
     assert feed.subscribe("/p/", 0) is None
+
+
+async def test_a_feed_that_is_closed_before_it_has_begun_to_read_ends_its_watchers_too() -> None:
+    async def read(after: int) -> Page:
+        return Page([], after, complete=True)
+
+    feed = Feed(read, None)
+    watcher = feed.subscribe("/p/", 0)
+    assert watcher is not None
+    await feed.close()
+    assert await asyncio.wait_for(watcher.next(), 10) is None

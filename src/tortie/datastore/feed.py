@@ -110,6 +110,8 @@ class Feed:
             self._pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._pump
+        # A pump that was cancelled before it had begun has ended nobody.
+        self._end_all(None)
 
     async def _run(self) -> None:
         problem: Exception | None = None
