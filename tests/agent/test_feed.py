@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from tortie.agent.consent import INFORMATION, LOCKED, UNWRITTEN, Consent
+from tortie.agent.consent import LOCKED, UNWRITTEN, Consent
 from tortie.agent.feed import Feed
 from tortie.api.clusterinformation import ClusterInformation, ClusterInformationSpec
 from tortie.api.resource import Metadata, ResourceKey
@@ -21,7 +21,9 @@ from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.target import Plan
 from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.keys import resource_key
 from tortie.datastore.migration import set_ready
+from tortie.datastore.reading import INFORMATION
 from tortie.datastore.resources import ResourceStore
 from tortie.datastore.stream import Change, StreamBatch
 from tortie.desired.endpoints import EndpointId
@@ -39,6 +41,7 @@ class Stream:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[StreamBatch] = asyncio.Queue()
+        self.rejected: dict[ResourceKey, str] = {}
 
     async def batches(self) -> AsyncIterator[StreamBatch]:
         while True:
@@ -236,6 +239,22 @@ async def test_what_was_brought_in_under_a_lock_is_read_as_a_whole_before_it_is_
     rig.stream.tell()
     await rig.feed.programmed(IDENTITY, 5)
     assert read_again == [True]
+
+
+async def test_what_says_whether_it_is_locked_is_not_guessed_when_it_cannot_be_read(rig: Rig) -> None:
+    await rig.datastore.put(resource_key(INFORMATION), b"no JSON")
+    rig.stream.tell(endpoint(5))
+    await rig.settled()
+    assert rig.feed.refusal.startswith("ClusterInformation default cannot be read (")
+    assert "so nobody knows whether the datastore is locked: nothing is changed until it is written" in rig.feed.refusal
+    assert rig.targets[0].seen == []
+    await rig.store.apply(cast(ClusterInformation, locked(True).value))
+    rig.stream.tell(locked(True))
+    await rig.feed.programmed(IDENTITY, 5)
+    rig.stream.rejected = {INFORMATION: "no JSON either"}
+    rig.stream.tell(Change(INFORMATION, None))
+    await rig.settled()
+    assert "no JSON either" in rig.feed.refusal
 
 
 async def test_where_it_is_needed_a_datastore_that_says_nothing_of_itself_changes_nothing(rig: Rig) -> None:

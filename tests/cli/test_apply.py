@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import yaml
 from click.testing import Result
 
 from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.limits import oversized
 
 Run = Callable[..., Result]
+StoreValue = Callable[[str, bytes], None]
 
 TIER = """
 apiVersion: projectcalico.org/v3
@@ -367,3 +370,69 @@ def test_a_file_elsewhere_is_named_whole_and_not_looked_for_here(run: Run) -> No
     assert (
         "https://example.org/x.yaml is not fetched; do that first: curl -L https://example.org/x.yaml" in result.stderr
     )
+
+
+SPOILT = "/calico/resources/v3/projectcalico.org/tiers/security"
+
+
+@pytest.mark.parametrize("verb", ["apply", "replace"])
+def test_a_file_takes_the_place_of_what_is_stored_and_cannot_be_read(
+    run: Run, store_value: StoreValue, verb: str
+) -> None:
+    assert run("apply", "-f", "-", text=POOL).exit_code == 0
+    store_value(SPOILT, b"{no")
+    shown = run(verb, "-f", "-", "--dry-run=server", text=TIER)
+    assert "could not be read" in shown.stderr
+    healed = run(verb, "-f", "-", text=TIER)
+    assert healed.exit_code == 0, healed.output
+    assert healed.stderr.startswith("warning: Tier security: what was stored could not be read (")
+    assert healed.stderr.endswith(", and is replaced\n")
+    assert run(verb, "-f", "-", text=TIER).output == "tier security unchanged\n"
+
+
+def test_what_cannot_be_read_is_only_replaced_by_what_is_whole(run: Run, store_value: StoreValue) -> None:
+    store_value(SPOILT, b"{no")
+    for words in (("patch", "tier", "security", "-p", "{}"), ("label", "tier", "security", "a=b")):
+        refused = run(*words)
+        assert refused.exit_code == 1
+        assert "Tier security: is stored, but cannot be read" in refused.stderr
+    created = run("create", "-f", "-", text=TIER)
+    assert "already exists" in created.stderr
+
+
+def test_a_revision_of_what_cannot_be_read_is_a_condition_too(run: Run, store_value: StoreValue) -> None:
+    store_value(SPOILT, b"{no")
+    refused = run("apply", "-f", "-", text=TIER.replace("{name: security}", "{name: security, resourceVersion: '77'}"))
+    assert refused.exit_code == 1
+    assert "not 77" in refused.stderr
+
+
+def test_an_unreadable_cluster_information_is_written_anew_with_its_identity(run: Run, store_value: StoreValue) -> None:
+    run("apply", "-f", "-", text=TIER)
+    guid = "9c1f0a3be5d74e0f8a6c2d1b4e7f9012"
+    value = b'{"spec":{"clusterGUID":"%s","datastoreReady":7}}' % guid.encode()
+    store_value("/calico/resources/v3/projectcalico.org/clusterinformations/default", value)
+    other = run("apply", "-f", "-", text=POOL)
+    assert other.exit_code == 0
+    assert "warning: ClusterInformation default: is stored, but cannot be read" in other.stderr
+    assert "agents change nothing until then" in other.stderr
+    information = "{apiVersion: projectcalico.org/v3, kind: ClusterInformation, metadata: {name: default}}"
+    assert run("replace", "-f", "-", text=information).exit_code == 0
+    assert guid in run("version").output
+
+
+def test_that_nothing_was_written_is_said_when_the_datastore_is_away(run: Run) -> None:
+    for words in (("apply", "-f", "-"), ("delete", "-f", "-")):
+        result = run(*words, "--datastore", "http://127.0.0.1:1", text=TIER)
+        assert result.exit_code == 3
+        assert result.stderr.splitlines()[-1] == "nothing was written"
+
+
+def test_of_several_objects_none_is_written_when_one_is_too_large(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tortie.datastore.embedded.oversized", partial(oversized, limit=4_000))
+    large = POLICY.replace("name: db", "annotations: {a: " + "x" * 4_000 + "}, name: large")
+    result = run("apply", "-f", "-", text=POLICY + "---" + TIER + "---" + large)
+    assert result.exit_code == 1
+    assert "NetworkPolicy shop/large: takes 4," in result.stderr
+    assert result.stderr.endswith("nothing was written\n")
+    assert "security" not in run("get", "tiers").stdout

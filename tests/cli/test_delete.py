@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from click.testing import Result
 
+from tortie.datastore.migration import INFORMATION_KEY
+
 Run = Callable[..., Result]
 StoreValue = Callable[[str, bytes], None]
 
@@ -146,7 +148,18 @@ def test_a_tier_that_holds_more_than_what_is_deleted_keeps_everything(run: Run) 
 def test_what_cannot_be_read_can_be_deleted(run: Run, store_value: StoreValue) -> None:
     for kind in ("node", "ippool"):
         store_value(f"/calico/resources/v3/projectcalico.org/{kind}s/n1", b"{")
-        assert run("delete", kind, "n1").output == f"{kind} n1 deleted\n"
+        deleted = run("delete", kind, "n1")
+        assert deleted.stdout == f"{kind} n1 deleted\n"
+        assert "what was stored could not be read (" in deleted.stderr
+        assert "and is deleted alone: what belonged to it stays\n" in deleted.stderr
+
+
+def test_the_identity_that_goes_with_a_cluster_information_is_told(run: Run, store_value: StoreValue) -> None:
+    guid = "9c1f0a3be5d74e0f8a6c2d1b4e7f9012"
+    store_value(INFORMATION_KEY, b'{"spec":{"clusterGUID":"%s","datastoreReady":7}}' % guid.encode())
+    deleted = run("delete", "clusterinformation", "default")
+    assert deleted.exit_code == 0, deleted.output
+    assert f"the cluster's identity goes with it, clusterGUID {guid}; the next write makes another" in deleted.stderr
 
 
 def test_that_nothing_matched_is_said_and_no_failure(run: Run) -> None:

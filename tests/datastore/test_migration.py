@@ -11,10 +11,20 @@ from tortie.api.node import Node
 from tortie.api.resource import Metadata
 from tortie.base.clock import SystemClock
 from tortie.base.errors import InvalidResource, Unavailable
-from tortie.datastore.archive import ROOTS, read_archive, write_archive
+from tortie.datastore.archive import IMPORT_KEY, ROOTS, read_archive, write_archive
 from tortie.datastore.contract import Datastore
 from tortie.datastore.embedded import EmbeddedDatastore
-from tortie.datastore.migration import INFORMATION_KEY, bring, is_locked, set_ready, take
+from tortie.datastore.migration import (
+    INFORMATION_KEY,
+    UnfinishedImport,
+    bring,
+    give_up_import,
+    is_locked,
+    locked,
+    refuse_while_importing,
+    set_ready,
+    take,
+)
 from tortie.datastore.resources import ResourceStore
 from tortie.ipam.allocator import Allocator
 from tortie.ipam.requests import AssignRequest
@@ -88,6 +98,27 @@ async def test_an_interrupted_import_goes_on_where_it_ended(datastore: Datastore
     assert 1 <= plan.present <= 4
     assert plan.present + len(plan.missing) == archive.header.keys
     await source.close()
+
+
+async def test_a_half_imported_datastore_says_so_until_the_import_is_finished(datastore: Datastore) -> None:
+    source = await filled()
+    archive = await take(source, TAKEN)
+    with pytest.raises(Unavailable):
+        await bring(Failing(datastore, 4), archive, ignore)  # type: ignore[arg-type] # what bring uses
+    with pytest.raises(UnfinishedImport, match="run `tortie datastore migrate import` with the same file again"):
+        await refuse_while_importing(datastore)
+    assert IMPORT_KEY not in (await take(datastore, TAKEN)).values
+    await bring(datastore, archive, ignore)
+    await refuse_while_importing(datastore)
+    assert (await take(datastore, TAKEN)).values == locked(archive.values)
+    await source.close()
+
+
+async def test_an_import_that_is_given_up_is_over(datastore: Datastore) -> None:
+    await datastore.put(IMPORT_KEY, b"{}")
+    for _ in range(2):
+        await give_up_import(datastore)
+        await refuse_while_importing(datastore)
 
 
 async def test_what_is_brought_in_is_locked_until_somebody_unlocks_it() -> None:

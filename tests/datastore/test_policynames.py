@@ -66,6 +66,24 @@ async def test_an_interrupted_renaming_is_ended_by_the_next(datastore: Datastore
     assert await names(datastore) == ["networkpolicies/shop/web"]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("shop/web", written("other")),
+        ("shop/default.web", OLD.replace(b"default.web", b"default.other")),
+        ("shop/default.web", OLD.replace(b'"default.web"', b'"web"')),
+        ("bank/default.web", OLD),
+    ],
+)
+async def test_a_policy_that_calls_itself_something_else_is_told_and_stays(
+    datastore: Datastore, key: str, value: bytes
+) -> None:
+    await datastore.put(f"{ROOT}networkpolicies/{key}", value)
+    (renaming,) = await rename_policies(datastore)
+    assert (renaming.disagrees, renaming.stayed) == (True, True)
+    assert await names(datastore) == [f"networkpolicies/{key}"]
+
+
 async def test_what_cannot_be_read_stays(datastore: Datastore) -> None:
     await datastore.put(f"{ROOT}networkpolicies/shop/default.web", b"no policy")
     assert await rename_policies(datastore) == []

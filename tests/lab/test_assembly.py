@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,13 +14,18 @@ import msgspec
 import pytest
 
 from tortie.agent.client import ask, is_ready
-from tortie.base.errors import AlreadyExists
+from tortie.base.clock import SystemClock
+from tortie.base.errors import AlreadyExists, Unavailable
+from tortie.datastore.embedded import EmbeddedDatastore
+from tortie.datastore.migration import set_ready
+from tortie.datastore.resources import ResourceStore
 from tortie.lab import fabric
 from tortie.lab.assembly import assemble, find, in_process
 from tortie.lab.probe.matrix import EVERY_TRANSPORT
 from tortie.lab.probe.model import Probe
 from tortie.lab.services import AGENT, BIRD, InProcessServices
 from tortie.lab.topology import Topology, Workload, simple
+from tortie.selector.check import selector_problem
 
 pytestmark = pytest.mark.kernel
 
@@ -29,6 +35,18 @@ def three_hosts(topology: Topology) -> Topology:
     """As the usual one, with a host and a workload more."""
     bare = simple(topology.name, 3, 1, topology.directory)
     return msgspec.structs.replace(bare, workloads=(*bare.workloads, Workload("w4", "h1")))
+
+
+async def set_locked(file: str, *, locked: bool) -> None:
+    """Lock or unlock the datastore of a lab, as an operator does."""
+    datastore = await EmbeddedDatastore.open(Path(file))
+    await set_ready(ResourceStore(datastore, SystemClock(), selector_problem), not locked)
+    await datastore.close()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        threading.Event().wait(0.01)
 
 
 def open_files() -> list[str]:
@@ -93,6 +111,21 @@ def test_agents_end_with_no_task_left_even_in_the_middle_of_their_start(
             lab.start_services("h1")
             threading.Event().wait(delay)
     assert left == []
+
+
+def test_while_the_datastore_is_locked_a_workload_stays_where_it_is(three_hosts: Topology) -> None:
+    with in_process(three_hosts) as (lab, _):
+        before = lab.attachment("w1")
+        asyncio.run(set_locked(three_hosts.datastore, locked=True))
+        until(lambda: ask(lab.place("h3").directory).datastore.state == "locked")
+        with pytest.raises(
+            Unavailable, match="h3 takes no workload now, so nothing was moved: its datastore is locked"
+        ):
+            lab.move("w1", "h3")
+        assert lab.attachment("w1") == before
+        asyncio.run(set_locked(three_hosts.datastore, locked=False))
+        until(lambda: ask(lab.place("h3").directory).datastore.state == "in sync")
+        assert lab.move("w1", "h3").addresses == before.addresses
 
 
 def test_a_workload_in_a_lab_in_this_process_moves_with_its_addresses(three_hosts: Topology) -> None:

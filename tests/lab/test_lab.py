@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tortie.base.errors import AlreadyExists, Conflict, NotFound
+from tortie.base.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from tortie.lab import fabric, processes
 from tortie.lab.lab import Lab
 from tortie.lab.place import Place
@@ -53,6 +53,9 @@ class Sleepers:
 
     def ready(self, place: Place) -> bool:
         return place.alive("sleeper")
+
+    def hindrance(self, place: Place) -> str:
+        return "" if place.alive("sleeper") else "its sleeper is away"
 
 
 def links() -> str:
@@ -139,6 +142,16 @@ def test_a_moved_workload_keeps_its_addresses_and_is_reached_at_its_new_host(lab
     assert after.addresses == before.addresses
     assert all(one.allowed for one in lab.probe(*(Probe("w1", address) for address in after.addresses)))
     assert after.interface not in lab.exec("h2", ["ip", "-o", "link"]).stdout
+
+
+def test_a_move_that_cannot_succeed_is_not_begun(topology: Topology) -> None:
+    with Lab(topology, Sleepers()) as lab:
+        before = lab.attachment("w2")
+        lab.kill_services("h1")
+        with pytest.raises(Unavailable, match="host h1 takes no workload now, so nothing was moved: its sleeper is"):
+            lab.move("w2", "h1")
+        assert lab.attachment("w2") == before
+        assert before.interface in lab.exec("h2", ["ip", "-o", "link"]).stdout
 
 
 def test_a_detached_workload_is_not_reached_and_can_be_attached_again(lab: Lab) -> None:

@@ -22,7 +22,7 @@ from tortie import __version__
 from tortie.agent.attachments import Attachments
 from tortie.agent.client import SOCKET
 from tortie.agent.configuration import Configuration
-from tortie.agent.consent import INFORMATION, Consent
+from tortie.agent.consent import Consent
 from tortie.agent.cutting import Cutter
 from tortie.agent.dataplane import Dataplane, open_dataplane
 from tortie.agent.feed import Feed
@@ -52,6 +52,7 @@ from tortie.datastore.contract import Datastore
 from tortie.datastore.etcd.settings import EtcdSettings
 from tortie.datastore.location import Location
 from tortie.datastore.open import open_datastore
+from tortie.datastore.reading import INFORMATION
 from tortie.datastore.resources import ResourceStore
 from tortie.datastore.stream import ResourceStream
 from tortie.ipam.allocator import Allocator

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from tortie.agent.consent import INFORMATION, Consent
+from tortie.agent.consent import Consent
 from tortie.api.ipam import IPAMConfig, IPAMHandle
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.clock import Clock
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
+from tortie.datastore.reading import INFORMATION
 from tortie.datastore.stream import Change, ResourceStream
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
@@ -144,7 +145,7 @@ class Feed:
             value = change.value
             assert not isinstance(value, IPAMHandle | IPAMConfig), "not watched"
             if change.key == INFORMATION:
-                self._consent.take(value)
+                self._consent.take(value, self._stream.rejected.get(INFORMATION, "") if value is None else "")
                 continue
             self._calculation.update(change.key, value)
             self._note(change)

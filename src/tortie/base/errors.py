@@ -112,6 +112,10 @@ class NotPermitted(Unavailable):
     """A part we depend on does not let us: another user or role is needed, or the secret that was given is wrong."""
 
 
+class OutcomeUnknown(Unavailable):
+    """A write was sent, and no answer came: it was carried out, or not, or is about to be. Read again."""
+
+
 class Unsupported(TortieError):
     """This kernel or machine cannot do what was asked."""
 

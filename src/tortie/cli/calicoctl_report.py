@@ -12,6 +12,7 @@ from tortie.base.errors import (
     InvalidResource,
     NotFound,
     NotPermitted,
+    OutcomeUnknown,
     Problem,
     StaleRevision,
     TortieError,
@@ -20,7 +21,7 @@ from tortie.base.errors import (
 from tortie.cli.calicoctl import FAILURE
 from tortie.cli.output import complain, say
 from tortie.cli.personality import UNAUTHORIZED, identifier
-from tortie.cli.report import NOTES, Reporter, Showing, show_resources
+from tortie.cli.report import NOTES, Reporter, Showing, show_resources, unknown_outcome
 from tortie.cli.writing import Outcomes, Written
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def _error(verb: str, key: ResourceKey, error: TortieError, problems: Sequence[P
         return sentence.format(identifier(key))
     if isinstance(error, InvalidResource):
         return "; ".join(map(str, problems))
+    if isinstance(error, OutcomeUnknown):
+        return f"{unknown_outcome(key, 'deleted' if verb == 'delete' else 'written')}: {error}"
     if isinstance(error, Unavailable):
         return f"{UNAUTHORIZED if isinstance(error, NotPermitted) else ''}{error}"
     reasons = "; ".join(problem.problem for problem in problems)

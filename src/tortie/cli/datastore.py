@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from tortie.base.errors import InvalidResource, Problem, Unavailable
+from tortie.base.clock import SystemClock
+from tortie.base.errors import InvalidResource, Problem
 from tortie.base.files import write_named
 from tortie.cli.connection import FAILED, or_exit, with_datastore, with_location, with_store
 from tortie.cli.everywhere import location_options
@@ -17,9 +18,13 @@ from tortie.cli.output import complain, say
 from tortie.cli.personality import program
 from tortie.cli.progress import progress_bar
 from tortie.datastore.archive import Archive, read_archive, write_archive
+from tortie.datastore.contract import Datastore
+from tortie.datastore.keys import resource_key
 from tortie.datastore.location import Location
-from tortie.datastore.migration import bring, is_locked, set_ready, take
-from tortie.datastore.policynames import rename_policies
+from tortie.datastore.migration import bring, give_up_import, is_locked, refuse_while_importing, set_ready, take
+from tortie.datastore.policynames import Renaming, rename_policies
+from tortie.datastore.resources import ResourceStore
+from tortie.selector.check import selector_problem
 
 
 @click.group("datastore", params=location_options())
@@ -47,19 +52,30 @@ def lock(location: Location) -> None:
     \b
       tortie datastore migrate lock
     """
-    changed = with_store(location, lambda store: set_ready(store, False))
+
+    async def work(datastore: Datastore) -> bool:
+        await refuse_while_importing(datastore)
+        return await set_ready(_store(datastore), False)
+
+    changed = with_datastore(location, work)
     say("Datastore locked." if changed else "Datastore was locked already.")
 
 
 @migrate.command()
+@click.option("--force", is_flag=True, help="Also when an import was begun and not finished: give it up.")
 @with_location
-def unlock(location: Location) -> None:
+def unlock(force: bool, location: Location) -> None:
     """Let agents and address management go on.
 
     \b
       tortie datastore migrate unlock
     """
-    changed = with_store(location, lambda store: set_ready(store, True))
+
+    async def work(datastore: Datastore) -> bool:
+        await (give_up_import if force else refuse_while_importing)(datastore)
+        return await set_ready(_store(datastore), True)
+
+    changed = with_datastore(location, work)
     say("Datastore unlocked." if changed else "Datastore was not locked.")
 
 
@@ -118,6 +134,10 @@ def import_(filename: Path, location: Location) -> None:
     )
 
 
+def _store(datastore: Datastore) -> ResourceStore:
+    return ResourceStore(datastore, SystemClock(), selector_problem)
+
+
 def _write(filename: Path, archive: Archive) -> None:
     lines = write_archive(archive)
     try:
@@ -127,7 +147,7 @@ def _write(filename: Path, archive: Archive) -> None:
         else:
             write_named(filename, b"".join(lines), mode=0o600, sync=True)
     except OSError as error:
-        raise Unavailable(f"{filename}: cannot be written: {error.strerror}") from error
+        raise InvalidResource(Problem(str(filename), "", f"cannot be written: {error.strerror}")) from error
 
 
 def _read(filename: Path) -> Archive:
@@ -150,18 +170,32 @@ def _lines(filename: Path) -> Iterable[bytes]:
 def migrate_policy_names(location: Location) -> None:
     """Rename policies that writers before Calico 3.32 stored as `default.NAME` to NAME.
 
-    Status 1 when another policy has the name already: compare the two and delete one.
+    Status 1 when another policy has the name already: compare the two and delete one. Also when a policy calls
+    itself something else than the key that it is stored under does: look at it, and apply it under its right name.
 
     \b
       tortie datastore migrate-policy-names
     """
-    renamings = with_datastore(location, rename_policies)
+
+    async def work(datastore: Datastore) -> list[Renaming]:
+        await refuse_while_importing(datastore)
+        return await rename_policies(datastore)
+
+    renamings = with_datastore(location, work)
     for renaming in renamings:
-        if renaming.taken:
-            complain(f"{renaming.old} keeps its name: {renaming.new} exists and is another policy")
-        else:
-            say(f"{renaming.old} is now {renaming.new.name}")
-    if any(renaming.taken for renaming in renamings):
+        _tell_renaming(renaming)
+    if any(renaming.stayed for renaming in renamings):
         sys.exit(FAILED)
     if not renamings:
         say("No policy has an old name.")
+
+
+def _tell_renaming(renaming: Renaming) -> None:
+    if renaming.taken:
+        complain(f"{renaming.old} keeps its name: {renaming.new} exists and is another policy")
+    elif renaming.disagrees:
+        complain(
+            f"{renaming.old} stays as it is: the value under {resource_key(renaming.old)} calls itself {renaming.new}"
+        )
+    else:
+        say(f"{renaming.old} is now {renaming.new.name}")

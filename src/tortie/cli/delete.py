@@ -12,19 +12,21 @@ import msgspec
 from tortie.api.builtin import ALLOW_PROFILE, TIERS
 from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
-from tortie.base.errors import InvalidResource, Problem
+from tortie.base.errors import InvalidResource, OutcomeUnknown, Problem, Unavailable
+from tortie.cli.circumstances import before_the_first_write, warnings_after, warnings_before
 from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, warn_unreadable_once, with_datastore, with_location
 from tortie.cli.inputs import Input
 from tortie.cli.labels import label_selector
 from tortie.cli.manifests import Named, read_names
 from tortie.cli.options import DryRunCommand, dry_run_option, input_options, name_option, selector_option
-from tortie.cli.plan import Plan, forbidden, plan_deletions
+from tortie.cli.plan import Plan, forbidden, plan_deletions, rehearse
 from tortie.cli.report import Showing, reporter, tell_unmatched
 from tortie.cli.selection import Selection, selection
 from tortie.cli.writing import Outcomes, Remove, Written, carry_out, foretold, nothing_done
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import Location
+from tortie.datastore.migration import refuse_while_importing
 from tortie.datastore.resources import ResourceStore
 from tortie.selector.check import selector_problem
 from tortie.selector.selector import Selector
@@ -136,19 +138,27 @@ def _chosen(
 
 async def _delete(datastore: Datastore, choice: Choice, showing: Showing) -> Outcomes:
     store = ResourceStore(datastore, SystemClock(), selector_problem, unreadable=warn_unreadable_once())
-    names = choice.names or await _matching(store, choice)
     voice = reporter()
-    refused, allowed = forbidden(voice.forbids, names)
-    planned = await plan_deletions(store, allowed, skip_absent=choice.skip_absent)
-    plan = Plan(planned.steps, (*refused, *planned.refusals))
-    if choice.problems or (plan.refusals and voice.careful):
-        return nothing_done(plan)
+    with before_the_first_write():
+        await refuse_while_importing(datastore)
+        names = choice.names or await _matching(store, choice)
+        plan = await _judged(store, choice, names)
+        if choice.problems or (plan.refusals and voice.careful):
+            return nothing_done(plan)
+        voice.warn(await warnings_before(store, plan))
     if showing.dry_run:
         outcomes = foretold(plan, lambda written: voice.told(showing, written))
     else:
-        remove = _remover(datastore, store)
-        outcomes = await carry_out(store, plan, lambda written: voice.told(showing, written), remove)
+        remover = _remover(datastore, store)
+        outcomes = await carry_out(store, plan, lambda written: voice.told(showing, written), remover)
+    voice.warn(warnings_after(plan, outcomes))
     return _with_absent(outcomes, names)
+
+
+async def _judged(store: ResourceStore, choice: Choice, names: Sequence[Named]) -> Plan:
+    refused, allowed = forbidden(reporter().forbids, names)
+    planned = await plan_deletions(store, allowed, skip_absent=choice.skip_absent)
+    return await rehearse(store, Plan(planned.steps, (*refused, *planned.refusals)))
 
 
 def _with_absent(outcomes: Outcomes, names: Sequence[Named]) -> Outcomes:
@@ -182,10 +192,13 @@ def _remover(datastore: Datastore, store: ResourceStore) -> Remove:
 
         clock = SystemClock()
         allocator = Allocator(datastore, clock, Random())
-        if key.kind == "Node":
-            await remove_node(datastore, store, allocator, key.name)
-        else:
-            await remove_pool(store, allocator, clock, key)
+        try:
+            if key.kind == "Node":
+                await remove_node(datastore, store, allocator, key.name)
+            else:
+                await remove_pool(store, allocator, clock, key)
+        except Unavailable as error:
+            raise OutcomeUnknown(f"{error}; part of what belongs to it may be gone: delete it again") from error
 
     return remove
 

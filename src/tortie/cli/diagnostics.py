@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tortie.base.errors import Unavailable
+from tortie.base.errors import InvalidResource, Problem
 
 NODE_COMMANDS: Mapping[str, str] = {
     "system/date": "date --iso-8601=seconds",
@@ -52,7 +52,7 @@ def write_archive(folder: Path, name: str, files: Iterator[tuple[str, bytes]]) -
     """Make `<name>-<time>.tar.gz` in a folder, readable by its owner only.
 
     Raises:
-        Unavailable: it cannot be written.
+        InvalidResource: it cannot be written.
     """
     stem = f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
     path = folder / f"{stem}.tar.gz"
@@ -65,7 +65,7 @@ def write_archive(folder: Path, name: str, files: Iterator[tuple[str, bytes]]) -
                 member.size, member.mtime, member.mode = len(content), int(time.time()), 0o600
                 archive.addfile(member, io.BytesIO(content))
     except OSError as error:
-        raise Unavailable(f"{path}: cannot be written: {error.strerror}") from error
+        raise InvalidResource(Problem(str(path), "", f"cannot be written: {error.strerror}")) from error
     return path
 
 

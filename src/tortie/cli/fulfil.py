@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from tortie.base.clock import SystemClock
+from tortie.cli.circumstances import before_the_first_write, warnings_after, warnings_before
 from tortie.cli.connection import end_without_folder, is_missing, or_exit, with_store
 from tortie.cli.manifests import Manifests
-from tortie.cli.plan import Plan, Wish, forbidden, plan_writes
+from tortie.cli.plan import Plan, Wish, forbidden, plan_writes, rehearse
 from tortie.cli.report import WORDS, Showing, reporter
 from tortie.cli.writing import Outcomes, Written, carry_out, foretold, nothing_done
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.location import Location
+from tortie.datastore.migration import refuse_while_importing
 from tortie.datastore.resources import ResourceStore
 from tortie.selector.check import selector_problem
 
@@ -59,14 +61,20 @@ async def fulfil_in(
 ) -> Outcomes:
     """Judge wishes against an open datastore, and carry them out unless it is a dry run or something is wrong."""
     voice = reporter()
-    plan = await _judged(store, wishes, source)
-    if source.problems or (plan.refusals and voice.careful):
-        return nothing_done(plan)
+    with before_the_first_write():
+        await refuse_while_importing(store.datastore)
+        plan = await rehearse(store, await _judged(store, wishes, source))
+        if source.problems or (plan.refusals and voice.careful):
+            return nothing_done(plan)
+        if not showing.dry_run and any(wish.may_create for wish in wishes):
+            await store.ensure_initialized()
+        voice.warn(await warnings_before(store, plan))
     if showing.dry_run:
-        return foretold(plan, lambda written: voice.told(showing, written))
-    if any(wish.may_create for wish in wishes):
-        await store.ensure_initialized()
-    return await carry_out(store, plan, lambda written: voice.told(showing, written))
+        outcomes = foretold(plan, lambda written: voice.told(showing, written))
+    else:
+        outcomes = await carry_out(store, plan, lambda written: voice.told(showing, written))
+    voice.warn(warnings_after(plan, outcomes))
+    return outcomes
 
 
 def _unasked(showing: Showing, wishes: Sequence[Wish], source: Manifests) -> Outcomes:

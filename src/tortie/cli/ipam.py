@@ -27,7 +27,7 @@ from tortie.cli.output import Format, complain, say, structured
 from tortie.cli.personality import program
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import Location
-from tortie.datastore.migration import is_locked
+from tortie.datastore.migration import is_locked, refuse_while_importing
 from tortie.datastore.resources import ResourceStore
 from tortie.ipam.allocator import Allocator
 from tortie.ipam.catalog import DEFAULT_CONFIG
@@ -145,11 +145,13 @@ def release(address: str | None, from_report: tuple[Path, ...], force: bool, loc
         sys.exit(USAGE)
     if address:
         wanted = or_exit(lambda: _parsed(address))
-        released = _with_access(location, lambda access: _release_one(access, wanted, force))
+        released = _with_access(location, lambda access: _release_one(access, wanted, force), writes=True)
         say(f"Successfully released IP address {address}" if released else f"{address} was not assigned")
         return
     reports = or_exit(lambda: [read_report(path) for path in from_report])
-    released_count, skipped = _with_access(location, lambda access: _release_leaked(access, reports, force))
+    released_count, skipped = _with_access(
+        location, lambda access: _release_leaked(access, reports, force), writes=True
+    )
     say(f"Released {released_count} addresses; {len(skipped)} were no longer as reported")
     for line in skipped:
         say(f"  {line}")
@@ -169,7 +171,7 @@ def split(count: int, cidr: str | None, name: str | None, location: Location) ->
     if bool(cidr) == bool(name):
         complain("say which pool to split: --name NAME, or --cidr PREFIX")
         sys.exit(USAGE)
-    parts = _with_access(location, lambda access: _split(access, cidr, name, count))
+    parts = _with_access(location, lambda access: _split(access, cidr, name, count), writes=True)
     say("\n".join(f"ippool {part.metadata.name} created with {part.spec.cidr}" for part in parts))
 
 
@@ -214,7 +216,7 @@ def configure(
         config = msgspec.structs.replace(await _config_or_default(access), **changes)
         return await access.allocator.set_config(config)
 
-    if unreadable := _with_access(location, change, create=True):
+    if unreadable := _with_access(location, change, create=True, writes=True):
         complain(
             f"warning: the settings that were stored could not be read ({unreadable}): they were replaced by these, "
             f"and the defaults for all else; see {program()} ipam show --show-configuration"
@@ -231,8 +233,12 @@ async def _config_or_default(access: Access) -> IPAMConfig:
         return DEFAULT_CONFIG
 
 
-def _with_access(location: Location, work: Callable[[Access], Awaitable[Result]], *, create: bool = False) -> Result:
+def _with_access(
+    location: Location, work: Callable[[Access], Awaitable[Result]], *, create: bool = False, writes: bool = False
+) -> Result:
     async def run(datastore: Datastore) -> Result:
+        if writes:
+            await refuse_while_importing(datastore)
         clock = SystemClock()
         store = ResourceStore(datastore, clock, selector_problem, unreadable=warn_unreadable_once())
         return await work(Access(datastore, store, Allocator(datastore, clock, Random())))

@@ -181,7 +181,7 @@ def probe(name: str, port: int, output: str | None) -> None:
 @click.argument("host")
 @name_option
 def move(workload: str, host: str, name: str) -> None:
-    """Move a workload to another host; it keeps its addresses.
+    """Move a workload to another host; it keeps its addresses. Nothing is done while that host takes none.
 
     \b
       tortie lab move w1 h2

@@ -21,6 +21,7 @@ from tortie.base.errors import (
 )
 from tortie.cli.manifests import Manifest, Named, placed, rank
 from tortie.cli.selection import near_keys
+from tortie.datastore.reading import UnreadableResource
 from tortie.datastore.references import References
 from tortie.datastore.resources import ResourceStore
 
@@ -40,6 +41,7 @@ class Wish(msgspec.Struct, frozen=True):
         revision: which the stored one must be at; empty for any.
         may_create, may_change: whether it may be absent, or there.
         skip: what is there already is left alone.
+        whole: it describes all of the object, so that it can take the place of one that cannot be read.
         document: where it is described.
     """
 
@@ -49,6 +51,7 @@ class Wish(msgspec.Struct, frozen=True):
     may_create: bool = True
     may_change: bool = True
     skip: bool = False
+    whole: bool = False
     document: Document | None = None
 
 
@@ -57,7 +60,7 @@ class Step(msgspec.Struct, frozen=True):
 
     Args:
         wish: what it comes from; None for a deletion.
-        unreadable: something is stored that is no resource.
+        unreadable: what is stored is no resource, for this reason.
     """
 
     key: ResourceKey
@@ -65,13 +68,13 @@ class Step(msgspec.Struct, frozen=True):
     after: Resource | None
     wish: Wish | None = None
     revision: str = ""
-    unreadable: bool = False
+    unreadable: UnreadableResource | None = None
 
     @property
     def changes(self) -> bool:
         """Whether anything has to be written."""
         if self.before is None or self.after is None:
-            return self.after is not self.before or self.unreadable
+            return self.after is not self.before or self.unreadable is not None
         return encode(self.before) != encode(self.after)
 
 
@@ -100,6 +103,7 @@ def wish_for(manifest: Manifest, *, may_create: bool = True, may_change: bool = 
         may_create=may_create,
         may_change=may_change,
         skip=skip,
+        whole=True,
         document=manifest.document,
     )
 
@@ -124,6 +128,15 @@ async def plan_writes(store: ResourceStore, wishes: Sequence[Wish], mentioned: C
     return Plan(tuple(step for step in steps if step.key not in dead), (*refusals, *refused))
 
 
+async def rehearse(store: ResourceStore, plan: Plan) -> Plan:
+    """The plan without the steps that the datastore would refuse, as too large or not allowed."""
+    writes = {step.key: step.after for step in plan.steps if step.changes}
+    errors = await store.rehearse(writes) if writes else {}
+    documents = {step.key: step.wish.document for step in plan.steps if step.wish}
+    refused = [refusal(key, error, documents.get(key)) for key, error in errors.items()]
+    return Plan(tuple(step for step in plan.steps if step.key not in errors), (*plan.refusals, *refused))
+
+
 async def plan_deletions(store: ResourceStore, names: Sequence[Named], *, skip_absent: bool) -> Plan:
     """How to delete objects, those that others refer to last, and which cannot be deleted once the rest is gone."""
     steps: list[Step] = []
@@ -131,14 +144,14 @@ async def plan_deletions(store: ResourceStore, names: Sequence[Named], *, skip_a
     for named in sorted(names, key=lambda named: -rank(named.key.kind)):
         try:
             stored = await _stored(store, named.key)
-            _check_revision(named.key, named.revision, stored)
+            _check_revision(named.key, named.revision, stored.metadata.resource_version)
             steps.append(Step(named.key, stored, None, revision=named.revision))
         except NotFound as error:
             if not skip_absent:
                 refusals.append(await _absence(store, named.key, error, named.document))
-        except InvalidResource:
-            steps.append(Step(named.key, None, None, revision=named.revision, unreadable=True))
-        except Conflict as error:
+        except UnreadableResource as error:
+            steps.append(Step(named.key, None, None, revision=named.revision, unreadable=error))
+        except (Conflict, InvalidResource) as error:
             refusals.append(refusal(named.key, error, named.document))
     references = _references(store, {step.key: None for step in steps})
     for step in list(steps):
@@ -179,20 +192,21 @@ async def step_for(store: ResourceStore, wish: Wish) -> Step:
         AlreadyExists, NotFound, StaleRevision: it may not be, as things are.
         InvalidResource: it makes no sense.
     """
-    unreadable = False
+    stored, unreadable, revision = None, None, ""
     try:
         stored = await store.get(wish.key)
-    except InvalidResource:
-        if not wish.may_create:
+        revision = stored.metadata.resource_version if stored else ""
+    except UnreadableResource as error:
+        if not wish.whole:
             raise
-        stored, unreadable = None, True
-    if stored is None and not unreadable and not wish.may_create:
+        unreadable, revision = error, str(error.stored.revision)
+    if not revision and stored is None and not wish.may_create:
         raise NotFound(str(wish.key))
     if stored is not None and wish.skip:
         return Step(wish.key, stored, stored, wish)
     if (stored is not None or unreadable) and not wish.may_change:
         raise AlreadyExists(str(wish.key))
-    _check_revision(wish.key, wish.revision, stored)
+    _check_revision(wish.key, wish.revision, revision)
     return Step(wish.key, stored, wish.make(stored), wish, wish.revision, unreadable)
 
 
@@ -260,13 +274,14 @@ async def _stored(store: ResourceStore, key: ResourceKey) -> Resource:
     return stored
 
 
-def _check_revision(key: ResourceKey, expected: str, stored: Resource | None) -> None:
-    if not expected or stored is None or stored.metadata.resource_version == expected:
+def _check_revision(key: ResourceKey, expected: str, actual: str) -> None:
+    """Refuse to write over another revision than the expected one, if any is expected and anything is there."""
+    if not expected or not actual or actual == expected:
         return
     if not (expected.isascii() and expected.isdigit()):
         problem = Problem(str(key), "metadata.resourceVersion", f"{expected!r} is no revision", "leave it out")
         raise InvalidResource(problem)
-    raise StaleRevision(str(key), int(expected), int(stored.metadata.resource_version))
+    raise StaleRevision(str(key), int(expected), int(actual))
 
 
 def _fresh(resource: Resource) -> Resource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -15,7 +15,7 @@ from tortie.api.resource import Resource, ResourceKey
 from tortie.base.errors import Problem
 from tortie.cli.connection import FAILED, UNAVAILABLE
 from tortie.cli.output import Format, complain, say, structured
-from tortie.cli.personality import PERSONALITY, has_own_voice
+from tortie.cli.personality import PERSONALITY, has_own_voice, program
 from tortie.cli.writing import Outcomes, Written
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ UNASKED = {"apply": "created or configured"}
 
 NOTES = {"": "", "client": " (dry run)", "server": " (server dry run)"}
 """What stands behind each line, by kind of dry run."""
-
-_KEYS_SHOWN = 10
 
 
 class Showing(msgspec.Struct, frozen=True):
@@ -117,7 +115,8 @@ class Reporter:
             for problem in refused.problems:
                 complain(str(problem))
         if outcomes.refused or outcomes.left or problems:
-            complain(_summary(outcomes))
+            for line in _summary(showing.verb, outcomes):
+                complain(line)
         return status(outcomes, problems)
 
 
@@ -179,10 +178,23 @@ def _happened(showing: Showing, outcome: str) -> str:
     return "exists, skipped" if outcome == "skipped" else outcome
 
 
-def _summary(outcomes: Outcomes) -> str:
+def _summary(verb: str, outcomes: Outcomes) -> Iterator[str]:
+    """How far it came: what was written has been told; what was not, and what nobody knows of, is named."""
+    done = "deleted" if verb == "delete" else "written"
     changed = [one for one in outcomes.written if one.outcome not in ("unchanged", "skipped")]
-    if not changed:
-        return "nothing was written"
-    missing = [str(one.key) for one in outcomes.refused] + [str(key) for key in outcomes.left]
-    names = ", ".join(missing[:_KEYS_SHOWN]) + (" …" if len(missing) > _KEYS_SHOWN else "")
-    return f"{len(outcomes.written)} of {outcomes.total} written; not written: {names}; correct that, and run it again"
+    if outcomes.unknown:
+        yield unknown_outcome(outcomes.unknown, done)
+    elif not changed:
+        yield "nothing was written"
+        return
+    missing = [one.key for one in outcomes.refused if one.key != outcomes.unknown] + list(outcomes.left)
+    named = f"; not {done}: {', '.join(map(str, missing))}" if missing else ""
+    remedy = "run it again when the datastore answers" if outcomes.unavailable else "correct that, and run it again"
+    yield f"{len(outcomes.written)} of {outcomes.total} {done}{named}; {remedy}"
+
+
+def unknown_outcome(key: ResourceKey, done: str = "written") -> str:
+    """That nobody knows what became of a write, and how to see."""
+    scope = f" -n {key.namespace}" if key.namespace else ""
+    look = f"{program()} get {key.kind.lower()} {key.name}{scope} -o yaml"
+    return f"whether {key} was {done} is unknown: the datastore was asked and did not answer; see `{look}`"

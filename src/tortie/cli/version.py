@@ -15,7 +15,7 @@ from tortie.base.errors import TortieError
 from tortie.cli.connection import with_location, with_store
 from tortie.cli.output import complain, say, say_now
 from tortie.datastore.location import Location
-from tortie.datastore.migration import INFORMATION
+from tortie.datastore.reading import INFORMATION
 from tortie.datastore.resources import ResourceStore
 
 

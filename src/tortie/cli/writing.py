@@ -14,6 +14,7 @@ from tortie.base.errors import (
     InvalidResource,
     NotFound,
     NotPermitted,
+    OutcomeUnknown,
     StaleRevision,
     Unavailable,
 )
@@ -31,12 +32,14 @@ class Written(msgspec.Struct, frozen=True):
         outcome: `created`, `changed`, `unchanged`, `skipped` or `deleted`; `unasked` is what only the datastore knows.
         resource: as it is stored now; None when it is gone.
         before: as it was stored; None when it was not.
+        unreadable: what was wrong with what was stored, when it could not be read.
     """
 
     key: ResourceKey
     outcome: str
     resource: Resource | None = None
     before: Resource | None = None
+    unreadable: str = ""
 
 
 class Outcomes(msgspec.Struct, frozen=True):
@@ -45,12 +48,14 @@ class Outcomes(msgspec.Struct, frozen=True):
     Args:
         left: what was not tried.
         unavailable: the datastore stopped answering.
+        unknown: what was sent and not answered, one of the refused: it may be written or not.
     """
 
     written: tuple[Written, ...] = ()
     refused: tuple[Refusal, ...] = ()
     left: tuple[ResourceKey, ...] = ()
     unavailable: bool = False
+    unknown: ResourceKey | None = None
 
     @property
     def total(self) -> int:
@@ -77,7 +82,13 @@ async def carry_out(store: ResourceStore, plan: Plan, told: Told, remove: Remove
             refused.append(refusal(step.key, error, step.wish.document if step.wish else None))
         except Unavailable as error:
             left = tuple(later.key for later in plan.steps[position + 1 :])
-            return Outcomes(tuple(written), (*refused, refusal(step.key, error)), left, unavailable=True)
+            return Outcomes(
+                tuple(written),
+                (*refused, refusal(step.key, error)),
+                left,
+                unavailable=True,
+                unknown=step.key if isinstance(error, OutcomeUnknown) else None,
+            )
         else:
             written.append(done)
             told(done)
@@ -86,7 +97,7 @@ async def carry_out(store: ResourceStore, plan: Plan, told: Told, remove: Remove
 
 def foretold(plan: Plan, told: Told) -> Outcomes:
     """What carrying a plan out would give, without doing it."""
-    written = tuple(Written(step.key, _outcome(step), step.after, step.before) for step in plan.steps)
+    written = tuple(Written(step.key, _outcome(step), step.after, step.before, _trouble(step)) for step in plan.steps)
     for one in written:
         told(one)
     return Outcomes(written, plan.refusals)
@@ -102,7 +113,7 @@ async def _take(store: ResourceStore, step: Step, remove: Remove) -> Written:
         # Gone meanwhile is as good as deleted: by someone else, or with what it belonged to.
         with contextlib.suppress(NotFound):
             await remove(step.key, int(step.revision) if step.revision else None)
-        return Written(step.key, _outcome(step))
+        return Written(step.key, _outcome(step), before=step.before, unreadable=_trouble(step))
     for _ in range(ATTEMPTS - 1):
         try:
             return await _write(store, step)
@@ -118,10 +129,15 @@ async def _write(store: ResourceStore, step: Step) -> Written:
     if step.after is None or not step.changes:
         return Written(step.key, outcome, step.before, step.before)
     if step.unreadable:
-        return Written(step.key, outcome, (await store.apply(step.after)).resource)
+        healed = await store.heal(step.after, step.unreadable.stored)
+        return Written(step.key, outcome, healed, unreadable=_trouble(step))
     if step.before is None:
         return Written(step.key, outcome, await store.create(step.after))
     return Written(step.key, outcome, await store.update(step.after, keep_unknown=True), step.before)
+
+
+def _trouble(step: Step) -> str:
+    return step.unreadable.reason if step.unreadable else ""
 
 
 def _outcome(step: Step) -> str:

@@ -16,8 +16,11 @@ T = TypeVar("T")
 ROOTS = ("/calico/", "/tortie/")
 """What is Calico's layout, and what is ours beside it."""
 
-VOLATILE = ("/calico/felix/", "/calico/bgp/v1/", "/calico/openstack/v1/", "/calico/openstack/v2/")
-"""Written again by whoever is alive: liveness, status and elections do not move."""
+IMPORT_KEY = "/tortie/import"
+"""Stands in a datastore while an archive is being brought into it."""
+
+VOLATILE = ("/calico/felix/", "/calico/bgp/v1/", "/calico/openstack/v1/", "/calico/openstack/v2/", IMPORT_KEY)
+"""Written again by whoever is alive: liveness, status and elections do not move; nor does what tells of a move."""
 
 FORMAT = "tortie-datastore"
 

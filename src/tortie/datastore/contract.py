@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+
+from tortie.base.errors import NotPermitted
+from tortie.datastore.limits import TooLarge
 
 
 class KeyValue(msgspec.Struct, frozen=True, gc=False):
@@ -42,9 +45,9 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
 
 class Datastore(Protocol):
-    """One open datastore. All calls raise `Unavailable` when it does not answer.
+    """One open datastore. All calls raise `Unavailable` when it does not answer, `NotPermitted` when it says no.
 
-    A write that raises it may have been carried out all the same, or be carried out later: read again.
+    A write that raises `OutcomeUnknown` may have been carried out all the same, or be carried out later: read again.
     Writes raise `TooLarge` for what no datastore would take.
     """
 
@@ -76,6 +79,12 @@ class Datastore(Protocol):
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         """Remove a key, if it is at `revision` when given. Raises NotFound, StaleRevision."""
+
+    async def rehearse(self, writes: Mapping[str, bytes]) -> Mapping[str, TooLarge | NotPermitted]:
+        """What would be refused of writing these values, by key, whatever is stored. Nothing is written.
+
+        What has no bytes is a deletion. A write may be refused all the same, for reasons that only writing shows.
+        """
 
     def watch(self, prefix: str, revision: int) -> AsyncGenerator[Batch, None]:
         """Every change of the prefix after `revision`, in order, without gaps, until cancelled.

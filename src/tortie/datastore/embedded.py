@@ -13,20 +13,20 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from tortie.base.clock import Clock, SystemClock
-from tortie.base.errors import Conflict, Unavailable
+from tortie.base.errors import Conflict, NotPermitted, Unavailable
 from tortie.base.logs import Logger
 from tortie.datastore import lifetimes, tables
 from tortie.datastore.contract import Batch, KeyValue, Listing
 from tortie.datastore.feed import Feed
 from tortie.datastore.inotify import FileWatch
 from tortie.datastore.lane import Lane
-from tortie.datastore.limits import refuse_oversized
+from tortie.datastore.limits import TooLarge, oversized, refuse_oversized
 from tortie.datastore.tables import Page, Write
 
 KEEP_REVISIONS = 100_000
@@ -104,6 +104,9 @@ class EmbeddedDatastore:
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         return await self._write(Write(key, None, revision))
+
+    async def rehearse(self, writes: Mapping[str, bytes]) -> Mapping[str, TooLarge | NotPermitted]:
+        return oversized(writes)
 
     async def watch(self, prefix: str, revision: int) -> AsyncGenerator[Batch, None]:
         self._refuse_closed()

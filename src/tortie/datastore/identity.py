@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from tortie.api.clusterinformation import ClusterInformation, ClusterInformationSpec
 from tortie.api.resource import Metadata
+
+_GUID = re.compile(rb'"clusterGUID"\s*:\s*"([0-9a-f]{32})"')
 
 
 def with_identity(old: ClusterInformation | None, cluster_type: str, uuid: str) -> ClusterInformation:
@@ -26,6 +30,18 @@ def with_identity(old: ClusterInformation | None, cluster_type: str, uuid: str) 
         cluster_type=_merged(old.spec.cluster_type, cluster_type),
     )
     return msgspec.structs.replace(old, spec=spec)
+
+
+def legible_guid(data: bytes) -> str:
+    """The identity that stands in bytes which are no ClusterInformation as a whole; empty when none can be made out."""
+    found = _GUID.search(data)
+    return found[1].decode() if found else ""
+
+
+def with_guid(information: ClusterInformation, guid: str) -> ClusterInformation:
+    """The information with an identity, unless it has its own."""
+    spec = msgspec.structs.replace(information.spec, cluster_guid=information.spec.cluster_guid or guid)
+    return msgspec.structs.replace(information, spec=spec)
 
 
 def _guid(uuid: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tortie.base.errors import InvalidResource, Problem
 from tortie.datastore.keys import parse_key
 
@@ -31,6 +33,12 @@ class TooLarge(InvalidResource):
 def request_size(key: str, value: bytes) -> int:
     """Bytes that writing a value takes at most."""
     return len(value) + _KEYS * len(key.encode("utf-8", "surrogateescape")) + _FRAME_BYTES
+
+
+def oversized(writes: Mapping[str, bytes], limit: int = MAX_REQUEST_BYTES) -> dict[str, TooLarge]:
+    """Which values would take more than `limit` bytes to write, by key."""
+    sizes = {key: request_size(key, value) for key, value in writes.items()}
+    return {key: TooLarge(key, size, limit) for key, size in sizes.items() if size > limit}
 
 
 def refuse_oversized(key: str, value: bytes, limit: int = MAX_REQUEST_BYTES) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from tortie.api.clusterinformation import ClusterInformation
 from tortie.api.codec import decode, encode
-from tortie.api.resource import ResourceKey
 from tortie.base.errors import AlreadyExists, InvalidResource, NotFound, Problem
-from tortie.datastore.archive import FORMAT, ROOTS, Archive, Header, is_moved
+from tortie.datastore.archive import FORMAT, IMPORT_KEY, ROOTS, Archive, Header, is_moved
 from tortie.datastore.contract import Datastore
 from tortie.datastore.keys import resource_key
+from tortie.datastore.reading import INFORMATION, ResourceReader
 from tortie.datastore.resources import ResourceStore
 
-INFORMATION = ResourceKey("ClusterInformation", "", "default")
 INFORMATION_KEY = resource_key(INFORMATION)
 
 WRITERS = 32
@@ -44,7 +44,30 @@ class ImportPlan(msgspec.Struct, frozen=True):
     foreign: tuple[str, ...]
 
 
-async def is_locked(store: ResourceStore) -> bool:
+class UnfinishedImport(InvalidResource):
+    """An archive is being brought into this datastore, or was until something interrupted that."""
+
+    def __init__(self) -> None:
+        remedy = (
+            "run `tortie datastore migrate import` with the same file again, which goes on where it ended; "
+            "or give it up and use what is there with `tortie datastore migrate unlock --force`"
+        )
+        super().__init__(Problem("datastore", "", "is being imported into, and not complete", remedy))
+
+
+async def refuse_while_importing(datastore: Datastore) -> None:
+    """Raises UnfinishedImport: what is written now would stand in the way of what is to come."""
+    if await datastore.get(IMPORT_KEY) is not None:
+        raise UnfinishedImport
+
+
+async def give_up_import(datastore: Datastore) -> None:
+    """Take what was brought in so far for all there is."""
+    with contextlib.suppress(NotFound):
+        await datastore.delete(IMPORT_KEY)
+
+
+async def is_locked(store: ResourceReader) -> bool:
     """Whether agents and writers of addresses have been told to wait."""
     information = await store.get(INFORMATION)
     return isinstance(information, ClusterInformation) and information.spec.datastore_ready is False
@@ -96,7 +119,8 @@ def plan_import(archive: Archive, existing: Mapping[str, bytes]) -> ImportPlan:
 async def bring(datastore: Datastore, archive: Archive, progress: Progress) -> ImportPlan:
     """Write an archive into an empty datastore, or go on where an earlier attempt ended; it stays locked.
 
-    Every key is created, never overwritten, and all are read again and compared in the end.
+    Every key is created, never overwritten, and all are read again and compared in the end. Until then a key of
+    ours says that the import is not finished.
 
     Raises:
         InvalidResource: the datastore holds something else, before or after.
@@ -104,11 +128,13 @@ async def bring(datastore: Datastore, archive: Archive, progress: Progress) -> I
     """
     plan = plan_import(archive, await _existing(datastore))
     _refuse_others(plan)
+    await _create(datastore, IMPORT_KEY, msgspec.json.encode(archive.header))
     await _create_all(datastore, plan, progress)
     verified = plan_import(archive, await _existing(datastore))
     _refuse_others(verified)
     if verified.missing:
         raise _refusal(f"{len(verified.missing)} keys are not there after all: {_some(tuple(verified.missing))}")
+    await give_up_import(datastore)
     return plan
 
 

@@ -17,6 +17,9 @@ from tortie.datastore.values import decode_resource
 
 _DECODE_SLICE = 500
 
+INFORMATION = ResourceKey("ClusterInformation", "", "default")
+"""What says which cluster it is, and whether it is locked."""
+
 _log = Logger(__name__)
 
 Unreadable = Callable[[ResourceKey, str], None]
@@ -25,6 +28,22 @@ Unreadable = Callable[[ResourceKey, str], None]
 def log_unreadable(key: ResourceKey, problem: str) -> None:
     """Write to the log that something stored cannot be read."""
     _log.warning("stored_resource_unreadable", key=str(key), problem=problem)
+
+
+class UnreadableResource(InvalidResource):
+    """What is stored under the key of a resource is none.
+
+    Args:
+        key: the resource.
+        stored: what is there.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, key: ResourceKey, stored: KeyValue, reason: str) -> None:
+        self.key = key
+        self.stored = stored
+        self.reason = reason
+        super().__init__(Problem(str(key), "", f"is stored, but cannot be read: {reason}", _remedy(key)))
 
 
 class ResourceReader:
@@ -39,11 +58,16 @@ class ResourceReader:
         self._datastore = datastore
         self._unreadable = unreadable
 
+    @property
+    def datastore(self) -> Datastore:
+        """The keys and bytes that resources are read from."""
+        return self._datastore
+
     async def get(self, key: ResourceKey) -> Resource | None:
         """One resource with its revision as `resource_version`, or None.
 
         Raises:
-            InvalidResource: what is stored is not a resource of this kind.
+            UnreadableResource: what is stored is not a resource of this kind.
         """
         key = located(key)
         if key == ALLOW_PROFILE.key:
@@ -52,8 +76,8 @@ class ResourceReader:
         try:
             return None if stored is None else decode_resource(key, stored.value, stored.revision)
         except InvalidResource as error:
-            problem = f"is stored, but cannot be read: {_reasons(error)}"
-            raise InvalidResource(Problem(str(key), "", problem, _remedy(key))) from error
+            assert stored is not None, "what is not there is read as None"
+            raise UnreadableResource(key, stored, _reasons(error)) from error
 
     async def list(self, kind: str, namespace: str | None = None) -> Sequence[Resource]:
         """All resources of a kind, or of one namespace of it, by namespace and name; unreadable ones are left out."""
@@ -99,4 +123,6 @@ def _reasons(error: InvalidResource) -> str:
 
 
 def _remedy(key: ResourceKey) -> str:
+    if key == INFORMATION:
+        return f"write it anew with apply, with the clusterGUID that it had; its key is {resource_key(key)}"
     return f"write it anew with apply, or delete it; its key is {resource_key(key)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -19,12 +19,27 @@ from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.validation import validate
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock
-from tortie.base.errors import AlreadyExists, Conflict, InvalidResource, NotFound, Problem, StaleRevision
+from tortie.base.errors import (
+    AlreadyExists,
+    Conflict,
+    InvalidResource,
+    NotFound,
+    Problem,
+    StaleRevision,
+    TortieError,
+)
 from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
-from tortie.datastore.identity import with_identity
+from tortie.datastore.identity import legible_guid, with_guid, with_identity
 from tortie.datastore.keys import resource_key
-from tortie.datastore.reading import ResourceReader, Unreadable, located, log_unreadable
+from tortie.datastore.reading import (
+    INFORMATION,
+    ResourceReader,
+    Unreadable,
+    UnreadableResource,
+    located,
+    log_unreadable,
+)
 from tortie.datastore.references import References
 
 _log = Logger(__name__)
@@ -33,7 +48,6 @@ _UNKNOWN = "was stored by a newer version, is not known here, and would be lost"
 _UNKNOWN_REMEDY = "change this part with the version that wrote it, or delete the object first"
 
 _APPLY_ATTEMPTS = 100
-_INFORMATION = ResourceKey("ClusterInformation", "", "default")
 
 Outcome = Literal["created", "configured", "unchanged"]
 
@@ -127,6 +141,23 @@ class ResourceStore(ResourceReader):
                 await self._clock.sleep(backoff.next())
         raise Conflict(str(resource.key), "is being written by others all the time")
 
+    async def heal(self, resource: Resource, unreadable: KeyValue) -> Resource:
+        """Put a resource in the place of a stored value that cannot be read; the identity of a cluster stays legible.
+
+        Raises:
+            InvalidResource: the resource or one of its references is wrong.
+            NotFound, StaleRevision: it is no longer what it was.
+        """
+        resource = self._checked(resource)
+        await self._references.check_write(resource, None)
+        return await self._replace_unreadable(resource, unreadable)
+
+    async def rehearse(self, writes: Mapping[ResourceKey, Resource | None]) -> Mapping[ResourceKey, TortieError]:
+        """What the datastore would refuse of writing resources, or deleting them, whatever it holds."""
+        keys = {resource_key(key): key for key in writes}
+        values = {text: codec.encode(one) if (one := writes[key]) else b"" for text, key in keys.items()}
+        return {keys[text]: error for text, error in (await self._datastore.rehearse(values)).items()}
+
     async def delete(self, key: ResourceKey, revision: int | None = None) -> None:
         """Remove a resource, if it is at `revision` when given.
 
@@ -142,19 +173,22 @@ class ResourceStore(ResourceReader):
     async def ensure_initialized(self, cluster_type: str = "") -> None:
         """Write what every datastore must hold and this one lacks: the cluster's identity, and the built-in tiers.
 
+        What is there and cannot be read stays as it is.
+
         Args:
             cluster_type: words for `clusterType`, joined by commas; added to those that are there.
         """
-        await self._ensure_information(cluster_type)
+        with contextlib.suppress(UnreadableResource):
+            await self._ensure_information(cluster_type)
         for tier in TIERS:
-            if await self.get(tier.key) is None:
-                with contextlib.suppress(AlreadyExists):
+            with contextlib.suppress(AlreadyExists, UnreadableResource):
+                if await self.get(tier.key) is None:
                     await self.create(tier)
 
     async def _ensure_information(self, cluster_type: str) -> None:
         backoff = Backoff(first=0.002, limit=0.1)
         for _ in range(_APPLY_ATTEMPTS):
-            found = await self.get(_INFORMATION)
+            found = await self.get(INFORMATION)
             old = found if isinstance(found, ClusterInformation) else None
             wanted = with_identity(old, cluster_type, self._new_uid())
             if wanted == old:
@@ -164,7 +198,7 @@ class ResourceStore(ResourceReader):
                 return
             except (AlreadyExists, NotFound, StaleRevision):
                 await self._clock.sleep(backoff.next())
-        raise Conflict(str(_INFORMATION), "is being written by others all the time")
+        raise Conflict(str(INFORMATION), "is being written by others all the time")
 
     def _checked(self, resource: Resource) -> Resource:
         resource = with_defaults(resource)
@@ -178,28 +212,40 @@ class ResourceStore(ResourceReader):
         await self._references.check_write(resource, None)
         return Applied(await self._create(resource), "created")
 
-    async def _create(self, resource: Resource) -> Resource:
+    def _identified(self, resource: Resource) -> Resource:
         metadata = resource.metadata
-        resource = _with_metadata(
+        return _with_metadata(
             resource,
             uid=metadata.uid or self._new_uid(),
             creation_timestamp=metadata.creation_timestamp or _timestamp(self._clock.now()),
         )
+
+    async def _replace_unreadable(self, resource: Resource, stored: KeyValue) -> Resource:
+        if isinstance(resource, ClusterInformation):
+            resource = with_guid(resource, legible_guid(stored.value) or self._new_uid().replace("-", ""))
+        resource = self._identified(resource)
+        with _named(resource.key):
+            revision = await self._datastore.update(stored.key, codec.encode(resource), stored.revision)
+        return _with_metadata(resource, resource_version=str(revision))
+
+    async def _create(self, resource: Resource) -> Resource:
+        resource = self._identified(resource)
         with _named(resource.key):
             revision = await self._datastore.create(resource_key(resource.key), codec.encode(resource))
         return _with_metadata(resource, resource_version=str(revision))
 
     async def _replace(self, resource: Resource, stored: KeyValue, *, keep_status: bool, refuse: bool) -> Applied:
         old = self._readable(stored)
-        if old is not None:
-            resource = _with_identity_of(resource, old)
-            resource = _with_rest_of(resource, old) if keep_status else resource
+        if old is None:
+            await self._references.check_write(resource, None)
+            return Applied(await self._replace_unreadable(resource, stored), "configured")
+        resource = _with_identity_of(resource, old)
+        resource = _with_rest_of(resource, old) if keep_status else resource
         await self._references.check_write(resource, old)
         data = codec.encode(resource)
-        if old is not None:
-            if codec.encode(old) == data:
-                return Applied(old, "unchanged")
-            data = _with_unknown_fields(stored, old, data, refuse=refuse)
+        if codec.encode(old) == data:
+            return Applied(old, "unchanged")
+        data = _with_unknown_fields(stored, old, data, refuse=refuse)
         with _named(resource.key):
             revision = await self._datastore.update(resource_key(resource.key), data, stored.revision)
         return Applied(_with_metadata(resource, resource_version=str(revision)), "configured")

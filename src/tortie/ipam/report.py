@@ -14,7 +14,7 @@ from tortie.api.node import Node
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.clock import Clock
-from tortie.base.errors import InvalidResource, Problem, Unavailable
+from tortie.base.errors import InvalidResource, Problem
 from tortie.base.files import write_named
 from tortie.datastore.contract import Datastore
 from tortie.datastore.reading import ResourceReader
@@ -51,12 +51,12 @@ class Report(msgspec.Struct, frozen=True):
         """Write the report as JSON.
 
         Raises:
-            Unavailable: the file cannot be written.
+            InvalidResource: the file cannot be written.
         """
         try:
             write_named(path, msgspec.json.format(msgspec.json.encode(self)) + b"\n")
         except OSError as error:
-            raise Unavailable(f"{path}: cannot be written: {error.strerror}") from error
+            raise InvalidResource(Problem(str(path), "", f"cannot be written: {error.strerror}")) from error
 
 
 class Books(msgspec.Struct, frozen=True):

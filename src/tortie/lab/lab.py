@@ -197,8 +197,9 @@ class Lab:
 
         Raises:
             NotFound: unknown workload or host.
+            Unavailable: the other host takes no workload now, so nothing was done.
         """
-        self.topology.host(host)
+        self._check_takes_workloads(host)
         if self.topology.workload(name).name not in self.state().attachments:
             return self.attach(name, host)
         old = self.detach(name)
@@ -208,6 +209,11 @@ class Lab:
             with suppress(TortieError):
                 self.attach(name, old.host, old.addresses)
             raise
+
+    def _check_takes_workloads(self, host: str) -> None:
+        place = Place(self.topology, self.topology.host(host))
+        if hindrance := self._services.hindrance(place):
+            raise Unavailable(f"host {host} takes no workload now, so nothing was moved: {hindrance}")
 
     def attachment(self, name: str) -> Attachment:
         """Where a workload is now. Raises NotFound when it is nowhere."""

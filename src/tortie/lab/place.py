@@ -87,6 +87,9 @@ class HostServices(Protocol):
     def ready(self, place: Place) -> bool:
         """Whether the host can take workloads."""
 
+    def hindrance(self, place: Place) -> str:
+        """Why a host that was ready takes no workload now, in words; empty when it does."""
+
 
 class NoServices:
     """Hosts that only route."""
@@ -103,6 +106,10 @@ class NoServices:
     def ready(self, place: Place) -> bool:
         """At once."""
         return True
+
+    def hindrance(self, place: Place) -> str:
+        """Nothing is needed."""
+        return ""
 
 
 def _with(state: State, process: Process) -> State:

@@ -9,10 +9,10 @@ from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tortie.agent.client import is_ready
+from tortie.agent.client import ask, is_ready
 from tortie.agent.daemon import Agent
 from tortie.agent.settings import read_values
-from tortie.base.errors import AlreadyExists
+from tortie.base.errors import AlreadyExists, Unavailable
 from tortie.bgp.config import minimal
 from tortie.lab.datastore import make_datastore, urls_inside
 from tortie.lab.place import Place
@@ -81,6 +81,10 @@ class AgentServices:
         """Whether the agent says so."""
         return is_ready(place.directory)
 
+    def hindrance(self, place: Place) -> str:
+        """As the agent says."""
+        return hindrance_of(place)
+
 
 class InProcessServices:
     """The agent of every host inside this process, without BIRD: up in no time, gone with the process.
@@ -131,6 +135,10 @@ class InProcessServices:
             task.result()
         return agent.ready.is_set()
 
+    def hindrance(self, place: Place) -> str:
+        """As the agent says."""
+        return hindrance_of(place)
+
     def close(self) -> None:
         """End every agent, and the thread."""
         self._end(*self._running)
@@ -176,6 +184,17 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
+
+
+def hindrance_of(place: Place) -> str:
+    """Why the agent of a host takes no workload now; empty when it does."""
+    try:
+        datastore = ask(place.directory).datastore
+    except Unavailable as error:
+        return str(error)
+    if datastore.state == "in sync":
+        return ""
+    return f"its datastore is {datastore.state}" + (f": {datastore.problem}" if datastore.problem else "")
 
 
 def cni_config(topology: Topology, host: Host) -> Mapping[str, Any]:

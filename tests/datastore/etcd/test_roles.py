@@ -16,7 +16,7 @@ from tortie.api.networkset import NetworkSet
 from tortie.api.node import Node
 from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.profile import Profile
-from tortie.api.resource import Metadata, Resource
+from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.tier import Tier
 from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.base.clock import SystemClock
@@ -37,6 +37,7 @@ ENDPOINT = WorkloadEndpoint(
         orchestrator="k8s", node="n1", pod="web", endpoint="eth0", interface_name="cali1", ip_networks=("10.0.0.1/32",)
     ),
 )
+ENDPOINT_KEY = ResourceKey("WorkloadEndpoint", "shop", "n1-k8s-web-eth0")
 WORK: dict[str, Resource] = {
     "endpoint": ENDPOINT,
     "pool": IPPool(metadata=Metadata(name="other"), spec=IPPoolSpec(cidr="10.1.0.0/16")),
@@ -119,6 +120,17 @@ async def test_everybody_may_do_their_work_and_nothing_else(open_as: Callable[[s
             for resource in await store.list(kind):
                 if resource.metadata.name in WRITTEN_NAMES:
                     await admin.delete(resource.key)
+
+
+async def test_what_a_user_may_not_write_is_known_before_anything_is_written(open_as: Callable[[str], Any]) -> None:
+    for user, allowed in ALLOWED.items():
+        store = store_of(await open_as(user))
+        before = (await store.datastore.list("/calico/")).revision
+        names = {one.key if one.metadata.name else ENDPOINT_KEY: name for name, one in WORK.items()}
+        refused = await store.rehearse(dict.fromkeys(names))
+        assert {names[key] for key in refused} == set(WORK) - allowed, user
+        assert all("permission denied" in str(error) for error in refused.values())
+        assert (await store.datastore.list("/calico/")).revision == before
 
 
 @pytest.mark.thorough

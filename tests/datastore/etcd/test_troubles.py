@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tortie.base.errors import NotPermitted, Unavailable
+from tortie.base.errors import NotPermitted, OutcomeUnknown, Unavailable
 from tortie.datastore.etcd.driver import EtcdDatastore
 from tortie.datastore.etcd.settings import EtcdSettings
 from tortie.datastore.etcd.troubles import TROUBLES, Failure, told
@@ -215,3 +215,43 @@ async def test_a_server_that_stands_still(etcd: Any, opened: Opened, relay_to: A
     await store.put("/p/a", b"")
     relay.is_deaf = True
     assert "no answer in 0.3 s (etcd is overloaded, its disk slow" in await problem_of(store)
+
+
+# What became of a write
+
+
+async def test_of_a_write_that_was_sent_and_not_answered_nobody_knows(
+    etcd: Any, opened: Opened, relay_to: Callable[[str], Awaitable[Any]]
+) -> None:
+    relay = await relay_to(etcd.url)
+    store = await opened(relay.url, timeout=0.5)
+    await store.get("/p/a")
+    relay.is_deaf = True
+    with pytest.raises(OutcomeUnknown, match="no answer in"):
+        await store.create("/p/a", b"x")
+    assert etcd.control("get", "/p/a") == "/p/a\nx\n"
+    await relay.cut()
+
+
+async def test_a_connection_that_breaks_before_the_answer_leaves_a_write_unknown(
+    etcd: Any, opened: Opened, relay_to: Callable[[str], Awaitable[Any]]
+) -> None:
+    relay = await relay_to(etcd.url)
+    store = await opened(relay.url, timeout=5)
+    await store.get("/p/a")
+    relay.is_deaf = True
+    writing = asyncio.ensure_future(store.create("/p/a", b"x"))
+    for _ in range(500):
+        if etcd.control("get", "/p/a"):
+            break
+        await asyncio.sleep(0.01)
+    await relay.cut()
+    with pytest.raises(OutcomeUnknown):
+        await writing
+
+
+async def test_a_write_that_nobody_was_there_for_was_not_made(opened: Opened) -> None:
+    store = await opened("http://127.0.0.1:1")
+    with pytest.raises(Unavailable) as caught:
+        await store.create("/p/a", b"x")
+    assert not isinstance(caught.value, OutcomeUnknown)

@@ -7,7 +7,7 @@ import asyncio
 import grpc
 import grpc.aio
 
-from tortie.base.errors import RevisionTooOld, Unavailable
+from tortie.base.errors import OutcomeUnknown, RevisionTooOld, Unavailable
 from tortie.base.logs import Logger
 from tortie.datastore.etcd import messages
 from tortie.datastore.etcd.channel import Metadata, ServerChannel, ServerStream, details
@@ -21,6 +21,17 @@ _NEEDS_LEADER = ("hasleader", "true")
 _NO_LEADER = "etcdserver: no leader"
 _COMPACTED = "required revision has been compacted"
 _TOO_LARGE = ("request is too large", "received message larger than max")
+_NEVER_SENT = ("failed to connect to all addresses", "Connection refused", _NO_LEADER)
+_NO_JUDGEMENT = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
 _CHANCES = 3
 _MOMENT_SECONDS = 0.03
 _TOKEN_PROBLEMS = ("invalid auth token", "revision of auth store is old", "user name is empty")
@@ -65,19 +76,23 @@ class Cluster:
         Raises:
             Compacted: history does not reach back to `revision`.
             TooLargeForServer: as it says.
+            OutcomeUnknown: one that must not be repeated was sent, and what became of it is not known.
             Unavailable: no server answered in time, or the request was refused.
             NotPermitted: it was refused to this user.
         """
         try:
             answer = await self._call(path, request, repeatable)
         except TimeoutError as error:
-            raise Unavailable(self.told(f"no answer in {self._settings.timeout:g} s")) from error
+            problem = self.told(f"no answer in {self._settings.timeout:g} s")
+            raise (Unavailable if repeatable else OutcomeUnknown)(problem) from error
         except grpc.aio.AioRpcError as error:
             problem = details(error)
             if _COMPACTED in problem:
                 raise Compacted(revision) from error
             if any(sign in problem for sign in _TOO_LARGE):
                 raise TooLargeForServer(self.told(problem)) from error
+            if not repeatable and _may_have_arrived(error):
+                raise OutcomeUnknown(self.told(problem)) from error
             raise self.unavailable(problem) from error
         self.recognize(messages.reply_header(answer).cluster)
         return answer
@@ -132,8 +147,7 @@ class Cluster:
         attempts = max(_CHANCES if repeatable else 1, len(self._channels))
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
         while True:
-            async with asyncio.timeout_at(deadline):
-                channel = await self._connected()
+            channel = await self._connected_by(deadline)
             attempts -= 1
             try:
                 return await self._ask(
@@ -165,6 +179,14 @@ class Cluster:
         now = asyncio.get_running_loop().time()
         async with asyncio.timeout_at((now + deadline) / 2 if spare_time else deadline):
             return await channel.call(path, request, await self._metadata(channel))
+
+    async def _connected_by(self, deadline: float) -> ServerChannel:
+        """A server, before anything was sent to it."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._connected()
+        except TimeoutError as error:
+            raise Unavailable(self.told(f"no connection in {self._settings.timeout:g} s")) from error
 
     async def _connected(self) -> ServerChannel:
         """The current server, or the next that can be reached."""
@@ -200,6 +222,12 @@ class Cluster:
 
     def _addresses(self) -> str:
         return ", ".join(channel.address for channel in self._channels)
+
+
+def _may_have_arrived(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a server may have begun to carry out what failed; what it judges it says with another code."""
+    never_sent = any(sign in details(error) for sign in _NEVER_SENT)
+    return error.code() in _NO_JUDGEMENT and not never_sent
 
 
 def _is_token_problem(error: grpc.aio.AioRpcError) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from tortie.base.clock import Clock, SystemClock
-from tortie.base.errors import AlreadyExists, NotFound, RevisionTooOld, StaleRevision, Unavailable
+from tortie.base.errors import AlreadyExists, NotFound, NotPermitted, RevisionTooOld, StaleRevision, Unavailable
 from tortie.datastore.contract import Batch, KeyValue, Listing
 from tortie.datastore.etcd import messages
 from tortie.datastore.etcd.cluster import Cluster, Compacted, TooLargeForServer
@@ -16,9 +17,11 @@ from tortie.datastore.etcd.messages import MOD_REVISION, VERSION, RangePage, Txn
 from tortie.datastore.etcd.paging import Paging
 from tortie.datastore.etcd.settings import EtcdSettings
 from tortie.datastore.etcd.watching import Followed, Watch
-from tortie.datastore.limits import TooLarge, refuse_oversized, request_size
+from tortie.datastore.limits import TooLarge, oversized, refuse_oversized, request_size
 
 _LIST_ATTEMPTS = 3
+_OPERATIONS = 100
+"""In one transaction; etcd takes 128 unless told otherwise."""
 
 
 class EtcdDatastore:
@@ -101,6 +104,22 @@ class EtcdDatastore:
             raise NotFound(key)
         return _written(key, revision or 0, reply)
 
+    async def rehearse(self, writes: Mapping[str, bytes]) -> Mapping[str, TooLarge | NotPermitted]:
+        """The server says of many keys at once that one of them is forbidden; which one, only when asked for each."""
+        refused: dict[str, TooLarge | NotPermitted] = {**oversized(writes, self._settings.max_request_bytes)}
+        for keys in batched(writes, _OPERATIONS):
+            if await self._refusal(keys) is not None:
+                refused |= {key: error for key in keys if (error := await self._refusal([key])) is not None}
+        return refused
+
+    async def _refusal(self, keys: Sequence[str]) -> NotPermitted | None:
+        try:
+            request = messages.rehearsal([encode_key(key) for key in keys])
+            await self._cluster.call(messages.TXN, request, repeatable=True)
+        except NotPermitted as error:
+            return error
+        return None
+
     async def watch(self, prefix: str, revision: int) -> AsyncGenerator[Batch, None]:
         if self._cluster.is_closed:
             raise Unavailable("etcd: closed")
@@ -140,6 +159,13 @@ class EtcdDatastore:
         return messages.range_page(
             await self._cluster.call(messages.RANGE, request, repeatable=True, revision=revision)
         )
+
+
+def batched(items: Iterable[str], count: int) -> Iterator[list[str]]:
+    """So many at a time."""
+    rest = iter(items)
+    while some := list(islice(rest, count)):
+        yield some
 
 
 def _written(key: str, expected: int, reply: TxnReply) -> int:

@@ -23,6 +23,7 @@ LEASE_REVOKE = "/etcdserverpb.Lease/LeaseRevoke"
 AUTHENTICATE = "/etcdserverpb.Auth/Authenticate"
 
 VERSION, MOD_REVISION = 0, 2
+_NEVER_WRITTEN_SO_OFTEN = 1 << 62
 """What a comparison looks at: 0 versions mean that the key does not exist."""
 
 _OPERAND = {VERSION: 4, MOD_REVISION: 6}
@@ -132,6 +133,12 @@ def put_transaction(key: bytes, value: bytes, condition: bytes) -> bytes:
 def delete_transaction(key: bytes, condition: bytes = b"") -> bytes:
     """Delete a key if the condition, when there is one, holds, else read it."""
     return _transaction(condition, message(_OPERATION_DELETE, text(1, key)), key)
+
+
+def rehearsal(keys: Sequence[bytes]) -> bytes:
+    """Write keys if what never was so is so: the server judges whether it would be allowed, and does nothing."""
+    puts = b"".join(message(2, message(_OPERATION_PUT, put_request(key, b""))) for key in keys)
+    return message(1, compare_equal(keys[0], VERSION, _NEVER_WRITTEN_SO_OFTEN)) + puts
 
 
 def watch_request(prefix: bytes, start: int) -> bytes:
