@@ -15,6 +15,7 @@ from tortie.agent import attachments as module
 from tortie.agent.attachments import Attachments
 from tortie.api.ippool import IPPool, IPPoolSpec
 from tortie.api.node import Node
+from tortie.api.pod import Pod
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
@@ -433,3 +434,62 @@ async def test_pools_may_ask_for_labels_of_the_workloads_namespace(rig: Rig) -> 
     assert Cidr.parse("10.66.0.0/16").contains(attachment.addresses[0])
     with pytest.raises(TortieError):
         await rig.attachments.add(request("c2", namespace="other"))
+
+
+ANNOTATIONS = {
+    "qos.projectcalico.org/ingressPacketRate": "100",
+    "qos.projectcalico.org/dscp": "EF",
+    "cni.projectcalico.org/floatingIPs": '["192.0.2.1"]',
+    "cni.projectcalico.org/allowedSourcePrefixes": '["198.51.100.0/24"]',
+}
+
+
+def annotated(annotations: dict[str, str]) -> Request:
+    return request(runtime_config=RuntimeConfig(annotations=annotations))
+
+
+async def test_annotations_of_the_runtime_become_limits_and_addresses_of_the_endpoint(rig: Rig) -> None:
+    attachment = await rig.attachments.add(annotated(ANNOTATIONS))
+    found = await rig.endpoint()
+    assert found is not None
+    assert found.spec.qos_controls is not None
+    assert (found.spec.qos_controls.ingress_packet_rate, found.spec.qos_controls.dscp) == (100, "EF")
+    assert [(one.external_ip, one.internal_ip) for one in found.spec.ip_nats] == [
+        ("192.0.2.1", attachment.addresses[0].text)
+    ]
+    assert found.spec.allow_spoofed_source_prefixes == ("198.51.100.0/24",)
+
+
+async def test_annotations_of_the_stored_pod_count_where_the_runtime_says_nothing(rig: Rig) -> None:
+    said = {**ANNOTATIONS, "qos.projectcalico.org/dscp": "AF41"}
+    await rig.store.create(Pod(metadata=Metadata(name="web-0", namespace="shop", annotations=said)))
+    await rig.attachments.add(annotated({"qos.projectcalico.org/dscp": "CS1"}))
+    found = await rig.endpoint()
+    assert found is not None
+    assert found.spec.qos_controls is not None
+    assert (found.spec.qos_controls.ingress_packet_rate, found.spec.qos_controls.dscp) == (100, "CS1")
+
+
+async def test_a_new_sandbox_without_annotations_has_no_limits_any_more(rig: Rig) -> None:
+    await rig.attachments.add(annotated(ANNOTATIONS))
+    await rig.attachments.add(request("c2"))
+    found = await rig.endpoint()
+    assert found is not None
+    assert found.spec.qos_controls is None
+    assert not found.spec.ip_nats
+
+
+async def test_pods_may_ask_for_addresses_and_for_pools(rig: Rig) -> None:
+    await rig.store.create(IPPool(metadata=Metadata(name="odd"), spec=IPPoolSpec(cidr="10.66.0.0/24")))
+    wanted = annotated({"cni.projectcalico.org/ipAddrs": '["10.65.9.9"]'})
+    assert [one.text for one in (await rig.attachments.add(wanted)).addresses] == ["10.65.9.9"]
+    await rig.attachments.delete(wanted)
+    from_pool = await rig.attachments.add(annotated({"cni.projectcalico.org/ipv4pools": '["odd"]'}))
+    assert from_pool.addresses[0].text.startswith("10.66.0.")
+
+
+@pytest.mark.parametrize("name", ["ipAddrs", "ipv4pools", "ipv6pools"])
+async def test_a_pod_that_asks_for_what_cannot_be_read_gets_nothing(rig: Rig, name: str) -> None:
+    with pytest.raises(CniError, match="annotation"):
+        await rig.attachments.add(annotated({f"cni.projectcalico.org/{name}": "10.65.9.9"}))
+    assert not rig.kernel.cables

@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 import msgspec
 import structlog
 
+from tortie.agent.pod_wishes import PodWishes, pod_wishes
 from tortie.api.endpointnames import host_interface_name, workload_endpoint_name
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, ResourceKey
@@ -96,11 +97,12 @@ class Attachments:
         """Attach a workload. Raises CniError, or another TortieError to be tried again."""
         wired = False
         try:
-            cable = self._cable(request, await self._assign(request))
+            wishes = await pod_wishes(request, self._store)
+            cable = self._cable(request, await self._assign(request, wishes))
             # From here on there may be a cable of ours: wiring goes on in its thread even when we are cancelled.
             wired = True
             mac = await self._in_thread(partial(wire, cable))
-            await self._publish(request, cable, mac)
+            await self._publish(request, cable, mac, wishes)
         except BaseException:
             await asyncio.shield(self._take_back(request, wired))
             raise
@@ -137,15 +139,21 @@ class Attachments:
             mtu=request.config.mtu or self._mtu(),
         )
 
-    async def _publish(self, request: Request, cable: Cable, mac: str) -> None:
+    async def _publish(self, request: Request, cable: Cable, mac: str, wishes: PodWishes) -> None:
         """Write the endpoint, and wait until the kernel filters and routes for it."""
-        endpoint = self._endpoint(request, cable.addresses, mac)
+        endpoint = self._heeding(wishes, self._endpoint(request, cable.addresses, mac), cable)
         await self._ensure_profile(request)
         await self._wait_programmed(endpoint, await self._write(endpoint))
 
-    async def _assign(self, request: Request) -> tuple[Cidr, ...]:
+    def _heeding(self, wishes: PodWishes, endpoint: WorkloadEndpoint, cable: Cable) -> WorkloadEndpoint:
+        spec, warnings = wishes.heeded(endpoint.spec, cable.addresses)
+        for warning in warnings:
+            self._log.warning("annotation_not_heeded", endpoint=str(endpoint.key), reason=warning)
+        return msgspec.structs.replace(endpoint, spec=spec)
+
+    async def _assign(self, request: Request, wishes: PodWishes) -> tuple[Cidr, ...]:
         attributes = self._attributes(request)
-        if requested := request.requested_addresses:
+        if requested := wishes.addresses:
             for address in requested:
                 await self._allocator.assign_address(address, self._node, request.handle, attributes, "Workload")
             return requested
@@ -156,8 +164,8 @@ class Attachments:
                 num6=int(request.wants(6)),
                 handle=request.handle,
                 attributes=attributes,
-                pools4=request.config.ipam.ipv4_pools,
-                pools6=request.config.ipam.ipv6_pools,
+                pools4=wishes.pools4 or request.config.ipam.ipv4_pools,
+                pools6=wishes.pools6 or request.config.ipam.ipv6_pools,
                 namespace_labels=await self._namespace_labels(request),
                 # An ADD that is repeated gets what it got.
                 max_per_handle=1,

@@ -35,9 +35,10 @@ class Args(msgspec.Struct, frozen=True):
 
 
 class RuntimeConfig(msgspec.Struct, frozen=True):
-    """Capabilities: `ips` are addresses that the workload asks for."""
+    """Capabilities: addresses that the workload asks for, and its pod's annotations, as containerd hands them on."""
 
     ips: tuple[str, ...] = ()
+    annotations: dict[str, str] | None = msgspec.field(default=None, name="io.kubernetes.cri.pod-annotations")
 
 
 class IpamConfig(msgspec.Struct, frozen=True):
@@ -93,6 +94,11 @@ class Request(msgspec.Struct, frozen=True):
             return tuple(Cidr.host(text) for text in (*self.config.runtime_config.ips, *self.config.args.cni.ips))
         except ValueError as error:
             raise CniError(INVALID_NETWORK_CONFIG, "a requested address is not one", str(error)) from error
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Annotations that the workload brings."""
+        return self.config.runtime_config.annotations or {}
 
     @property
     def labels(self) -> dict[str, str]:

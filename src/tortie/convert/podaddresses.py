@@ -19,6 +19,10 @@ FLOATING = "cni.projectcalico.org/floatingIPs"
 SPOOFED = "cni.projectcalico.org/allowedSourcePrefixes"
 """Annotations that hold JSON lists."""
 
+REQUESTED = "cni.projectcalico.org/ipAddrs"
+POOLS = {4: "cni.projectcalico.org/ipv4pools", 6: "cni.projectcalico.org/ipv6pools"}
+"""Annotations with JSON lists too: addresses that a pod wants, and names or prefixes of pools to choose from."""
+
 FINISHED = ("Succeeded", "Failed")
 """Phases after which nothing of a pod runs any more."""
 
@@ -65,6 +69,25 @@ def floating(pod: Pod, own: Sequence[Cidr], warnings: list[str]) -> tuple[IPNAT,
 def spoofed(pod: Pod, warnings: list[str]) -> tuple[str, ...]:
     """Prefixes from which a pod may send besides its own addresses."""
     return _listed(pod, SPOOFED, warnings)
+
+
+def requested(pod: Pod) -> tuple[Cidr, ...]:
+    """Addresses that a pod asks for, each of full length. Raises ValueError."""
+    return tuple(map(Cidr.host, _texts(pod, REQUESTED)))
+
+
+def pools(pod: Pod, family: int) -> tuple[str, ...]:
+    """Pools of a family that a pod asks for; none is any. Raises ValueError."""
+    return _texts(pod, POOLS[family])
+
+
+def _texts(pod: Pod, name: str) -> tuple[str, ...]:
+    """Raises ValueError."""
+    text = pod.metadata.annotations.get(name)
+    try:
+        return msgspec.json.decode(text, type=tuple[str, ...]) if text else ()
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{name} is no JSON list of texts: {error}") from None
 
 
 def _listed(pod: Pod, name: str, warnings: list[str]) -> tuple[str, ...]:
