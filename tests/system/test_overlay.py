@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tortie.api.resource import ResourceKey
 from tortie.lab.assembly import plugin
 from tortie.lab.cluster import POOLS
 from tortie.lab.lab import Lab
+from tortie.lab.probe.model import Probe
 from tortie.lab.services import AgentServices
 from tortie.lab.topology import Host, Topology, Workload
 
@@ -112,6 +114,54 @@ def test_a_host_itself_reaches_workloads_elsewhere_and_is_known_by_its_tunnel_ad
     own = next(one["local"] for one in (device(everywhere, "h1", 4) or {})["addr_info"] if one["family"] == "inet")
     assert found["prefsrc"] == own
     everywhere.run("ping", "-c", "1", "-W", "5", everywhere.address("w3"), host="h1")
+
+
+def test_what_a_host_sends_from_another_address_of_its_own_is_answered_through_the_tunnel(everywhere: World) -> None:
+    for family, address in zip((4, 6), HOSTS[0].addresses, strict=True):
+        there = everywhere.address("w3", family)
+        assert "1 received" in everywhere.run("ping", "-c", "1", "-W", "5", "-I", address, there, host="h1")
+        found = (device(everywhere, "h1", family) or {})["addr_info"]
+        own = next(one["local"] for one in found if one["scope"] == "global")
+        assert f"dst={own} " in everywhere.run("conntrack", "-L", "-f", f"ipv{family}", "-d", there, host="h1")
+
+
+ENDPOINT = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {{name: guard}}
+spec: {{node: h1, interfaceName: "{interface}"}}
+"""
+
+
+def test_host_endpoints_let_tunnels_pass_and_a_wildcard_judges_what_the_host_sends_into_them(everywhere: World) -> None:
+    everywhere.lab.prober.listen("h2", 80)
+    hosts, own, other = (
+        Probe("h1", address) for address in (HOSTS[1].addresses[0], *(everywhere.address(one) for one in ("w1", "w3")))
+    )
+
+    def fares(probe: Probe) -> bool:
+        return bool(everywhere.lab.probe(probe)[0].allowed)
+
+    try:
+        for interface in ("eth0", "*"):
+            everywhere.apply(ENDPOINT.format(interface=interface))
+            everywhere.until(lambda: not fares(hosts), "the host is guarded")
+            everywhere.until(lambda interface=interface: fares(other) == (interface == "eth0"), "and what it sends")
+            assert fares(own)
+            assert all_reach(everywhere, *PAIRS)
+    finally:
+        everywhere.delete(ResourceKey("HostEndpoint", "", "guard"))
+    everywhere.until(lambda: fares(hosts), "free again")
+
+
+def test_the_set_of_nodes_alone_says_whose_tunnels_are_taken(everywhere: World) -> None:
+    peer = f"{{ {HOSTS[2].addresses[0]} }}"
+    everywhere.kill()
+    everywhere.run("nft", "delete", "element", "inet", "tortie", "hosts4-net.vxlan-peers", peer)
+    assert not everywhere.reaches("w3", "w1") and not everywhere.reaches("w1", "w3")
+    assert everywhere.reaches("w2", "w1") and everywhere.reaches("w3", "w1", 6)
+    everywhere.start()
+    assert all_reach(everywhere, *PAIRS)
 
 
 def test_within_a_subnet_packets_go_straight_when_pools_say_so_without_a_restart(everywhere: World) -> None:

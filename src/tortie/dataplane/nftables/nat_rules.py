@@ -1,4 +1,4 @@
-"""Translation of addresses: of what leaves the pools, to and from floating addresses, and to the metadata service.
+"""Translation of addresses: of what leaves the pools or enters tunnels, of floating addresses, to metadata services.
 
 All of it is here, and in chains of type nat, which see the first packet of a connection only. They come after
 those of service proxies, whose marks must be used up before.
@@ -17,6 +17,7 @@ from tortie.dataplane.nftables.matches import Condition, in_nets, in_ports, in_s
 from tortie.dataplane.nftables.rules import GUIDE, ChainWriter, Rendered
 from tortie.dataplane.nftables.sets import set_name
 from tortie.dataplane.nftables.settings import MetadataService, Settings
+from tortie.dataplane.underlay import VXLAN_DEVICES
 from tortie.desired.failsafes import TCP, UDP
 from tortie.desired.network import NODES, Network
 from tortie.desired.network import of_family as only
@@ -26,9 +27,12 @@ from tortie.netlink.nftables_expressions import (
     NETWORK,
     REGISTER,
     Meta,
+    Operator,
     compare,
     counter,
     destination_translation,
+    fib,
+    host32,
     immediate,
     map_lookup,
     masquerade,
@@ -50,6 +54,10 @@ NAT_HOOKS: Mapping[str, Hook] = MappingProxyType(
 METADATA = Cidr.parse("169.254.169.254")
 """Where virtual machines look for metadata."""
 
+_ADDRESS_TYPE, _OF_SOURCE, _AT_OUTPUT, _LOCAL_ADDRESS = 3, 1, 1 << 4, 2
+"""NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_SADDR and NFTA_FIB_F_OIF of nf_tables.h, RTN_LOCAL of rtnetlink.h."""
+
+_LOWEST_PORT, _HIGHEST_PORT = 1024, 65535
 _ADDRESSES = {4: (12, 16), 6: (8, 24)}
 _RESULT = REGISTER + 8
 
@@ -71,6 +79,8 @@ def nat_rules(settings: Settings, network: Network) -> Iterator[Rendered]:
             _write_hairpin(writer, network)
             for family in (4, 6):
                 _write_outgoing(writer, settings, network, family)
+            for family in network.tunnels.vxlan:
+                _write_tunnelled(writer, settings, family)
         else:
             _write_floating(writer, network)
             if name == _IN and settings.metadata:
@@ -121,6 +131,24 @@ def _write_outgoing(writer: ChainWriter, settings: Settings, network: Network, f
         else:
             then = immediate(address.packed, _RESULT) + source_translation(family, _RESULT, way.ports)
         writer.match("snat", [*conditions, *way.conditions], counter() + then, GUIDE)
+
+
+def _write_tunnelled(writer: ChainWriter, settings: Settings, family: int) -> None:
+    """What the host itself sends into a tunnel from an address that is not the tunnel's: answers would go elsewhere.
+
+    So it is when a service proxy has translated the destination to one behind the tunnel.
+    """
+    foreign = fib(_ADDRESS_TYPE, _OF_SOURCE) + compare(host32(_LOCAL_ADDRESS))
+    foreign += fib(_ADDRESS_TYPE, _OF_SOURCE | _AT_OUTPUT) + compare(host32(_LOCAL_ADDRESS), Operator.NOT_EQUAL)
+    conditions = [of_family(family), _interface(VXLAN_DEVICES[family]), Condition(foreign)]
+    for way in (_Way((of_protocol(UDP),), _clear_of(settings.vxlan_port)), _Way()):
+        writer.match("snat", [*conditions, *way.conditions], counter() + masquerade(way.ports))
+
+
+def _clear_of(port: int) -> tuple[int, int]:
+    """Most source ports without this one: what is answered to the tunnels' own port would be taken for a tunnel."""
+    below, above = (_LOWEST_PORT, port - 1), (port + 1, _HIGHEST_PORT)
+    return below if below[1] - below[0] > above[1] - above[0] else above
 
 
 def _leaving(settings: Settings, network: Network, family: int) -> list[Condition] | None:

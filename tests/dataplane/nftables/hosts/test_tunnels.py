@@ -161,6 +161,47 @@ def test_outer_packets_are_not_tracked_and_carry_real_tunnels(lab: Any, guarded:
         assert "dport=4789" not in lab.run("host", "conntrack", "-L")
 
 
+def seen_as(lab: Any, source: str, destination: str, receiver: str) -> tuple[str, int]:
+    """From where a datagram of the host, sent from an address of it, seems to come; its answer must come back."""
+    with inside(lab.namespaces["host"]):
+        speaker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with inside(lab.namespaces[receiver]):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with speaker, listener:
+        listener.bind(("", 7777))
+        speaker.bind((source, 0))
+        for one in (speaker, listener):
+            one.settimeout(1)
+        speaker.sendto(b"?", (destination, 7777))
+        seen: tuple[str, int] = listener.recvfrom(10)[1]
+        listener.sendto(b"!", seen)
+        assert speaker.recvfrom(10) == (b"!", (destination, 7777))
+        return seen
+
+
+def test_what_the_host_sends_into_a_tunnel_comes_from_there_and_never_from_the_tunnels_own_port(
+    lab: Any, guarded: Any
+) -> None:
+    lab.target.settings = Settings()
+    with real_tunnel(lab):
+        lab.bring(with_tunnels(guarded.state, NEAR[0], tunnels=Tunnels(vxlan=(4, 6))))
+        found = [seen_as(lab, HOST[0], "10.99.0.2", "near") for _ in range(20)]
+        assert {address for address, _ in found} == {"10.99.0.1"}
+        assert all(port > 4789 for _, port in found)
+        assert len({port for _, port in found}) > 10, "and any other port"
+        with inside(lab.namespaces["host"]):
+            free = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with free:
+            free.connect(("10.99.0.2", 7777))
+            assert free.getsockname()[0] == "10.99.0.1"
+        assert seen_as(lab, "10.99.0.1", "10.99.0.2", "near")[0] == "10.99.0.1"
+        assert seen_as(lab, HOST[0], NEAR[0], "near")[0] == HOST[0]
+        lab.target.settings = Settings(vxlan_port=50000)
+        lab.bring(guarded.state)
+        shown = lab.run("host", "nft", "list", "chain", "inet", "tortie", "nat-out")
+        assert shown.count("1024-49999") == 2, "whichever side has more ports"
+
+
 def test_policy_of_a_wildcard_about_forwarding_is_for_what_comes_and_goes_by_tunnels(lab: Any, guarded: Any) -> None:
     """An endpoint of the interface below sees tunnels only, which it lets through whatever its policy."""
     lab.target.settings = Settings()
