@@ -118,7 +118,7 @@ def test_every_kind_has_calicoctls_columns(ctl: Run) -> None:
     assert rows("profile", "kns.shop", "-o", "wide")[1] == ["kns.shop", "a=1,b=2"]
     assert rows("wep", "-n", "shop")[1] == ["shop", "pod", "n1", "10.0.0.9/32", "cali1"]
     assert rows("ipreservation", "-o", "wide")[1] == ["first", "10.0.0.0/30"]
-    assert rows("ipamconfig", "-o", "wide")[1] == ["default", "true", "true", "0"]
+    assert rows("ipamconfig", "-o", "wide")[1] == ["default", "false", "true", "0"], "what is in force, not the copy"
     assert rows("caliconodestatus", "-o", "wide")[1] == ["n1", "n1", "Agent,BGP"]
     assert rows("felixconfig") == [["NAME"], ["default"]]
     assert rows("clusterinfo")[1][-1] == "true"

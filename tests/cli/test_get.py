@@ -26,6 +26,7 @@ from tortie.datastore.keys import resource_key
 
 Run = Callable[..., Result]
 StoreValue = Callable[[str, bytes], None]
+StoreValue = Callable[[str, bytes], None]
 
 PROGRAM = Path(sys.executable).with_name("tortie")
 PATIENCE_SECONDS = 30.0
@@ -242,6 +243,19 @@ def test_what_is_stored_but_cannot_be_read_is_told_and_keeps_nothing_else_away(f
         "Tier spoilt: is stored, but cannot be read: Expected `float | null`, got `str` - at `$.spec.order` "
         "(write it anew with apply, or delete it; its key is /calico/resources/v3/projectcalico.org/tiers/spoilt)\n"
     )
+
+
+def test_fields_of_newer_writers_are_told_where_all_is_asked_for(full: Run, store_value: StoreValue) -> None:
+    key = resource_key(ResourceKey("Tier", "", "newer"))
+    store_value(key, b'{"kind":"Tier","apiVersion":"v","spec":{"order":1,"later":{"a":1}},"extra":2}')
+    for words in (("tier", "newer"), ("tiers",)):
+        shown = full("get", *words, "-o", "yaml")
+        assert shown.exit_code == 0
+        assert shown.stderr.startswith(
+            "warning: Tier newer holds fields that this version does not know and does not show: spec.later, extra ("
+        )
+    assert full("get", "tiers").stderr == ""
+    assert full("get", "tier", "security", "-o", "yaml").stderr == ""
 
 
 def test_a_folder_is_no_datastore(run: Run, tmp_path: Path) -> None:

@@ -228,6 +228,29 @@ def test_a_pool_is_split_while_locked_and_addresses_stay(run: Run, used: str) ->
     assert run("ipam", "check").exit_code == 0
 
 
+def test_claims_and_settings_are_shown_as_they_really_are(run: Run, used: str, spoil: Callable[[str], None]) -> None:
+    name = "n1-10-0-0-128-26"
+    assert [line.split()[0] for line in run("get", "blockaffinities").output.splitlines()[1:]] == [name]
+    shown = json.loads(run("get", "blockaffinity", name, "-o", "json").output)
+    assert shown["spec"] == {
+        "state": "confirmed",
+        "node": "n1",
+        "type": "host",
+        "cidr": "10.0.0.128/26",
+        "deleted": False,
+    }
+    assert "does not exist" in run("get", "blockaffinity", "n2-10-0-0-0-26").output
+    assert json.loads(run("get", "ipamconfig", "default", "-o", "json").output)["spec"]["strictAffinity"] is False
+    run("ipam", "configure", "--strictaffinity=true")
+    assert json.loads(run("get", "ipamconfig", "-o", "json").output)["items"][0]["spec"]["strictAffinity"] is True
+    spoil("/calico/ipam/v2/config")
+    unreadable = run("get", "ipamconfig", "default")
+    assert unreadable.exit_code == 1
+    assert "is stored under /calico/ipam/v2/config, but cannot be read" in unreadable.output
+    spoil("/calico/ipam/v2/host/n1/ipv4/block/10.0.0.128-26")
+    assert run("get", "blockaffinities").exit_code == 0
+
+
 def test_what_to_release_must_be_said(run: Run, used: str) -> None:
     assert run("ipam", "release").exit_code == 2
     assert "is not an address" in run("ipam", "release", "--ip", "10.0.0.0/8").output

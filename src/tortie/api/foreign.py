@@ -105,6 +105,17 @@ class _Carrier:
         return merged or wanted
 
 
+def unknown_in(stored: bytes, type: type[msgspec.Struct]) -> list[str]:
+    """Paths of the fields in stored bytes of a resource that this version does not know.
+
+    Raises:
+        InvalidResource: they cannot be read as anything.
+    """
+    plain = _plain(stored, type)
+    known = {name: value for name, value in plain.items() if name not in _ENVELOPE}
+    return _unknown(known, _type_info(type), "")
+
+
 def unknown_fields(value: Any, type: type[msgspec.Struct]) -> list[str]:
     """Paths of the fields of plain data that a type, and the types in it, do not have."""
     return _unknown(value, _type_info(type), "")

@@ -11,17 +11,22 @@ import msgspec
 
 from tortie.api.codec import to_mapping
 from tortie.api.kinds import KINDS
-from tortie.api.resource import Resource
+from tortie.api.resource import Resource, ResourceKey
 from tortie.cli.completing import complete_words
-from tortie.cli.connection import FAILED, or_exit, with_location, with_reader
+from tortie.cli.connection import FAILED, or_exit, warn_unreadable, with_datastore, with_location
 from tortie.cli.formats import PrinterMaker, output_option
 from tortie.cli.inputs import Input
 from tortie.cli.options import input_options
 from tortie.cli.output import complain, say
 from tortie.cli.personality import has_own_voice
-from tortie.cli.printers import Printer, TableOptions, TablePrinter
+from tortie.cli.printers import Printer, StructuredPrinter, TableOptions, TablePrinter
 from tortie.cli.selection import Found, Selection, find, selection, selection_of_files
+from tortie.datastore.contract import Datastore
 from tortie.datastore.location import Location
+from tortie.datastore.reading import ResourceReader
+
+IN_ADDRESS_RECORDS = frozenset({"BlockAffinity", "IPAMConfiguration"})
+"""Kinds that are shown as address management keeps them, not as copies of them are stored."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +83,31 @@ def get(words: tuple[str, ...], location: Location, **options: Any) -> None:
 
         follow(location, wanted, keep, printer, initial=not chosen.watch_only)
         return
-    found = with_reader(location, lambda reader: find(reader, wanted))
+    found = with_datastore(location, lambda datastore: find(_reader(datastore, wanted, printer), wanted))
     kept = or_exit(lambda: _sorted([one for one in found.resources if keep(one)], chosen.sort_by))
     show(kept, wanted, printer)
     report(found, ignore_missing=chosen.ignore_not_found)
+
+
+def _reader(datastore: Datastore, wanted: Selection, printer: Printer) -> ResourceReader:
+    """What reads a selection; whoever wants all of an object is told what is left out."""
+    seen = warn_unknown if isinstance(printer, StructuredPrinter) else None
+    if IN_ADDRESS_RECORDS.isdisjoint(wanted.kinds):
+        return ResourceReader(datastore, warn_unreadable, seen)
+    from tortie.cli.address_views import AddressReader
+
+    return AddressReader(datastore, warn_unreadable, seen)
+
+
+def warn_unknown(key: ResourceKey, data: bytes) -> None:
+    """Say which fields a newer writer stored that are not shown."""
+    from tortie.api.foreign import unknown_in
+
+    if paths := unknown_in(data, KINDS[key.kind]):
+        complain(
+            f"warning: {key} holds fields that this version does not know and does not show: {', '.join(paths)} "
+            "(a change keeps them, and one that would lose them is refused)"
+        )
 
 
 def show(resources: Sequence[Resource], wanted: Selection, printer: Printer) -> None:

@@ -23,6 +23,7 @@ INFORMATION = ResourceKey("ClusterInformation", "", "default")
 _log = Logger(__name__)
 
 Unreadable = Callable[[ResourceKey, str], None]
+Seen = Callable[[ResourceKey, bytes], None]
 
 
 def log_unreadable(key: ResourceKey, problem: str) -> None:
@@ -52,10 +53,12 @@ class ResourceReader:
     Args:
         datastore: where they are kept; not closed by this object.
         unreadable: is told of each resource that a list leaves out, and why.
+        seen: is told the bytes of each resource that is read.
     """
 
-    def __init__(self, datastore: Datastore, unreadable: Unreadable = log_unreadable) -> None:
+    def __init__(self, datastore: Datastore, unreadable: Unreadable = log_unreadable, seen: Seen | None = None) -> None:
         self._datastore = datastore
+        self._seen = seen
         self._unreadable = unreadable
 
     @property
@@ -74,7 +77,7 @@ class ResourceReader:
             return ALLOW_PROFILE
         stored = await self._datastore.get(resource_key(key))
         try:
-            return None if stored is None else decode_resource(key, stored.value, stored.revision)
+            return None if stored is None else self._decoded(key, stored)
         except InvalidResource as error:
             assert stored is not None, "what is not there is read as None"
             raise UnreadableResource(key, stored, _reasons(error)) from error
@@ -107,10 +110,16 @@ class ResourceReader:
         if key is None:
             return None
         try:
-            return decode_resource(key, item.value, item.revision)
+            return self._decoded(key, item)
         except InvalidResource as error:
             self._unreadable(key, f"{_reasons(error)} ({_remedy(key)})")
             return None
+
+    def _decoded(self, key: ResourceKey, item: KeyValue) -> Resource:
+        resource = decode_resource(key, item.value, item.revision)
+        if self._seen:
+            self._seen(key, item.value)
+        return resource
 
 
 def located(key: ResourceKey) -> ResourceKey:
