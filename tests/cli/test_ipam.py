@@ -266,3 +266,10 @@ def test_a_file_that_is_no_report_is_refused(run: Run, used: str, tmp_path: Path
 def test_a_report_that_is_not_there_is_said_so(run: Run, tmp_path: Path) -> None:
     result = run("ipam", "release", "--from-report", str(tmp_path / "nope"))
     assert result.stderr.startswith(f"{tmp_path}/nope: cannot be read: No such file or directory (name a file that")
+
+
+def test_a_pool_that_cannot_be_read_is_told_once(run: Run, store_value: Callable[[str, bytes], None]) -> None:
+    store_value("/calico/resources/v3/projectcalico.org/ippools/broken", b'{"kind"')
+    for words in (("ipam", "show"), ("ipam", "check")):
+        told = run(*words).stderr
+        assert told.count("warning: IPPool broken is stored, but cannot be read: ") == 1, words

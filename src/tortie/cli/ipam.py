@@ -247,6 +247,9 @@ def _with_access(
 
 
 async def _books(access: Access) -> Books:
+    for kind in ("IPPool", "IPReservation"):
+        # Address management leaves out what it cannot read of these; the listing here tells people of it.
+        await access.store.list(kind)
     return await read_books(access.datastore, access.store, SystemClock(), Random())
 
 
