@@ -108,6 +108,14 @@ def test_deleting_asks_for_exactly_the_route(rtnetlink: NetlinkSocket, addressed
     assert listed(rtnetlink) == {ours}
 
 
+def test_the_device_by_which_an_address_is_reached_is_found(rtnetlink: NetlinkSocket, addressed: int) -> None:
+    nowhere = [Cidr.host(text) for text in ("192.0.2.9", "10.68.0.1", "fd68::1")]
+    execute(rtnetlink, *[route.add(kinds(addressed)[kind]) for kind in ("blackhole", "blackhole6", "gateway")])
+    assert {route.device_towards(rtnetlink, one) for one in nowhere} == {0}
+    reached = [Cidr.host(text) for text in ("10.0.0.77", "10.66.0.5", "fd00::77")]
+    assert {route.device_towards(rtnetlink, one) for one in reached} == {addressed}
+
+
 def test_a_thousand_refused_routes_among_three_thousand_are_told_apart(
     rtnetlink: NetlinkSocket, addressed: int
 ) -> None:

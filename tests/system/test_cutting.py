@@ -10,7 +10,7 @@ import pytest
 from tortie.api.resource import ResourceKey
 from tortie.lab.assembly import StaticRoutes, plugin
 from tortie.lab.lab import Lab
-from tortie.lab.probe.model import Transport
+from tortie.lab.probe.model import Probe, Transport
 from tortie.lab.services import AgentServices
 from tortie.lab.topology import Topology, Workload
 
@@ -85,3 +85,96 @@ def test_an_agent_that_starts_again_cuts_what_was_denied_meanwhile_and_keeps_wha
     assert (alive.stop().lost, alive.stop().broken) == (0, "")
     cutting.delete(DENY_KEY)
     cutting.until(lambda: "tortie-cut" not in cutting.run("nft", "list", "tables"), "nothing is cut any more")
+
+
+GUARD = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: guard, labels: {guarded: "yes"}}
+spec: {node: h1, interfaceName: eth0}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: guard}
+spec:
+  selector: guarded == 'yes'
+  types: [Ingress, Egress]
+  ingress: [{action: Allow}]
+  egress: [{action: Allow}]
+"""
+FORBID = """
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: forbid}
+spec:
+  order: 1
+  selector: guarded == 'yes'
+  types: [Ingress, Egress]
+  ingress:
+    - {action: Deny, protocol: TCP, destination: {ports: [8080]}}
+    - {action: Allow}
+  egress:
+    - {action: Deny, protocol: TCP, destination: {ports: [8081]}}
+    - {action: Allow}
+"""
+FORBID_FORWARD = """
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: forbid}
+spec:
+  order: 1
+  selector: guarded == 'yes'
+  applyOnForward: true
+  types: [Ingress]
+  ingress:
+    - {action: Deny, protocol: TCP, destination: {ports: [80]}}
+    - {action: Allow}
+"""
+
+
+@pytest.fixture
+def guarded(cutting: World) -> Iterator[World]:
+    """The first host with a guard that lets everything pass."""
+    for host in ("h1", "h2"):
+        cutting.lab.prober.listen(host, 8080, 8081, 8082)
+    cutting.apply(GUARD)
+    cutting.until(lambda: cutting.report().host_endpoints == 1 and "eth0" in cutting.ruleset(), "guarded")
+    yield cutting
+    for kind, name in (("GlobalNetworkPolicy", "forbid"), ("HostEndpoint", "guard"), ("GlobalNetworkPolicy", "guard")):
+        cutting.delete(ResourceKey(kind, "", name))
+    cutting.until(lambda: "tortie-cut" not in cutting.run("nft", "list", "tables"), "nothing is cut any more")
+
+
+def host_flow(world: World, source: str, to: str, port: int) -> Any:
+    address = world.lab.topology.host(to).address(4).partition("/")[0]
+    return world.lab.prober.stream(Probe(source, address, Transport.TCP, port), 0.004)
+
+
+def are_cut_and_go_on(world: World, doomed: list[Any], others: list[Any], policy: str) -> None:
+    world.until(lambda: all(one.sent > 20 for one in (*doomed, *others)), "everything flows")
+    world.apply(policy)
+    world.until(lambda: "tortie-cut" in world.run("nft", "list", "tables"), "flows are cut")
+    before = [one.sent for one in doomed]
+    world.until(lambda: all(one.sent > 200 + sent for one, sent in zip(doomed, before, strict=True)), "time passes")
+    cut, alive = [[one.stop() for one in some] for some in (doomed, others)]
+    assert all(one.lost >= 190 for one in cut), [str(one) for one in cut]
+    assert [(one.lost, one.broken) for one in alive] == [(0, "")] * len(alive), [str(one) for one in alive]
+
+
+def test_flows_to_and_from_a_guarded_host_are_cut_and_its_workloads_go_on(guarded: World) -> None:
+    doomed = [host_flow(guarded, "h2", "h1", 8080), host_flow(guarded, "h1", "h2", 8081)]
+    others = [
+        host_flow(guarded, "h2", "h1", 8082),
+        host_flow(guarded, "h1", "h2", 8082),
+        guarded.lab.prober.stream(guarded.probe("client", "server"), 0.004),
+    ]
+    are_cut_and_go_on(guarded, doomed, others, FORBID)
+
+
+def test_flows_forwarded_through_a_guarded_interface_are_cut_and_those_of_the_host_go_on(guarded: World) -> None:
+    doomed = [guarded.lab.prober.stream(guarded.probe("client", "server"), 0.004)]
+    others = [
+        host_flow(guarded, "h2", "h1", 8082),
+        guarded.lab.prober.stream(guarded.probe("client", "server", transport=Transport.ICMP), 0.004),
+    ]
+    are_cut_and_go_on(guarded, doomed, others, FORBID_FORWARD)

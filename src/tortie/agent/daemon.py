@@ -190,7 +190,14 @@ class Agent:
     def _make_cutter(self, reconciler: Reconciler, dataplane: Dataplane, kernel: Executor) -> Cutter | None:
         if self._settings.conntrack_on_policy_change == "Keep":
             return None
-        return Cutter(reconciler, dataplane.addresses, kernel, self._clock, self._settings.interface_prefix)
+        return Cutter(
+            reconciler,
+            dataplane.addresses,
+            dataplane.links.name_of,
+            kernel,
+            self._clock,
+            self._settings.interface_prefix,
+        )
 
     async def _work(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> None:
         self._parts = parts

@@ -52,7 +52,7 @@ def affected(state: DesiredState, changes: Changes) -> set[EndpointId]:
     """Endpoints whose packets may fare differently after these changes."""
     sets = changes.sets | changes.set_changes.keys()
     policies = changes.policies | {
-        policy.id for policy in state.policies.values() if not sets.isdisjoint(_named(policy))
+        policy.id for policy in state.policies.values() if not sets.isdisjoint(named_sets(policy))
     }
     return {one.id for one in state.endpoints.values() if one.id in changes.endpoints or _is_governed(one, policies)}
 
@@ -61,7 +61,8 @@ def _is_governed(endpoint: Endpoint, policies: set[PolicyId]) -> bool:
     return any(not policies.isdisjoint(governing.policy_ids()) for governing in (endpoint.ingress, endpoint.egress))
 
 
-def _named(policy: Policy) -> set[str]:
+def named_sets(policy: Policy) -> set[str]:
+    """The sets that its rules refer to."""
     return {
         name
         for rule in (*policy.ingress, *policy.egress)

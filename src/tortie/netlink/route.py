@@ -137,6 +137,19 @@ def list_routes(socket: NetlinkSocket, family: int, *, protocol: int = 0, table:
     return [one for one in routes if one and one.table == table and protocol in (0, one.protocol)]
 
 
+def device_towards(socket: NetlinkSocket, address: Cidr) -> int:
+    """By which device packets to an address leave: its index, or 0 when there is no way. Raises KernelError."""
+    header = _RTMSG.pack(FAMILIES[address.family], address.bits, 0, 0, 0, 0, 0, 0, 0)
+    try:
+        answers = socket.request(RTM_GETROUTE, 0, header + attribute(_RTA_DST, address.packed), "find a route")
+    except KernelError as error:
+        if error.errno in _NO_WAY:
+            return 0
+        raise
+    found = attributes(answers[0].payload, _RTMSG.size) if answers else {}
+    return as_u32(found[_RTA_OIF]) if _RTA_OIF in found else 0
+
+
 def decode_route(message: Message) -> Route | None:
     """Read RTM_NEWROUTE or RTM_DELROUTE; None for cached entries and foreign families. Raises TruncatedMessage."""
     family, length, _, _, table, protocol, scope, kind, flags = unpack(_RTMSG, message.payload)
@@ -160,6 +173,7 @@ def decode_route(message: Message) -> Route | None:
 
 _VERSIONS = {number: version for version, number in FAMILIES.items()}
 _TYPES = {int(kind): kind for kind in RouteType}
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, errno.ESRCH)
 _BLACKHOLE = int(RouteType.BLACKHOLE)
 
 

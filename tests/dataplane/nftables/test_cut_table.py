@@ -27,10 +27,10 @@ def arrives(family: int, source: int, destination: int) -> bool:
         speaker.bind((HERE[family], source))
         listener.bind((HERE[family], destination))
         listener.settimeout(0.1)
-        speaker.sendto(b"x", (HERE[family], destination))
         try:
+            speaker.sendto(b"x", (HERE[family], destination))
             return listener.recv(1) == b"x"
-        except TimeoutError:
+        except (TimeoutError, PermissionError):
             return False
 
 

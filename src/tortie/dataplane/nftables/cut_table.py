@@ -59,7 +59,7 @@ _DECLARATIONS = {
     for family, kind in ((4, IPV4), (6, IPV6))
 }
 # Behind the marks of those who watch, before policy.
-_HOOKS = {"forward": Hook(2, -1), "input": Hook(1, -1)}
+_HOOKS = {"forward": Hook(2, -1), "input": Hook(1, -1), "output": Hook(3, -1)}
 
 
 def read_cut(socket: NetlinkSocket) -> set[Tuple]:
