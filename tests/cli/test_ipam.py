@@ -251,6 +251,16 @@ def test_claims_and_settings_are_shown_as_they_really_are(run: Run, used: str, s
     assert run("get", "blockaffinities").exit_code == 0
 
 
+def test_a_node_whose_block_cannot_be_read_is_not_deleted_in_part(
+    run: Run, used: str, spoil: Callable[[str], None]
+) -> None:
+    spoil("/calico/ipam/v2/assignment/ipv4/block/10.0.0.128-26")
+    refused = run("delete", "node", "n1")
+    assert refused.exit_code == 1
+    assert refused.stderr.endswith("nothing was written\n")
+    assert "n1-k8s-web-eth0" in run("get", "workloadendpoints", "-A").stdout
+
+
 def test_what_to_release_must_be_said(run: Run, used: str) -> None:
     assert run("ipam", "release").exit_code == 2
     assert "is not an address" in run("ipam", "release", "--ip", "10.0.0.0/8").output

@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from random import Random
 
-from tortie.api.ipam import BlockAttribute, IPAMConfig
+from tortie.api.ipam import BlockAttribute, IPAMBlock, IPAMConfig
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
 from tortie.base.errors import TortieError
 from tortie.datastore.contract import Datastore
+from tortie.datastore.keys import block_key
 from tortie.ipam.assign import Assigner, exactly
 from tortie.ipam.auto import AutoAssigner, Job, block_limit
 from tortie.ipam.catalog import read_config, read_labels, read_pools, read_reserved, write_config
@@ -129,6 +130,15 @@ class Allocator:
     async def release_affinity(self, prefix: Cidr, node: str, only_empty: bool = False) -> tuple[Cidr, ...]:
         """Give up the node's blocks within a prefix; addresses in use stay held. Gives those released."""
         return await self._release_owned(f"host:{node}", prefix, only_empty)
+
+    async def require_readable(self, node: str, addresses: Iterable[Cidr]) -> None:
+        """Raises UnreadableRecord when a block that a node claims, or that holds an address, cannot be read."""
+        wanted = list(addresses)
+        for family in (4, 6):
+            claimed = set(await self._claims.owned(f"host:{node}", family))
+            for block in await self._releaser.blocks(family):
+                if block in claimed or any(block.contains(address) for address in wanted):
+                    await self._store.read(block_key(str(block)), IPAMBlock)
 
     async def release_pool(self, prefix: Cidr) -> None:
         """Give up every block within a pool's prefix, whoever owns it; for a pool that is disabled already."""

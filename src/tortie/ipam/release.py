@@ -110,7 +110,7 @@ class Releaser:
         pool = pool_of(pools, address)
         if pool and await self._store.raw(block_key(str(pool.block_of(address)))):
             return pool.block_of(address)
-        return next((block for block in await self._blocks(address.family) if block.contains(address)), None)
+        return next((block for block in await self.blocks(address.family) if block.contains(address)), None)
 
     async def block_of(self, address: Cidr, pool: Pool) -> Cidr:
         """The block to take an address from: the one that holds it, or the one to make.
@@ -121,12 +121,13 @@ class Releaser:
         if found := await self._holding_block(address, [pool]):
             return found
         block = pool.block_of(address)
-        others = [other for other in await self._blocks(address.family) if other.overlaps(block)]
+        others = [other for other in await self.blocks(address.family) if other.overlaps(block)]
         if others:
             raise OverlappingBlock(address.text, str(block), ", ".join(map(str, others)))
         return block
 
-    async def _blocks(self, family: int) -> list[Cidr]:
+    async def blocks(self, family: int) -> list[Cidr]:
+        """All blocks of a family, readable or not."""
         return [Cidr.parse(name.name) for name in await self._store.names(f"{BLOCK_PREFIX}ipv{family}/")]
 
     async def _release_in(self, block: Cidr, requests: Sequence[ReleaseRequest], cooldown: int) -> Released:

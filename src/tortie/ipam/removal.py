@@ -53,14 +53,21 @@ async def remove_node(datastore: Datastore, store: ResourceStore, allocator: All
 
     Raises:
         NotFound: there is none.
+        UnreadableRecord: a block of its addresses cannot be read; nothing was done.
     """
     node = await store.get(ResourceKey("Node", "", name))
     if not isinstance(node, Node):
         raise NotFound(str(ResourceKey("Node", "", name)))
-    for endpoint in cast("Iterable[WorkloadEndpoint]", await store.list("WorkloadEndpoint")):
-        if endpoint.spec.node == name:
-            await _release(allocator, endpoint.spec.ip_networks)
-            await _delete(store, endpoint.key)
+    endpoints = [
+        endpoint
+        for endpoint in cast("Iterable[WorkloadEndpoint]", await store.list("WorkloadEndpoint"))
+        if endpoint.spec.node == name
+    ]
+    held = [*tunnel_addresses(node), *(text for endpoint in endpoints for text in endpoint.spec.ip_networks)]
+    await allocator.require_readable(name, map(Cidr.host, held))
+    for endpoint in endpoints:
+        await _release(allocator, endpoint.spec.ip_networks)
+        await _delete(store, endpoint.key)
     await _release(allocator, tunnel_addresses(node))
     for prefix in EVERYTHING:
         await allocator.release_affinity(prefix, name)
