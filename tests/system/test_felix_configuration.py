@@ -11,6 +11,7 @@ from tortie.api.resource import ResourceKey
 from tortie.lab.assembly import StaticRoutes, plugin
 from tortie.lab.lab import Lab
 from tortie.lab.probe.model import Probe
+from tortie.lab.probe.watch import FIRST_ALLOWED, Watch
 from tortie.lab.services import AgentServices
 from tortie.lab.topology import Topology, Workload
 
@@ -33,7 +34,7 @@ kind: HostEndpoint
 metadata: {name: guard}
 spec: {node: h1, interfaceName: eth0}
 """
-SAFE, OTHER = 179, 8080
+SAFE, OTHER, NEVER = 179, 8080, 8083
 
 
 def configure(world: World, what: str, name: str = "default") -> None:
@@ -52,7 +53,7 @@ def silent(new_topology: Callable[..., Topology], world_of: Callable[[Lab, Agent
 @pytest.fixture
 def host(silent: World) -> Iterator[World]:
     """These, with two servers on the first host; left without FelixConfigurations, and as it was."""
-    silent.lab.prober.listen("h1", SAFE, OTHER)
+    silent.lab.prober.listen("h1", SAFE, OTHER, NEVER)
     before = silent.ruleset()
     yield silent
     for kind, name in (("FelixConfiguration", "default"), ("FelixConfiguration", "node.h1"), ("HostEndpoint", "guard")):
@@ -74,6 +75,9 @@ def test_failsafes_change_under_traffic_and_come_back_with_the_default(host: Wor
     flow = host.lab.prober.stream(host.probe("client", "server"), 0.004)
     host.apply(GUARD)
     host.until(lambda: not reaches(host, "h2", OTHER) and reaches(host, "h2", SAFE), "guarded")
+    address = host.lab.topology.host("h1").address(4).partition("/")[0]
+    watch = Watch(FIRST_ALLOWED.until, interval=0.005, within=60)
+    denied = host.lab.prober.watch(Probe("h2", address, port=NEVER), watch)
     configure(host, f"failsafeInboundHostPorts: [{{protocol: TCP, port: {OTHER}}}, {{protocol: TCP, port: 22}}]")
     host.until(lambda: reaches(host, "h2", OTHER) and not reaches(host, "h2", SAFE), "another failsafe")
     configure(host, "failsafeInboundHostPorts: []", "node.h1")
@@ -86,6 +90,8 @@ def test_failsafes_change_under_traffic_and_come_back_with_the_default(host: Wor
     assert not reaches(host, "h2", SAFE)
     host.delete(ResourceKey("FelixConfiguration", "", "default"))
     host.until(lambda: reaches(host, "h2", SAFE) and not reaches(host, "h2", OTHER), "the default")
+    assert not denied.done(), "no change opens what none of them allows"
+    denied.cancel()
     assert (ended := flow.stop()).lost == 0, str(ended)
 
 
@@ -109,3 +115,18 @@ def test_what_needs_another_start_is_told_and_what_cannot_be_used_too(host: Worl
     assert host.pid() == pid
     host.delete(ResourceKey("FelixConfiguration", "", "default"))
     host.until(lambda: not host.report().problems and not host.report().rejected, "all is well again")
+
+
+def test_what_counts_at_the_start_counts_then_and_a_flow_lives_through_it(host: World) -> None:
+    flow = host.lab.prober.stream(host.probe("client", "server"), 0.004)
+    configure(host, "interfacePrefix: eni, logPrefix: seen", "node.h1")
+    host.until(lambda: bool(host.report().problems), "it waits")
+    host.kill()
+    host.start()
+    assert '"eni' in host.ruleset()
+    assert not host.report().problems
+    host.delete(ResourceKey("FelixConfiguration", "", "node.h1"))
+    host.kill()
+    host.start()
+    assert '"eni' not in host.ruleset()
+    assert (ended := flow.stop()).lost == 0, str(ended)
