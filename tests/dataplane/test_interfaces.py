@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from tortie.dataplane.sysctls import NODE, Sysctls, of_workload
 from tortie.dataplane.target import Plan
 from tortie.desired.endpoints import Endpoint, EndpointId
 from tortie.desired.policy import PolicyList
+from tortie.desired.settings import NodeSettings
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink import links
 from tortie.netlink.batch import execute
@@ -229,3 +231,14 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) ->
     (tmp_path / "ipv4").mkdir()
     with pytest.raises(KernelError, match="ipv4"):
         Sysctls(tmp_path).read(["ipv4"])
+
+
+def test_forwarding_is_left_alone_where_that_is_asked_for_and_switched_on_when_it_no_longer_is() -> None:
+    target = InterfacesTarget(LinkTable(), cast(NetlinkSocket, None))
+    off = Actual({"ipv4/ip_forward": "0"}, {})
+    spared = DesiredState(settings=NodeSettings(forwards=False))
+    assert not target.plan(spared, off, None).operations
+    switched = [Set("ipv4/ip_forward", "1")]
+    assert target.plan(DesiredState(settings=NodeSettings()), off, Changes(settings=True)).operations == switched
+    assert target.plan(DesiredState(), off, None).operations == switched
+    assert not target.plan(DesiredState(), off, Changes(addresses=True)).operations
