@@ -11,7 +11,7 @@ import pytest
 
 from tortie.agent.tunnels import TunnelAddresses
 from tortie.api.ippool import IPPool, IPPoolSpec
-from tortie.api.node import Node, NodeSpec, NodeStatus
+from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
 from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.base.clock import SystemClock
@@ -81,9 +81,21 @@ async def test_each_family_gets_an_address_that_is_held_and_named(cluster: Clust
     assert Cidr.parse("10.65.0.0/16").contains(Cidr.host(spec.ipv4_vxlan_tunnel_addr))
 
 
-async def test_pools_without_vxlan_cost_no_address(cluster: Cluster) -> None:
-    assert await cluster.go(pool("p", "10.65.0.0/16", "Never"), pool("q", "10.66.0.0/16", "", ipip_mode="Always")) == ""
+async def test_pools_that_do_not_encapsulate_cost_no_address(cluster: Cluster) -> None:
+    assert await cluster.go(pool("p", "10.65.0.0/16", "Never"), pool("q", "10.66.0.0/16", "")) == ""
     assert (await cluster.held(4), (await cluster.node()).spec.ipv4_vxlan_tunnel_addr) == ([], "")
+
+
+async def test_ip_in_ip_has_an_address_of_its_own_unless_vxlan_does_its_work(cluster: Cluster) -> None:
+    both = msgspec.structs.replace(await cluster.node(), spec=NodeSpec(bgp=NodeBGP(ipv4_address="192.0.2.1/24")))
+    assert await cluster.go(both, pool("q", "10.66.0.0/16", "", ipip_mode="Always")) == ""
+    bgp = (await cluster.node()).spec.bgp
+    assert bgp is not None
+    held = await cluster.allocator.addresses_of("ipip-tunnel-addr-here")
+    assert [one.text for one in held] == [bgp.ipv4_ipip_tunnel_addr]
+    await cluster.go(pool("q", "10.66.0.0/16", "Always", ipip_mode="Never"))
+    assert not await cluster.allocator.addresses_of("ipip-tunnel-addr-here")
+    assert len(await cluster.held(4)) == 1
 
 
 async def test_what_is_not_needed_any_more_is_given_back(cluster: Cluster) -> None:

@@ -132,6 +132,17 @@ def test_a_block_of_this_node_is_a_black_hole_and_its_addresses_are_not(rig: Rig
     assert through(rig, single("10.65.1.7", local | Kinds.REMOTE_WORKLOAD, "here", attached=True)) is None
 
 
+def test_ip_in_ip_names_the_node_itself_as_the_gateway(rig: Rig) -> None:
+    near, far = (block(node, encapsulation=Encapsulation.IPIP) for node in ("near", "far"))
+    assert through(rig, msgspec.structs.replace(near, same_subnet=True)) == ours("10.65.2.0/26", ETH, "192.0.2.2")
+    assert through(rig, far) is None
+    rig.desired.network = Network(tunnels=Tunnels(ipip=True), own=(parent("here", 4),), ipip_end=Cidr.host("10.65.1.0"))
+    rig.put_links(*LINKS, Link(9, "tunl0", up=True))
+    assert through(rig, far) == ours("10.65.3.0/26", 9, "192.0.2.3")
+    rig.desired.vteps = {}
+    assert through(rig, msgspec.structs.replace(near, same_subnet=True)) == ours("10.65.2.0/26", ETH, "192.0.2.2")
+
+
 def test_what_is_not_encapsulated_or_is_no_workload_is_left_to_others(rig: Rig) -> None:
     assert through(rig, block("far", encapsulation=Encapsulation.DIRECT)) is None
     assert through(rig, block("here", kinds=Kinds.LOCAL_WORKLOAD, encapsulation=Encapsulation.NONE)) is None

@@ -194,11 +194,15 @@ def test_tunnels_hold_without_an_agent_and_it_changes_nothing_when_it_returns(ev
     assert all_reach(everywhere, *PAIRS)
 
 
-def test_ip_in_ip_is_told_not_to_be_carried_out(overlay: World) -> None:
-    overlay.apply(
-        POOL.format(name="pool4", cidr=POOLS["pool4"], mode="Never").replace("vxlanMode: Never", "ipipMode: Always")
-    )
-    overlay.until(lambda: any("IP in IP" in one for one in overlay.report().problems), "the problem")
+def test_ip_in_ip_goes_straight_within_a_subnet_and_what_a_kernel_cannot_do_is_told(overlay: World) -> None:
+    text = POOL.format(name="pool4", cidr=POOLS["pool4"], mode="CrossSubnet").replace("vxlanMode", "ipipMode")
+    overlay.apply(text)
+    overlay.until(lambda: overlay.reaches("w1", "w2") and overlay.reaches("w2", "w1"), "a direct route")
+    assert ways(overlay, "h1", "w2", 4) == "eth0"
+    if "tunl0" in overlay.run("ip", "link"):
+        overlay.until(lambda: overlay.reaches("w1", "w3"), "a tunnel")
+    else:
+        overlay.until(lambda: any("create ipip tunl0" in one for one in overlay.report().problems), "the problem")
 
 
 def test_an_end_that_is_not_needed_is_given_back(everywhere: World) -> None:

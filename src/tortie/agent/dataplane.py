@@ -19,6 +19,7 @@ from tortie.base.errors import KernelError
 from tortie.bgp.target import BirdTarget
 from tortie.dataplane.bandwidth import BandwidthTarget
 from tortie.dataplane.interfaces import InterfacesTarget
+from tortie.dataplane.ipip import IpipTarget
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.nftables.target import NftablesTarget
 from tortie.dataplane.routes import RoutesTarget
@@ -75,6 +76,7 @@ class Dataplane:
             self._filter,
             InterfacesTarget(links, sockets.interfaces, prefixes),
             vxlan,
+            IpipTarget(underlay, sockets.routes, settings.ipip_mtu),
             routes,
             BandwidthTarget(links, sockets.interfaces, prefixes),
         ]

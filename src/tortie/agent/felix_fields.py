@@ -74,6 +74,7 @@ ROWS: tuple[Row, ...] = (
     Row("failsafe_outbound_host_ports", "failsafe_outbound_host_ports", _failsafes),
     Row("vxlan_port", "vxlan_port", live=False),
     Row("vxlan_vni", "vxlan_vni", live=False),
+    Row("ipip_mtu", "ipip_mtu", live=False),
     Row("vxlan_mtu", "vxlan_mtu", live=False),
     Row("vxlan_mtu_v6", "vxlan_mtu_v6", live=False),
     Row("route_source", "route_source", live=False),

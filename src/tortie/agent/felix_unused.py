@@ -46,7 +46,7 @@ _BY_REASON: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "pools and nodes say which tunnels there are",
         (
-            *("ipip_enabled", "ipip_mtu", "vxlan_enabled"),
+            *("ipip_enabled", "vxlan_enabled"),
             *("program_cluster_routes", "require_mtu_file"),
         ),
     ),

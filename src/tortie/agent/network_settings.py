@@ -20,6 +20,7 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     vxlan_port: int
     vxlan_vni: int
+    ipip_mtu: int
     vxlan_mtu: int
     vxlan_mtu_v6: int
     route_source: str
@@ -123,6 +124,13 @@ def _metadata_address(text: str) -> Cidr | None:
 NETWORK_TABLE: tuple[Setting, ...] = (
     Setting("vxlan_port", _used_port, "4789", "UDP port of VXLAN.", ("FELIX_VXLANPORT",)),
     Setting("vxlan_vni", _network_identifier, "4096", "Identifier of the cluster's VXLAN.", ("FELIX_VXLANVNI",)),
+    Setting(
+        "ipip_mtu",
+        _mtu,
+        "0",
+        "MTU of the IP-in-IP device; 0 is that of the interface underneath less 20.",
+        ("FELIX_IPINIPMTU",),
+    ),
     Setting(
         "vxlan_mtu",
         _mtu,

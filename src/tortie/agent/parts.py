@@ -64,8 +64,6 @@ class Parts(msgspec.Struct, frozen=True):
         else:
             yield from self.reporter.problems
         yield from (f"{target.name} cannot be programmed: {target.reason}" for target in targets if target.reason)
-        if self.reconciler.desired.network.tunnels.ipip:
-            yield "a pool asks for IP in IP (ipipMode), which this release does not carry out (use vxlanMode)"
         yield from [self.tunnels.problem] if self.tunnels.problem else []
         yield from self.calculation.conflicts()
 

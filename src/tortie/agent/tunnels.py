@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import structlog
 
 from tortie.api.ippool import IPPool
-from tortie.api.node import Node
+from tortie.api.node import Node, NodeSpec
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.base.backoff import Backoff
@@ -32,20 +32,23 @@ class Tunnel(msgspec.Struct, frozen=True):
     """One overlay of one family.
 
     Args:
-        field: of a Node's spec, where the address stands.
+        mode: the field of a pool that asks for it.
+        field: of a Node, where the address stands; in its spec, or for IP in IP in that of BGP.
         handle: beginning of the handle that holds it; the node's name follows.
         type: what the records of addresses call it.
     """
 
     family: int
+    mode: str
     field: str
     handle: str
     type: str
 
 
 TUNNELS = (
-    Tunnel(4, "ipv4_vxlan_tunnel_addr", "vxlan-tunnel-addr-", "vxlanTunnelAddress"),
-    Tunnel(6, "ipv6_vxlan_tunnel_addr", "vxlan-v6-tunnel-addr-", "vxlanV6TunnelAddress"),
+    Tunnel(4, "vxlan_mode", "ipv4_vxlan_tunnel_addr", "vxlan-tunnel-addr-", "vxlanTunnelAddress"),
+    Tunnel(6, "vxlan_mode", "ipv6_vxlan_tunnel_addr", "vxlan-v6-tunnel-addr-", "vxlanV6TunnelAddress"),
+    Tunnel(4, "ipip_mode", "ipv4_ipip_tunnel_addr", "ipip-tunnel-addr-", "ipipTunnelAddress"),
 )
 """As Calico calls them, so that a node that changes over keeps its addresses."""
 
@@ -99,24 +102,23 @@ class TunnelAddresses:
             return ""
         pools = [pool for pool in await self._store.list(IPPool.kind) if isinstance(pool, IPPool)]
         found = {one.field: await self._address(one, node, pools) for one in TUNNELS}
-        wanted = msgspec.structs.replace(node, spec=msgspec.structs.replace(node.spec, **found))
+        wanted = msgspec.structs.replace(node, spec=_with(node.spec, found))
         if wanted != node:
             await self._store.update(wanted)
             self._log.info("tunnel_addresses", **{field: text for field, text in found.items() if text})
-        missing = [
-            one.family for one in TUNNELS if not found[one.field] and any(_carries(p, one.family) for p in pools)
-        ]
+        missing = [one for one in TUNNELS if not found[one.field] and any(_carries(pool, one) for pool in pools)]
         if missing:
-            return f"no enabled IPv{missing[0]} pool with VXLAN gives this node addresses of tunnels (see allowedUses)"
+            what = f"IPv{missing[0].family} pool with {'VXLAN' if missing[0].mode == 'vxlan_mode' else 'IP in IP'}"
+            return f"no enabled {what} gives this node addresses of tunnels (see allowedUses)"
         return ""
 
     async def _address(self, tunnel: Tunnel, node: Node, pools: Sequence[IPPool]) -> str:
         """The address to have, or empty."""
         handle = f"{tunnel.handle}{self._node}"
         held = await self._allocator.addresses_of(handle)
-        serving = [pool for pool in pools if _carries(pool, tunnel.family)]
+        serving = [pool for pool in pools if _carries(pool, tunnel)]
         keepable = [one for one in held if any(_prefix(pool).contains(one) for pool in serving)]
-        current = getattr(node.spec, tunnel.field)
+        current = _current(node.spec, tunnel)
         if keepable:
             recorded = [one.text for one in keepable]
             return current if current in recorded else recorded[0]
@@ -151,9 +153,25 @@ class TunnelAddresses:
                 task.cancel()
 
 
-def _carries(pool: IPPool, family: int) -> bool:
-    """Whether VXLAN carries what this pool's workloads send each other."""
-    return pool.spec.vxlan_mode in _ENCAPSULATES and _prefix(pool).family == family
+def _current(spec: NodeSpec, tunnel: Tunnel) -> str:
+    place = spec if tunnel.mode == "vxlan_mode" else spec.bgp
+    return getattr(place, tunnel.field) if place else ""
+
+
+def _with(spec: NodeSpec, found: Mapping[str, str]) -> NodeSpec:
+    """With these addresses; without BGP there is no place for that of IP in IP."""
+    of_vxlan = {one.field: found[one.field] for one in TUNNELS if one.mode == "vxlan_mode"}
+    of_bgp = {one.field: found[one.field] for one in TUNNELS if one.mode == "ipip_mode"}
+    bgp = msgspec.structs.replace(spec.bgp, **of_bgp) if spec.bgp else None
+    return msgspec.structs.replace(spec, bgp=bgp, **of_vxlan)
+
+
+def _carries(pool: IPPool, tunnel: Tunnel) -> bool:
+    """Whether a tunnel carries what this pool's workloads send each other; VXLAN does where both are asked for."""
+    spec = pool.spec
+    is_overruled = tunnel.mode == "ipip_mode" and spec.vxlan_mode in _ENCAPSULATES
+    asks = getattr(spec, tunnel.mode) in _ENCAPSULATES and not is_overruled
+    return asks and _prefix(pool).family == tunnel.family
 
 
 def _gives(pool: IPPool, node: Node) -> bool:

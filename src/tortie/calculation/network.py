@@ -36,6 +36,8 @@ class _Node(msgspec.Struct, frozen=True, gc=False):
     addresses: tuple[Cidr, ...]
     vxlan: tuple[Cidr, ...]
     wireguard: tuple[int, ...]
+    own: tuple[Cidr, ...] = ()
+    ipip_end: Cidr | None = None
 
 
 class ClusterNetwork:
@@ -98,13 +100,16 @@ class ClusterNetwork:
 
     def _wanted(self, code_points: tuple[int, ...]) -> Network:
         pools = [pool for pool in self._pools.values() if pool.for_workloads]
+        tunnels, here = self._tunnels(), self._nodes.get(self._node)
         return Network(
-            tunnels=self._tunnels(),
+            tunnels=tunnels,
             pools=tuple(sorted({pool.cidr for pool in pools})),
             masqueraded=tuple(sorted({pool.cidr for pool in pools if pool.masqueraded})),
             services=self._services,
             floating=self._local.floating(),
             code_points=code_points,
+            own=here.own if here and tunnels.ipip else (),
+            ipip_end=here.ipip_end if here and tunnels.ipip else None,
         )
 
     def _tunnels(self) -> Tunnels:
@@ -129,11 +134,14 @@ def _node(node: Node) -> _Node:
     texts = (spec.bgp.ipv4_address, spec.bgp.ipv6_address) if spec.bgp else ()
     addresses = tuple(Cidr.host(text) for text in texts if text)
     ends = {4: spec.ipv4_vxlan_tunnel_addr, 6: spec.ipv6_vxlan_tunnel_addr}
+    inside = spec.bgp.ipv4_ipip_tunnel_addr if spec.bgp else ""
     keys = {4: node.status.wireguard_public_key, 6: node.status.wireguard_public_key_v6}
     return _Node(
         addresses,
         tuple(one for family, one in sorted(reached_at(spec).items()) if ends[family]),
         tuple(family for family in (4, 6) if keys[family]),
+        tuple(one for _, one in sorted(reached_at(spec).items())),
+        Cidr.host(inside) if inside else None,
     )
 
 

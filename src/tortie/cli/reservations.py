@@ -25,9 +25,6 @@ STORED_ONLY = frozenset(
 """Kinds without any effect yet."""
 
 FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "IPPool": {
-        "ipipMode": lambda spec: spec.ipip_mode not in ("", "Never"),
-    },
     "StagedGlobalNetworkPolicy": {
         "doNotTrack": lambda spec: spec.do_not_track,
         "preDNAT": lambda spec: spec.pre_dnat,

@@ -37,10 +37,14 @@ NOTHING = Answer()
 
 def kernel_route(one: ClusterRoute, ways: Ways, ends: Mapping[VtepId, Vtep], protocol: int) -> Answer:
     """The route to a prefix."""
-    if one.encapsulation is not Encapsulation.VXLAN or one.attached:
+    if one.encapsulation not in (Encapsulation.VXLAN, Encapsulation.IPIP) or one.attached:
         return NOTHING
     if Kinds.REMOTE_WORKLOAD in one.kinds and one.node != ways.node:
-        return _direct(one, ways, protocol) if one.same_subnet else _through_tunnel(one, ways, ends, protocol)
+        if one.same_subnet:
+            return _direct(one, ways, protocol)
+        if one.encapsulation is Encapsulation.IPIP:
+            return _through_ipip(one, ways, protocol)
+        return _through_tunnel(one, ways, ends, protocol)
     if _is_gateway(one, ends) and not one.same_subnet:
         return _through_tunnel(one, ways, ends, protocol)
     if Kinds.LOCAL_WORKLOAD in one.kinds and not one.destination.is_host:
@@ -63,6 +67,16 @@ def _direct(one: ClusterRoute, ways: Ways, protocol: int) -> Answer:
     way = ways.direct.get(one.destination.family)
     if way is None or one.address is None:
         return Answer(waits="no interface of this host has its own address", stays=True)
+    return Answer(_via(one.destination, one.address, way.index, protocol))
+
+
+def _through_ipip(one: ClusterRoute, ways: Ways, protocol: int) -> Answer:
+    """Straight to the node again: the device puts the packet into one to the gateway."""
+    if one.address is None:
+        return Answer(waits=f"node {one.node} has no IPv4 address")
+    way = ways.ipip.get(4)
+    if way is None:
+        return Answer(waits="this node's device of IP in IP does not exist, or is down", stays=True)
     return Answer(_via(one.destination, one.address, way.index, protocol))
 
 

@@ -16,6 +16,9 @@ from tortie.netlink.monitor import LinkTable
 VXLAN_DEVICES: Mapping[int, str] = {4: "vxlan.calico", 6: "vxlan-v6.calico"}
 """Names of the devices, by the family that they carry within that same family: as Calico has them."""
 
+IPIP_DEVICE = "tunl0"
+"""The kernel's own device of IP in IP, which it calls so."""
+
 
 class Way(msgspec.Struct, frozen=True, gc=False):
     """A device that packets can leave by now."""
@@ -31,21 +34,23 @@ class Ways(msgspec.Struct, frozen=True, gc=False):
         node: its name.
         direct: has the node's own address: others of its subnet are reached by it.
         vxlan: the tunnel's.
+        ipip: the other tunnel's, which carries IPv4 alone.
     """
 
     node: str = ""
     direct: Mapping[int, Way] = {}
     vxlan: Mapping[int, Way] = {}
+    ipip: Mapping[int, Way] = {}
 
     @property
     def tunnels(self) -> frozenset[int]:
         """Indexes of the tunnels' devices."""
-        return frozenset(one.index for one in self.vxlan.values())
+        return frozenset(one.index for table in (self.vxlan, self.ipip) for one in table.values())
 
     @property
     def names(self) -> frozenset[str]:
         """Of all."""
-        return frozenset(one.name for table in (self.direct, self.vxlan) for one in table.values())
+        return frozenset(one.name for table in (self.direct, self.vxlan, self.ipip) for one in table.values())
 
 
 NO_WAYS = Ways()
@@ -67,6 +72,12 @@ class Underlay:
         """This node's own end of the VXLAN of a family."""
         return desired.vteps.get(VtepId(self._node, family))
 
+    def parent(self, desired: DesiredState, family: int) -> Link | None:
+        """The interface that has the address of this node that others reach it by."""
+        end = self.end(desired, family)
+        own = [end.parent] if end else [one for one in desired.network.own if one.family == family]
+        return self.holder(own[0]) if own else None
+
     def holder(self, address: Cidr) -> Link | None:
         """The interface that has an address."""
         return next((link for link in self._links if address in self._addresses.of(link.index)), None)
@@ -75,11 +86,13 @@ class Underlay:
         """As they are now."""
         direct: dict[int, Way] = {}
         vxlan: dict[int, Way] = {}
+        ipip: dict[int, Way] = {}
         for family in BITS:
-            end = self.end(desired, family)
-            _note(direct, family, self.holder(end.parent) if end else None)
-            _note(vxlan, family, self._links.get(VXLAN_DEVICES[family]) if end else None)
-        return Ways(self._node, direct, vxlan)
+            _note(direct, family, self.parent(desired, family))
+            has_end = self.end(desired, family) is not None
+            _note(vxlan, family, self._links.get(VXLAN_DEVICES[family]) if has_end else None)
+        _note(ipip, 4, self._links.get(IPIP_DEVICE) if desired.network.ipip_end else None)
+        return Ways(self._node, direct, vxlan, ipip)
 
 
 def _note(table: dict[int, Way], family: int, link: Link | None) -> None:

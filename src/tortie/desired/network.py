@@ -54,6 +54,8 @@ class Network(msgspec.Struct, frozen=True, gc=False):
         floating: sorted; each external address once.
         code_points: differentiated services code points that workloads of this node ask for, sorted; the set
             `code_point_set` of each is there and holds their addresses.
+        own: addresses that other nodes reach this one by, one of a family, while IP in IP is used.
+        ipip_end: this node's address inside IP in IP, while that is used and it has one.
     """
 
     tunnels: Tunnels = Tunnels()
@@ -62,6 +64,8 @@ class Network(msgspec.Struct, frozen=True, gc=False):
     services: tuple[Cidr, ...] = ()
     floating: tuple[FloatingAddress, ...] = ()
     code_points: tuple[int, ...] = ()
+    own: tuple[Cidr, ...] = ()
+    ipip_end: Cidr | None = None
 
     def set_ids(self) -> set[SetId]:
         """The sets that it refers to."""
