@@ -59,7 +59,7 @@ def test_exec_runs_a_program_there_and_ends_as_it_does() -> None:
 def test_a_move_that_fails_leaves_the_workload_where_it_was_and_can_be_repeated() -> None:
     assert tortie("lab", "kill", "--name", NAME, "h2").returncode == 0
     failed = tortie("lab", "move", "--name", NAME, "w1", "h2")
-    assert failed.returncode == 1
+    assert failed.returncode == 3
     assert "tortie-agent" in failed.stderr
     shown = tortie("lab", "status", "--name", NAME).stdout
     assert [line.split()[2] for line in shown.splitlines() if line.startswith("default") and " w1 " in line] == ["h1"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -18,8 +18,10 @@ from tortie.dataplane.fake import Drop, FakeTarget, Put
 from tortie.dataplane.keeper import Schedule
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.status import Phase
+from tortie.dataplane.target import Plan, Target
 from tortie.desired.delta import Delta
 from tortie.desired.routes import Route
+from tortie.desired.state import Changes, DesiredState
 
 
 class Clock(Protocol):
@@ -35,7 +37,7 @@ REFUSAL = KernelError("program something", errno.EBUSY)
 
 @pytest.fixture
 def make(executor: Executor, clock: Clock) -> Make:
-    def make(*targets: FakeTarget, **schedule: float) -> Reconciler:
+    def make(*targets: Target[Any, Any], **schedule: float) -> Reconciler:
         reconciler = Reconciler(targets, executor, clock, Schedule(**schedule))
         reconciler.start()
         return reconciler
@@ -96,6 +98,37 @@ async def test_the_first_pass_rewrites_nothing_that_is_right(make: Make) -> None
     reconciler.update(wants(a="cali1", b="cali2"))
     await reconciler.reconcile()
     assert target.journal == [("fake", Drop(key("z"))), ("fake", Put(key("b"), "cali2"))]
+
+
+class AbsentDevice:
+    """A target of one device that is neither there nor wanted: what it reads is None."""
+
+    name = "device"
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def read(self) -> None:
+        self.reads += 1
+
+    def plan(self, desired: DesiredState, actual: None, changes: Changes | None) -> Plan[Put]:
+        return Plan()
+
+    def apply(self, operations: Sequence[Put]) -> None:
+        raise AssertionError(operations)
+
+    def applied(self, actual: None, plan: Plan[Put]) -> None:
+        return None
+
+
+async def test_a_device_that_is_known_to_be_absent_is_not_looked_for_again_and_again(make: Make) -> None:
+    target = AbsentDevice()
+    reconciler = make(target)
+    async with running(reconciler):
+        await settle()
+        reconciler.update(wants(a="cali1"))
+        await settle()
+    assert target.reads == 1
 
 
 async def test_later_passes_read_nothing_and_do_only_what_changed(make: Make) -> None:

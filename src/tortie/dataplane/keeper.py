@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -19,6 +19,9 @@ from tortie.dataplane.target import Plan, Target
 from tortie.desired.state import Changes, DesiredState
 
 Result = TypeVar("Result")
+
+# Not None, which a target may well read: a device that is not there.
+_UNKNOWN: Final = object()
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -52,7 +55,7 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 class Keeper:
-    """One target's share of the loop. `actual` is None while the kernel's state is unknown."""
+    """One target's share of the loop. What it read is _UNKNOWN until a pass succeeded."""
 
     def __init__(self, target: Target[Any, Any], surroundings: Surroundings) -> None:
         schedule = surroundings.schedule
@@ -63,7 +66,7 @@ class Keeper:
         self._random = surroundings.random
         self._backoff = Backoff(schedule.retry_first, schedule.retry_limit, random=surroundings.random)
         self._log = structlog.get_logger(target=target.name)
-        self._actual: Any = None
+        self._actual: Any = _UNKNOWN
         self._retry_at = 0.0
         self._full_at = 0.0
         self._drifted = False
@@ -85,7 +88,7 @@ class Keeper:
 
     def due(self) -> float:
         """When to look again even if nothing changes, on the monotonic clock."""
-        if self._actual is None:
+        if self._actual is _UNKNOWN:
             return self._retry_at
         drift_at = self._drift_seen_at + self._schedule.drift_spacing
         return min(drift_at, self._full_at) if self._drifted else self._full_at
@@ -94,7 +97,7 @@ class Keeper:
         """Bring the kernel to the desired state as far as it lets us; refusals are remembered, not raised."""
         started = self._clock.monotonic()
         full = started >= self.due()
-        if self._actual is None and not full:
+        if self._actual is _UNKNOWN and not full:
             return
         if full or changes:
             try:
@@ -145,7 +148,7 @@ class Keeper:
 
     async def _carry_out(self, actual: Any, plan: Plan[Any]) -> None:
         # Unknown until it is known to have succeeded, whatever interrupts it.
-        self._actual = None
+        self._actual = _UNKNOWN
         if plan.operations:
             await self._run(self.target.apply, plan.operations)
             self._count(operations=len(plan.operations))
@@ -162,7 +165,7 @@ class Keeper:
 
     def _failed(self, error: TortieError) -> None:
         delay = self._backoff.next()
-        self._actual = None
+        self._actual = _UNKNOWN
         self._retry_at = self._clock.monotonic() + delay
         self._failing = str(error)
         self._count(failures=1)
