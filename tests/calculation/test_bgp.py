@@ -12,7 +12,7 @@ from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.calculation.bgpsettings import as_number
 from tortie.calculation.graph import Calculation
-from tortie.calculation.peering import split_address
+from tortie.calculation.peerspec import split_address
 from tortie.desired.bgp import Advertisement, BGPNode, NextHop, Password, Pool, Session
 
 

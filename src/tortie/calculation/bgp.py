@@ -123,7 +123,8 @@ class BGP:
         return not any(held) and self._advertising.is_empty()
 
     def _replace(self, table: dict[str, Read], key: ResourceKey, value: Read | None) -> None:
-        if value != table.get(key.name):
+        # A source that comes again takes with it what was found wrong with it before.
+        if value != table.get(key.name) or key in self._noted:
             self._dirty = True
         if value is None:
             table.pop(key.name, None)
@@ -156,7 +157,7 @@ class BGP:
         nodes = self._speakers(settings, problems)
         filters = self._read_filters(problems)
         me = nodes.get(self._node)
-        speakers = Speakers(me, nodes, frozenset(filters), settings) if me else None
+        speakers = Speakers(me, nodes.values(), settings, filters) if me else None
         sessions = sessions_of(speakers, self._peers, problems) if speakers else ()
         self._tell(problems)
         if me is None:

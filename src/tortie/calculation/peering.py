@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from tortie.api.bgp import BGPPeer, BGPPeerSpec
+from tortie.api.bgp import BGPPeer
 from tortie.base.addresses import Cidr
-from tortie.calculation.bgpsettings import Settings, as_number, password, seconds
+from tortie.calculation.bgpsettings import Settings
+from tortie.calculation.peerspec import PeerSpec, read_peer
 from tortie.calculation.problems import Problems
-from tortie.desired.bgp import DEFAULT_PORT, NextHop, Session
-from tortie.selector.parser import parse
-
-_NEXT_HOPS = {"Self": NextHop.SELF, "Keep": NextHop.KEEP}
+from tortie.desired.bgp import DEFAULT_PORT, Session
 
 
 class Peer(msgspec.Struct, frozen=True, gc=False):
@@ -32,17 +30,31 @@ class Peer(msgspec.Struct, frozen=True, gc=False):
         return self.address4 if family == 4 else self.address6
 
 
-class Speakers(msgspec.Struct, frozen=True, gc=False):
-    """This node, all nodes that speak BGP by name, itself among them, and names of the filters that can be used."""
+class Speakers:
+    """All nodes that speak BGP.
 
-    me: Peer
-    nodes: Mapping[str, Peer]
-    filters: frozenset[str]
-    settings: Settings
+    Args:
+        me: this node.
+        nodes: all of them, sorted by name.
+        settings: what holds for every node.
+        filters: names of the filters that can be used.
+    """
+
+    def __init__(self, me: Peer, nodes: Iterable[Peer], settings: Settings, filters: Iterable[str]) -> None:
+        self.me = me
+        self.nodes = tuple(nodes)
+        self.settings = settings
+        self.filters = frozenset(filters)
+        # Of nodes that claim one address the first has it.
+        self._by_address: dict[Cidr, Peer] = {}
+        for node in self.nodes:
+            for address in (node.address4, node.address6):
+                if address is not None:
+                    self._by_address.setdefault(address, node)
 
     def at(self, address: Cidr) -> Peer | None:
         """The node that has an address."""
-        return next((node for node in self.nodes.values() if node.address(address.family) == address), None)
+        return self._by_address.get(address)
 
 
 def sessions_of(speakers: Speakers, peers: Mapping[str, BGPPeer], problems: Problems) -> tuple[Session, ...]:
@@ -51,12 +63,10 @@ def sessions_of(speakers: Speakers, peers: Mapping[str, BGPPeer], problems: Prob
     Peers of all nodes come before those of some, and these before sessions that only the other
     side asks for; the mesh is last.
     """
-    readable = [peer for _, peer in sorted(peers.items()) if _readable(peer, speakers.filters, problems)]
-    everywhere = [peer for peer in readable if not peer.spec.node and not peer.spec.node_selector]
-    somewhere = [peer for peer in readable if peer.spec.node or peer.spec.node_selector]
-    offers = [session for peer in everywhere for session in _asked(speakers, peer.spec, "Global")]
-    offers += [session for peer in somewhere for session in _asked(speakers, peer.spec, "Node")]
-    offers += [session for peer in readable for session in _returned(speakers, peer.spec)]
+    specs = list(_read(peers, speakers.filters, problems))
+    offers = [session for one in specs if one.is_global for session in _asked(speakers, one, "Global")]
+    offers += [session for one in specs if not one.is_global for session in _asked(speakers, one, "Node")]
+    offers += [session for one in specs for session in _returned(speakers, one)]
     if speakers.settings.mesh:
         offers += _mesh(speakers)
     chosen: dict[tuple[Cidr, int], Session] = {}
@@ -65,12 +75,28 @@ def sessions_of(speakers: Speakers, peers: Mapping[str, BGPPeer], problems: Prob
     return tuple(sorted(chosen.values(), key=lambda session: session.name))
 
 
+def _read(peers: Mapping[str, BGPPeer], filters: frozenset[str], problems: Problems) -> Iterator[PeerSpec]:
+    for _, peer in sorted(peers.items()):
+        try:
+            spec = read_peer(peer.spec)
+        except ValueError as error:
+            problems.note(peer.key, error)
+            continue
+        if missing := _missing(spec, filters):
+            problems.note(peer.key, f"filters: {missing} cannot be used, so its sessions are not started")
+        yield spec
+
+
+def _missing(spec: PeerSpec, filters: frozenset[str]) -> str:
+    return ", ".join(name for name in spec.filters if name not in filters)
+
+
 def _mesh(speakers: Speakers) -> Iterator[Session]:
     """Both ends are sure of a session here, so the one with the lower address text waits for the other."""
     me, settings = speakers.me, speakers.settings
     if me.cluster_id:
         return
-    for other in speakers.nodes.values():
+    for other in speakers.nodes:
         if other.cluster_id:
             continue
         for session in _between(me, other, "Mesh"):
@@ -82,42 +108,43 @@ def _mesh(speakers: Speakers) -> Iterator[Session]:
             )
 
 
-def _asked(speakers: Speakers, spec: BGPPeerSpec, prefix: str) -> Iterator[Session]:
+def _asked(speakers: Speakers, spec: PeerSpec, prefix: str) -> Iterator[Session]:
     """Sessions of this node that a peer resource asks for."""
     me = speakers.me
-    if not _in_scope(me, spec):
+    if not spec.covers(me.name, me.labels):
         return
-    if spec.peer_ip:
-        session = _to_address(speakers, spec, prefix)
-        if me.address(session.peer.family) != session.peer:
-            yield _as_asked(session, speakers, spec, returned=False)
-    elif spec.peer_selector:
-        for other in speakers.nodes.values():
-            if parse(spec.peer_selector).matches(other.labels):
+    if spec.address is not None:
+        if me.address(spec.address.family) != spec.address:
+            yield _as_asked(_to_address(speakers, spec, spec.address, prefix), speakers, spec)
+    elif spec.whom is not None:
+        for other in speakers.nodes:
+            if spec.whom.matches(other.labels):
                 for session in _between(me, other, prefix):
-                    yield _as_asked(session, speakers, spec, returned=False)
+                    yield _as_asked(session, speakers, spec)
 
 
-def _returned(speakers: Speakers, spec: BGPPeerSpec) -> Iterator[Session]:
-    """The other ends of what nodes were asked to set up with this one."""
-    families = () if spec.reverse_peering == "Manual" else _families_meant(speakers.me, spec)
-    for other in speakers.nodes.values() if families else ():
-        if _in_scope(other, spec):
-            for session in _between(speakers.me, other, "Node"):
-                if session.peer.family in families:
-                    yield _as_asked(session, speakers, spec, returned=True)
+def _returned(speakers: Speakers, spec: PeerSpec) -> Iterator[Session]:
+    """The other ends of what nodes were asked to set up with this one: they show another AS where told so."""
+    me = speakers.me
+    families = _families_meant(me, spec) if spec.mirrored else ()
+    theirs = msgspec.structs.replace(spec, local_as=None, gateway=None)
+    for other in speakers.nodes if families else ():
+        if not spec.covers(other.name, other.labels):
+            continue
+        for session in _between(me, other, "Node"):
+            if session.peer.family in families:
+                shown = session.peer_as if spec.local_as is None else spec.local_as
+                yield _as_asked(msgspec.structs.replace(session, peer_as=shown), speakers, theirs)
 
 
-def _families_meant(me: Peer, spec: BGPPeerSpec) -> tuple[int, ...]:
+def _families_meant(me: Peer, spec: PeerSpec) -> tuple[int, ...]:
     """Families in which this node is what a peer resource names as the neighbour."""
-    if spec.peer_selector:
-        return (4, 6) if parse(spec.peer_selector).matches(me.labels) else ()
-    if not spec.peer_ip:
+    if spec.whom is not None:
+        return (4, 6) if spec.whom.matches(me.labels) else ()
+    if spec.address is None:
         return ()
-    address, port = split_address(spec.peer_ip)
-    is_me = me.address(address.family) == address and port in (0, me.port)
-    same_as = spec.as_number is None or as_number(spec.as_number) == me.as_number
-    return (address.family,) if is_me and same_as else ()
+    is_me = me.address(spec.address.family) == spec.address and spec.port in (0, me.port)
+    return (spec.address.family,) if is_me and spec.peer_as in (None, me.as_number) else ()
 
 
 def _between(me: Peer, other: Peer, prefix: str) -> Iterator[Session]:
@@ -128,112 +155,54 @@ def _between(me: Peer, other: Peer, prefix: str) -> Iterator[Session]:
             yield Session(_name(prefix, theirs, other.port), theirs, other.as_number, port=other.port)
 
 
-def _to_address(speakers: Speakers, spec: BGPPeerSpec, prefix: str) -> Session:
+def _to_address(speakers: Speakers, spec: PeerSpec, address: Cidr, prefix: str) -> Session:
     """A session with an address; without a port, a node at that address and AS is met on its own port.
 
     A node that all nodes peer with peers with all of them, so of two such ends one waits.
     """
-    address, given = split_address(spec.peer_ip)
     node = speakers.at(address)
     default = node.as_number if node else speakers.settings.as_number
-    peer_as = default if spec.as_number is None else as_number(spec.as_number)
+    peer_as = default if spec.peer_as is None else spec.peer_as
     known = node.port if node and node.as_number == peer_as else DEFAULT_PORT
-    port = given or known
+    port = spec.port or known
     waits = prefix == "Global" and node is not None and _waits(speakers.me, address)
     return Session(_name(prefix, address, port), address, peer_as, passive=waits, port=port)
 
 
-def _as_asked(session: Session, speakers: Speakers, spec: BGPPeerSpec, *, returned: bool) -> Session:
-    """The session with everything else that a peer resource says of it, seen from this end."""
-    local_as = None if spec.local_as_number is None else as_number(spec.local_as_number)
-    if returned and local_as is not None:
-        session = msgspec.structs.replace(session, peer_as=local_as)
-    shown = None if returned else local_as
-    own_as = speakers.me.as_number if shown is None else shown
+def _as_asked(session: Session, speakers: Speakers, spec: PeerSpec) -> Session:
+    """The session with everything else that a peer resource says of it."""
+    own_as = speakers.me.as_number if spec.local_as is None else spec.local_as
     internal = own_as == session.peer_as
-    missing = [name for name in spec.filters if name not in speakers.filters]
+    missing = _missing(spec, speakers.filters)
     return msgspec.structs.replace(
         session,
-        local_as=shown,
-        source=spec.source_address != "None",
-        password=password(spec.password),
-        next_hop=_next_hop(spec, internal),
-        hops=spec.ttl_security or None,
-        restart_time=seconds(spec.max_restart_time),
-        keepalive=seconds(spec.keepalive_time) or None,
-        allowed_local_as=spec.num_allowed_local_as_numbers,
-        gateway=None if returned or not spec.reachable_by else Cidr.host(spec.reachable_by),
+        local_as=spec.local_as,
+        source=spec.source,
+        password=spec.password,
+        next_hop=spec.next_hop_towards(internal=internal),
+        hops=spec.hops,
+        restart_time=spec.restart_time,
+        keepalive=spec.keepalive,
+        allowed_local_as=spec.allowed_local_as,
+        gateway=spec.gateway,
         reflect=internal and _is_client(speakers, session.peer),
         filters=spec.filters,
-        withheld=f"filter {', '.join(missing)} cannot be used" if missing else "",
+        withheld=f"filter {missing} cannot be used" if missing else "",
     )
 
 
 def _is_client(speakers: Speakers, address: Cidr) -> bool:
-    """Whether this node reflects routes to a neighbour inside its AS: all but reflectors of the same cluster."""
+    """Whether this node reflects routes to a neighbour inside its AS: to all but reflectors of the same cluster."""
+    own = speakers.me.cluster_id
+    if not own:
+        return False
     other = speakers.at(address)
-    return bool(speakers.me.cluster_id) and (other is None or other.cluster_id != speakers.me.cluster_id)
-
-
-def _next_hop(spec: BGPPeerSpec, internal: bool) -> NextHop:
-    if spec.keep_original_next_hop and not internal:
-        return NextHop.KEEP
-    return _NEXT_HOPS.get(spec.next_hop_mode or "", NextHop.AUTO)
+    return other is None or other.cluster_id != own
 
 
 def _waits(me: Peer, theirs: Cidr) -> bool:
     mine = me.address(theirs.family)
     return mine is not None and theirs.text > mine.text
-
-
-def split_address(text: str) -> tuple[Cidr, int]:
-    """Read `10.0.0.1`, `10.0.0.1:179`, `fd00::1` or `[fd00::1]:179`; port 0 when none is given.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    if text.startswith("["):
-        address, _, port = text[1:].partition("]:")
-        return Cidr.host(address.rstrip("]")), int(port or 0)
-    if text.count(":") == 1:
-        address, _, port = text.partition(":")
-        return Cidr.host(address), int(port)
-    return Cidr.host(text), 0
-
-
-def _in_scope(node: Peer, spec: BGPPeerSpec) -> bool:
-    if spec.node:
-        return spec.node == node.name
-    return not spec.node_selector or parse(spec.node_selector).matches(node.labels)
-
-
-def _readable(peer: BGPPeer, filters: Iterable[str], problems: Problems) -> bool:
-    """Whether everything in it can be carried out, so that nothing of it fails later."""
-    try:
-        _check(peer.spec)
-    except ValueError as error:
-        problems.note(peer.key, error)
-        return False
-    missing = [name for name in peer.spec.filters if name not in filters]
-    if missing:
-        problems.note(peer.key, f"filters: {', '.join(missing)} cannot be used, so its sessions are not started")
-    return True
-
-
-def _check(spec: BGPPeerSpec) -> None:
-    """Raises ValueError."""
-    for selector in (spec.node_selector, spec.peer_selector):
-        parse(selector)
-    for number in (spec.as_number, spec.local_as_number):
-        as_number(number or 0)
-    for duration in (spec.max_restart_time, spec.keepalive_time):
-        seconds(duration)
-    for address in (spec.peer_ip, spec.reachable_by):
-        if address:
-            split_address(address)
-    password(spec.password)
-    if spec.local_workload_selector:
-        raise ValueError("localWorkloadSelector: peering with workloads is not carried out by this release")
 
 
 def _name(prefix: str, address: Cidr, port: int) -> str:
