@@ -30,7 +30,9 @@ def ranges(make, *, cluster=(), external=(), balanced=(), **more: object):
 def service(name: str = "web", *, balanced: tuple[str, ...] = (), **spec: object) -> Service:
     spec.setdefault("cluster_ips", ("10.96.0.7",))
     spec.setdefault("type", "LoadBalancer" if balanced else "ClusterIP")
-    status = ServiceStatus(load_balancer=LoadBalancerStatus(ingress=tuple(LoadBalancerIngress(ip=one) for one in balanced)))
+    status = ServiceStatus(
+        load_balancer=LoadBalancerStatus(ingress=tuple(LoadBalancerIngress(ip=one) for one in balanced))
+    )
     return Service(metadata=Metadata(name=name, namespace="shop"), spec=ServiceSpec(**spec), status=status)
 
 
