@@ -37,7 +37,7 @@ def _endpoint_of(document: dict[str, Any]) -> Resource | None:
 CONVERSIONS = {
     "Pod": _endpoint_of,
     "Namespace": namespace.profile,
-    "ServiceAccount": serviceaccount.profile,
+    "ServiceAccount": lambda document: serviceaccount.profile(document).resource,
     "NetworkPolicy": lambda document: network_policy(document).resource,
     "ClusterNetworkPolicy": lambda document: global_network_policy(FORM, document).resource,
 }

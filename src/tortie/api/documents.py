@@ -10,13 +10,15 @@ import msgspec
 
 from tortie.api.kinds import KINDS
 from tortie.api.resource import API_VERSION, Resource, ResourceKey
-from tortie.api.strict import QUOTE, UNKNOWN, Checked, Finding, check, near
+from tortie.api.blanks import told_blanks
+from tortie.api.strict import QUOTE, check, near
 from tortie.api.text import Place, Value, scan_values
 from tortie.base.errors import InvalidResource, Problem
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Annotation with all of an object as it was applied elsewhere, even the parts that are not kept."""
 
+_NAMESPACED = frozenset({"ServiceAccount"})
 _STEP = re.compile(r"\[([^\]]*)\]|([^.\[]+)")
 _INDEX = re.compile(r"[0-9]{1,9}")
 
@@ -44,7 +46,8 @@ class Document(msgspec.Struct, frozen=True):
         """Kind, namespace and name, as far as they are known."""
         metadata = self.mapping.get("metadata")
         given = metadata if isinstance(metadata, dict) else {}
-        scope = self.scope if self.kind in KINDS and KINDS[self.kind].namespaced else ""
+        namespaced = self.kind in _NAMESPACED or (self.kind in KINDS and KINDS[self.kind].namespaced)
+        scope = self.scope if namespaced else ""
         return str(ResourceKey(self.kind, str(given.get("namespace") or scope), str(given.get("name") or "")))
 
     def position(self, path: str) -> tuple[int, int]:
@@ -57,8 +60,10 @@ class Document(msgspec.Struct, frozen=True):
         return self._find(path).written
 
     def problem(self, path: str, problem: str, remedy: str = "") -> Problem:
-        """A problem of this object with its place."""
+        """A problem of this object with its place, and in the spelling of the file what must be quoted."""
         line, column = self.position(path)
+        if remedy == QUOTE:
+            remedy = f'{QUOTE}: "{self.written(path)}"'
         return Problem(self.name, path, problem, remedy, self.file, line, column)
 
     def _find(self, path: str) -> Place:
@@ -97,14 +102,41 @@ def scan_documents(text: str, file: str = "") -> tuple[list[Document], list[Prob
     return documents, problems
 
 
+class Loaded(msgspec.Struct, frozen=True):
+    """What a document describes.
+
+    Args:
+        resource: without what is wrong.
+        problems: everything that is wrong so far.
+        doubtful: paths of what is wrong, and of what may have been meant by it.
+        warnings: what people should know.
+    """
+
+    resource: Resource
+    problems: tuple[Problem, ...] = ()
+    doubtful: frozenset[str] = frozenset()
+    warnings: tuple[Problem, ...] = ()
+
+
 def load_resource(document: Document) -> Resource:
     """The resource that a document describes; nothing is filled in and no value is judged yet.
 
-    A field that a kind of Kubernetes does not have is no problem, as it may be newer than this reader; and what
-    Kubernetes notes down of who wrote such an object, and what, is left out.
-
     Raises:
         InvalidResource: unknown kind or version, unknown or missing fields, wrong types; lists every problem.
+    """
+    loaded = load(document)
+    if loaded.problems:
+        raise InvalidResource(*loaded.problems)
+    return loaded.resource
+
+
+def load(document: Document) -> Loaded:
+    """What can be read of a document, and what is wrong with the rest, so that one does not hide the other.
+
+    What Kubernetes notes down of who wrote an object of its own, and what, is left out.
+
+    Raises:
+        InvalidResource: unknown kind or version.
     """
     kind = KINDS.get(document.kind)
     version = kind.api_version if kind else API_VERSION
@@ -113,38 +145,14 @@ def load_resource(document: Document) -> Resource:
     if kind is None:
         remedy = near(document.kind, KINDS) or f"known are {', '.join(KINDS)}"
         raise InvalidResource(document.problem("kind", f"{document.kind!r} is not a kind of resource", remedy))
-    checked = _checked(document, kind)
-    wrong = [finding for finding in checked.findings if not _may_be_newer(finding, kind)]
-    if wrong:
-        raise InvalidResource(*(_placed(document, *finding) for finding in wrong))
-    loaded: Resource = msgspec.convert(checked.value, kind)
-    return loaded if version == API_VERSION else _without_books(loaded)
-
-
-def rest_of(document: Document) -> Resource | None:
-    """What remains of a document without its faulty fields, so that more can be found; None when that is nothing."""
-    kind = KINDS.get(document.kind)
-    if kind is None or document.api_version != kind.api_version:
-        return None
-    checked = _checked(document, kind)
-    for path, _, _ in checked.findings:
-        _drop(checked.value, path)
-    try:
-        return msgspec.convert(checked.value, kind)
-    except msgspec.ValidationError:
-        return None
-
-
-def _drop(value: Any, path: str) -> None:
-    """Take a field out of plain data; an item of a list stays, since others would take its place."""
-    *way, last = [match[1] if match[1] is not None else match[2] for match in _STEP.finditer(path)]
-    for step in way:
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and _INDEX.fullmatch(step) and int(step) < len(value):
-            value = value[int(step)]
-    if isinstance(value, dict):
-        value.pop(last, None)
+    checked = check(_without_envelope(document.mapping), kind)
+    resource: Resource = msgspec.convert(checked.value, kind)
+    return Loaded(
+        resource if version == API_VERSION else _without_books(resource),
+        tuple(document.problem(path, problem, remedy) for path, problem, remedy in checked.findings),
+        frozenset(checked.doubtful),
+        tuple(document.problem(*finding) for finding in told_blanks(checked.blanks)),
+    )
 
 
 def is_resource(document: Document) -> bool:
@@ -153,21 +161,8 @@ def is_resource(document: Document) -> bool:
     return kind is not None and document.api_version == kind.api_version
 
 
-def left_out(document: Document) -> list[Problem]:
-    """Fields that loading leaves out because they are not known; none for a kind of which most is left out."""
-    kind = KINDS[document.kind]
-    if kind.partial:
-        return []
-    found = [finding for finding in _checked(document, kind).findings if _may_be_newer(finding, kind)]
-    return [document.problem(path, "is not known here, and left out", remedy) for path, _, remedy in found]
-
-
-def _checked(document: Document, kind: type[Resource]) -> Checked:
-    return check({name: value for name, value in document.mapping.items() if name not in ("apiVersion", "kind")}, kind)
-
-
-def _may_be_newer(finding: Finding, kind: type[Resource]) -> bool:
-    return finding[1] == UNKNOWN and kind.api_version != API_VERSION
+def _without_envelope(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name not in ("apiVersion", "kind")}
 
 
 def _without_books(resource: Resource) -> Resource:
@@ -176,12 +171,6 @@ def _without_books(resource: Resource) -> Resource:
     annotations = {name: value for name, value in metadata.annotations.items() if name != LAST_APPLIED}
     kept = msgspec.structs.replace(metadata, annotations=annotations, managed_fields=())
     return msgspec.structs.replace(resource, metadata=kept)
-
-
-def _placed(document: Document, path: str, problem: str, remedy: str) -> Problem:
-    if remedy == QUOTE:
-        remedy = f'{QUOTE}: "{document.written(path)}"'
-    return document.problem(path, problem, remedy)
 
 
 def _listed(value: Value, file: str) -> Iterator[Document | Problem]:

@@ -161,6 +161,7 @@ _PORT_NUMBER = Between(1, 65535)
 
 NAME = pattern(SUBDOMAIN, "lower-case letters, digits, '-' and '.', 253 characters at most", 253)
 TIER_NAME = pattern(LABEL, "lower-case letters, digits and '-', without dots, 63 characters at most", 63)
+NAMESPACE_NAME = TIER_NAME
 GLOBAL_POLICY_NAME = pattern(
     rf"{LABEL}(?:\.{LABEL})?", "lower-case letters, digits, '-' and at most one '.', 253 characters at most", 253
 )

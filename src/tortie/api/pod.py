@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
-from tortie.api.resource import Model, Resource
+from tortie.api.resource import Model, Resource, words
 
 
 class ContainerPort(Model, frozen=True, kw_only=True):
@@ -25,12 +25,27 @@ class ContainerPort(Model, frozen=True, kw_only=True):
 class Container(Model, frozen=True, kw_only=True):
     """Name and ports of a container."""
 
+    left_out: ClassVar[frozenset[str]] = frozenset(
+        "args command env envFrom image imagePullPolicy lifecycle livenessProbe readinessProbe resizePolicy resources "
+        "restartPolicy restartPolicyRules securityContext startupProbe stdin stdinOnce terminationMessagePath "
+        "terminationMessagePolicy tty volumeDevices volumeMounts workingDir".split()
+    )
+
     name: str = ""
     ports: tuple[ContainerPort, ...] = ()
 
 
 class PodSpec(Model, frozen=True, kw_only=True):
     """Where the pod runs, as whom, and the ports of its containers."""
+
+    left_out: ClassVar[frozenset[str]] = frozenset(
+        "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks "
+        "ephemeralContainers hostAliases hostIPC hostPID hostUsers hostname hostnameOverride imagePullSecrets "
+        "nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources "
+        "restartPolicy runtimeClassName schedulerName schedulingGates securityContext serviceAccount "
+        "setHostnameAsFQDN shareProcessNamespace subdomain terminationGracePeriodSeconds tolerations "
+        "topologySpreadConstraints volumes workloadRef".split()
+    )
 
     node_name: str = ""
     host_network: bool = False
@@ -47,6 +62,12 @@ class PodIP(Model, frozen=True, kw_only=True):
 
 class PodStatus(Model, frozen=True, kw_only=True):
     """How far the pod has come, and its addresses."""
+
+    left_out: ClassVar[frozenset[str]] = frozenset(
+        "allocatedResources conditions containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus hostIP "
+        "hostIPs initContainerStatuses message nominatedNodeName observedGeneration qosClass reason resize "
+        "resourceClaimStatuses resources startTime".split()
+    )
 
     phase: str = ""
     pod_ip: str = msgspec.field(default="", name="podIP")

@@ -9,13 +9,21 @@ import msgspec
 API_VERSION = "projectcalico.org/v3"
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
 class Model(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True, gc=False):
     """Base of every part of a resource: lower-camel names, stored in field order, empty fields left out.
 
     Decoding ignores unknown fields, because a datastore may be shared with a newer writer; what a
     person hands in is checked for unknown fields before (`tortie.api.documents`). A field with a
-    `default_factory` is one that is always stored, even when it is empty.
+    `default_factory` is one that is always stored, even when it is empty. `left_out` names what
+    Kubernetes has besides the fields, and is not kept on purpose.
     """
+
+    left_out: ClassVar[frozenset[str]] = frozenset()
 
 
 class OwnerReference(Model, frozen=True, kw_only=True):

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from tortie.api import formats
+from tortie.api.constraint import Finding
 from tortie.api.constraints import findings
 from tortie.api.field import Field
 from tortie.api.fields import FIELDS
+from tortie.api.formats import Format
 from tortie.api.resource import Metadata, Resource
 from tortie.base.errors import InvalidResource, Problem
 
@@ -44,36 +46,41 @@ def validate(resource: Resource, check_selector: SelectorCheck) -> None:
 
 def problems(resource: Resource, check_selector: SelectorCheck) -> list[Problem]:
     """Everything that is wrong with a resource, in the order of its fields."""
-    walk = _Walk(check_selector)
-    found = [*_identity(resource), *walk.struct(resource, "")]
+    whose = Whose(resource.kind, NAMES.get(resource.kind, formats.NAME), resource.namespaced)
+    found = [*_identity(whose, resource.metadata), *_Walk(check_selector).struct(resource, "")]
     return [Problem(str(resource.key), path, problem, remedy) for path, problem, remedy in found]
 
 
-def value_problems(resource: Resource, check_selector: SelectorCheck) -> list[Problem]:
-    """What is wrong with single values of a resource that lacks parts; not what is missing, nor what goes together."""
-    found = _Walk(check_selector, whole=False).struct(resource, "")
-    return [Problem(str(resource.key), path, problem, remedy) for path, problem, remedy in found]
+def metadata_findings(kind: str, metadata: Metadata, *, namespaced: bool) -> list[Finding]:
+    """What is wrong with the metadata of an object of Kubernetes, which may leave its namespace to the reader."""
+    named = Whose(kind, formats.NAMESPACE_NAME if kind == "Namespace" else formats.NAME, namespaced)
+    found = [*_identity(named, metadata), *_Walk(lambda text: None).struct(metadata, "metadata")]
+    return [finding for finding in found if metadata.namespace or finding[0] != "metadata.namespace"]
 
 
-Finding = tuple[str, str, str]
+class Whose(msgspec.Struct, frozen=True):
+    """What the name of an object must look like, and whether the object is in a namespace."""
+
+    kind: str
+    name: Format
+    namespaced: bool
 
 
-def _identity(resource: Resource) -> Iterator[Finding]:
-    metadata = resource.metadata
-    name = NAMES.get(resource.kind, formats.NAME)
+def _identity(whose: Whose, metadata: Metadata) -> Iterator[Finding]:
+    name = whose.name
     if not metadata.name:
         yield "metadata.name", "is required", ""
     elif not name.accepts(metadata.name):
         yield "metadata.name", f"{_shown(metadata.name)} is not a name", name.expected
-    if resource.namespaced and not metadata.namespace:
-        yield "metadata.namespace", "is required", f"{_with_article(resource.kind)} lives in a namespace"
-    elif resource.namespaced and not formats.NAME.accepts(metadata.namespace):
+    if whose.namespaced and not metadata.namespace:
+        yield "metadata.namespace", "is required", f"{_with_article(whose.kind)} lives in a namespace"
+    elif whose.namespaced and not formats.NAME.accepts(metadata.namespace):
         yield "metadata.namespace", f"{_shown(metadata.namespace)} is not a name", formats.NAME.expected
-    elif metadata.namespace and not resource.namespaced:
+    elif metadata.namespace and not whose.namespaced:
         yield (
             "metadata.namespace",
             "must be empty",
-            f"{_with_article(resource.kind)} belongs to the whole cluster",
+            f"{_with_article(whose.kind)} belongs to the whole cluster",
         )
     if _size(metadata) > ANNOTATIONS_LIMIT:
         yield "metadata.annotations", "are too large", f"{ANNOTATIONS_LIMIT} bytes at most"
@@ -109,23 +116,22 @@ def _shown(value: object) -> str:
 
 
 class _Walk:
-    """One pass over a resource, or over one that lacks parts."""
+    """One pass over a resource."""
 
-    def __init__(self, check_selector: SelectorCheck, *, whole: bool = True) -> None:
+    def __init__(self, check_selector: SelectorCheck) -> None:
         self._check_selector = check_selector
-        self._whole = whole
 
     def struct(self, value: msgspec.Struct, path: str) -> Iterator[Finding]:
         for name, stored, field, empty in _attributes(type(value)):
             yield from self._field(getattr(value, name), f"{path}.{stored}" if path else stored, field, empty)
-        for inner, problem, remedy in findings(value) if self._whole else ():
+        for inner, problem, remedy in findings(value):
             yield ".".join(filter(None, (path, inner))), problem, remedy
 
     def _field(self, value: Any, path: str, field: Field, empty: Any) -> Iterator[Finding]:
         if isinstance(value, msgspec.Struct):
             yield from self.struct(value, path)
         elif value == empty or value is None:
-            if field.required and not value and self._whole:
+            if field.required and not value:
                 yield path, "is required", field.format.expected if field.format else ""
         elif isinstance(value, tuple):
             yield from self._items(value, path, field)

@@ -81,7 +81,7 @@ def read_or_exit(
         raise click.UsageError(f"name what to {showing.verb}: -f FILE, -f FOLDER or -f -")
     manifests = scan(given)
     voice = reporter()
-    voice.warn(manifests.warnings)
+    voice.warn(map(str, manifests.warnings))
     if manifests.problems and not quiet:
         voice.invalid(showing, manifests.problems)
     elif not manifests.items and not manifests.problems:

@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 
 from tortie.api.defaults import with_defaults
-from tortie.api.documents import Document, is_resource, left_out, load_resource, rest_of, scan_documents
+from tortie.api.documents import Document, is_resource, load, scan_documents
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Metadata, Resource, ResourceKey
-from tortie.api.validation import validate, value_problems
+from tortie.api.strict import is_consequence
+from tortie.api.validation import problems as problems_of
+from tortie.api.validation import validate
 from tortie.base.errors import InvalidResource, Problem
 from tortie.cli.inputs import Input
 from tortie.cli.reservations import reservations
@@ -76,7 +78,7 @@ class Manifests(msgspec.Struct, frozen=True):
 
     items: tuple[Manifest, ...] = ()
     problems: tuple[Problem, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     broken: tuple[ResourceKey, ...] = ()
     unreadable: int = 0
 
@@ -131,7 +133,7 @@ def check_manifests(documents: Iterable[Document], problems: Iterable[Problem], 
     problems = list(problems)
     unreadable = len(problems)
     items: list[Manifest] = []
-    warnings: list[str] = []
+    warnings: list[Problem] = []
     broken: list[ResourceKey] = []
     for document in documents:
         try:
@@ -162,34 +164,54 @@ def read_names(given: Input) -> tuple[list[Named], list[Problem]]:
     return sorted(found, key=lambda named: -rank(named.key.kind)), _in_order(problems)
 
 
-def read_resource(document: Document, namespace: str) -> tuple[Resource, tuple[str, ...]]:
+def read_resource(document: Document, namespace: str) -> tuple[Resource, tuple[Problem, ...]]:
     """The complete, valid resource that a document describes, and warnings.
 
     Raises:
         InvalidResource: with every problem.
     """
-    if is_kubernetes(document.mapping) and not is_resource(document):
-        converted = convert(document.mapping, namespace)
-        resource, warnings = converted.resource, converted.warnings
-    else:
-        resource, warnings = _loaded(document, namespace), tuple(map(str, left_out(document)))
-    resource = complete(_in_namespace(resource, namespace))
-    return resource, (*warnings, *reservations(resource))
+    read = _converted if is_kubernetes(document.mapping) and not is_resource(document) else _loaded
+    resource, warnings = read(document, namespace)
+    told = (*warnings, *reservations(resource))
+    return resource, tuple(placed(warning, document) for warning in told)
 
 
-def _loaded(document: Document, namespace: str) -> Resource:
-    """The resource that a document describes; fields that are wrong do not hide values that are."""
+def _loaded(document: Document, namespace: str) -> tuple[Resource, tuple[Problem, ...]]:
+    """The resource that a document describes; fields that are wrong do not hide what else is."""
+    loaded = load(document)
+    resource = with_defaults(_in_namespace(loaded.resource, namespace))
+    more = [
+        problem
+        for problem in problems_of(resource, selector_problem)
+        if not is_consequence((problem.path, problem.problem, problem.remedy), loaded.doubtful)
+    ]
+    if loaded.problems or more:
+        raise InvalidResource(*loaded.problems, *more)
+    return resource, loaded.warnings
+
+
+def _converted(document: Document, namespace: str) -> tuple[Resource, tuple[Problem, ...]]:
+    """The resource that an object of Kubernetes becomes; what is wrong is said of the object."""
     try:
-        return load_resource(document)
+        converted = convert(document.mapping, namespace)
+        if converted.broken:
+            raise InvalidResource(*converted.broken)
     except InvalidResource as error:
-        rest = rest_of(document)
-        if rest is None:
-            raise
-        faulty = tuple(problem.path for problem in error.problems)
-        more = value_problems(with_defaults(_in_namespace(rest, namespace)), selector_problem)
-        raise InvalidResource(
-            *error.problems, *(placed(one, document) for one in more if not one.path.startswith(faulty))
-        ) from error
+        raise InvalidResource(*(_said_of(document, problem) for problem in error.problems)) from error
+    resource = with_defaults(_in_namespace(converted.resource, namespace))
+    if found := problems_of(resource, selector_problem):
+        raise InvalidResource(*(_said_of_what_becomes_of(document, problem) for problem in found))
+    return resource, tuple(_said_of(document, warning) for warning in converted.warnings)
+
+
+def _said_of(document: Document, problem: Problem) -> Problem:
+    return document.problem(problem.path, problem.problem, problem.remedy)
+
+
+def _said_of_what_becomes_of(document: Document, problem: Problem) -> Problem:
+    """Of a field that the object does not have itself."""
+    field = f"{problem.path}: " if problem.path else ""
+    return document.problem("", f"becomes {problem.object}, which cannot be: {field}{problem.problem}", problem.remedy)
 
 
 def complete(resource: Resource) -> Resource:

@@ -11,6 +11,10 @@ from tortie.api.endpointslice import SERVICE_LABEL, EndpointSlice
 from tortie.api.felixconfiguration import FelixConfiguration, stored_name
 from tortie.api.resource import Resource
 from tortie.api.service import Service
+from tortie.base.errors import Problem
+
+_NOT_DONE = "is stored, but this release does not carry it out"
+_FOR_PROXIES = "is for L7 proxies: the kernel allows all that the rest of the rule matches"
 
 STORED_ONLY = frozenset(
     {
@@ -40,38 +44,36 @@ FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
 """Fields without effect yet, by kind: when they ask for something."""
 
 
-def reservations(resource: Resource) -> Iterator[str]:
-    """One sentence for each thing that is accepted and does less than it seems to."""
+def reservations(resource: Resource) -> Iterator[Problem]:
+    """What is accepted and does less than it seems to."""
+    object, spec = str(resource.key), getattr(resource, "spec", None)
     if resource.kind in STORED_ONLY:
-        yield f"{resource.key}: is stored, but this release does not carry it out"
+        yield Problem(object, "", _NOT_DONE)
     yield from _of_backends(resource)
     yield from _of_settings(resource)
-    spec = getattr(resource, "spec", None)
     for field, asks in FIELDS.get(resource.kind, {}).items():
         if asks(spec):
-            yield f"{resource.key}: spec.{field} is stored, but this release does not carry it out"
+            yield Problem(object, f"spec.{field}", _NOT_DONE)
     for direction in ("ingress", "egress"):
         for index, rule in enumerate(getattr(spec, direction, ())):
-            yield from _of_rule(rule, f"{resource.key}: spec.{direction}[{index}]")
+            if getattr(rule, "http", None) is not None:
+                yield Problem(object, f"spec.{direction}[{index}].http", _FOR_PROXIES)
 
 
-def _of_backends(resource: Resource) -> Iterator[str]:
+def _of_backends(resource: Resource) -> Iterator[Problem]:
     if isinstance(resource, Service):
         label = f"{SERVICE_LABEL}: {resource.metadata.name}"
-        yield f"{resource.key}: its backends are those of EndpointSlices labelled {label}; its selector makes none"
+        problem = f"its backends are those of EndpointSlices labelled {label}; its selector makes none"
+        yield Problem(str(resource.key), "", problem)
     if isinstance(resource, EndpointSlice) and not resource.metadata.labels.get(SERVICE_LABEL):
-        yield f"{resource.key}: belongs to no service, as it lacks the label {SERVICE_LABEL}"
+        yield Problem(str(resource.key), "", f"belongs to no service, as it lacks the label {SERVICE_LABEL}")
 
 
-def _of_settings(resource: Resource) -> Iterator[str]:
+def _of_settings(resource: Resource) -> Iterator[Problem]:
     if not isinstance(resource, FelixConfiguration):
         return
     for field, reason in UNUSED.items():
         value = getattr(resource.spec, field)
         if value not in (None, "", ()) and value != FELIX_DEFAULTS.get(field):
-            yield f"{resource.key}: spec.{stored_name(field)} is stored, but not carried out: {reason}"
-
-
-def _of_rule(rule: Any, place: str) -> Iterator[str]:
-    if getattr(rule, "http", None) is not None:
-        yield f"{place}.http is for L7 proxies: the kernel allows all that the rest of the rule matches"
+            problem = f"is stored, but not carried out: {reason}"
+            yield Problem(str(resource.key), f"spec.{stored_name(field)}", problem)

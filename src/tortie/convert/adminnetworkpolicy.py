@@ -6,15 +6,16 @@ v0.1.1, `namespaces: {namespaceSelector}`. Source: the API of kubernetes-sigs/ne
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import ClassVar
 
 import msgspec
 
 from tortie.api.rules import EntityRule
-from tortie.convert.adminpeers import Part, Subject, outside, pods, the_only
+from tortie.convert.adminpeers import Subject, outside, pods, the_only
 from tortie.convert.adminpolicy import HIGHEST_PRIORITY, Form, Place, PortsByProtocol, priority
-from tortie.convert.converted import NotSupported, Unconvertible
-from tortie.convert.objects import LabelSelector
+from tortie.convert.converted import NotSupported, Unconvertible, both, each
+from tortie.convert.objects import KubernetesObject, LabelSelector, Part
 from tortie.convert.ports import Wanted, merged, port_name, port_range, protocol
 
 BASELINE_NAME = "default"
@@ -124,23 +125,20 @@ class BaselineSpec(Part, frozen=True, kw_only=True):
     egress: tuple[BaselineEgressRule, ...] | None = None
 
 
-class _Object(Part, frozen=True, kw_only=True):
-    """Metadata is read elsewhere, and status is somebody's answer."""
+class AdminNetworkPolicy(KubernetesObject, frozen=True, kw_only=True):
+    """A whole object; status is somebody's answer."""
 
-    api_version: Any = None
-    kind: Any = None
-    metadata: Any = None
-    status: Any = None
-
-
-class AdminNetworkPolicy(_Object, frozen=True, kw_only=True):
-    """A whole object."""
+    known_as: ClassVar[str] = "AdminNetworkPolicy"
+    left_out: ClassVar[frozenset[str]] = frozenset({"status"})
 
     spec: Spec
 
 
-class BaselineAdminNetworkPolicy(_Object, frozen=True, kw_only=True):
-    """A whole object."""
+class BaselineAdminNetworkPolicy(KubernetesObject, frozen=True, kw_only=True):
+    """A whole object; status is somebody's answer."""
+
+    known_as: ClassVar[str] = "BaselineAdminNetworkPolicy"
+    left_out: ClassVar[frozenset[str]] = frozenset({"status"})
 
     spec: BaselineSpec
 
@@ -189,23 +187,24 @@ def _namespaces(given: Namespaces, path: str) -> tuple[LabelSelector, str]:
 
 
 def _ports(rule: IngressRule | EgressRule | BaselineEgressRule, path: str) -> PortsByProtocol:
-    return merged([_wanted(port, f"{path}.ports[{index}]") for index, port in enumerate(rule.ports or ())])
+    return merged(each(partial(_wanted, port, f"{path}.ports[{index}]") for index, port in enumerate(rule.ports or ())))
 
 
 def _wanted(port: Port, path: str) -> tuple[str | None, Wanted]:
     the_only(port, path)
     if port.port_number is not None:
         number, here = port.port_number.port, f"{path}.portNumber"
-        return protocol(port.port_number.protocol, here), port_range(number, number, f"{here}.port")
+        return both(
+            partial(protocol, port.port_number.protocol, here), partial(port_range, number, number, f"{here}.port")
+        )
     if port.port_range is not None:
         span, here = port.port_range, f"{path}.portRange"
-        return protocol(span.protocol, here), port_range(span.start, span.end, here)
+        return both(partial(protocol, span.protocol, here), partial(port_range, span.start, span.end, here))
     return None, port_name(port.named_port or "", f"{path}.namedPort")
 
 
 FORM = Form(
     version="policy.networking.k8s.io/v1alpha1",
-    kind="AdminNetworkPolicy",
     prefix="kanp",
     document=AdminNetworkPolicy,
     actions={"Allow": "Allow", "Deny": "Deny", "Pass": "Pass"},
@@ -217,7 +216,6 @@ FORM = Form(
 
 BASELINE_FORM = Form(
     version=FORM.version,
-    kind="BaselineAdminNetworkPolicy",
     prefix="kbanp",
     document=BaselineAdminNetworkPolicy,
     actions={"Allow": "Allow", "Deny": "Deny"},

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
 from tortie.api.rules import EntityRule
-from tortie.convert.converted import NotSupported, Unconvertible
+from tortie.base.addresses import Cidr
+from tortie.convert.converted import NotSupported, Unconvertible, both, each
 from tortie.convert.labelselector import PODS, namespace_selector, node_selector, pod_selector
-from tortie.convert.objects import LabelSelector
+from tortie.convert.objects import LabelSelector, Part
 from tortie.convert.prefixes import prefix
 
 T = TypeVar("T")
@@ -23,10 +25,6 @@ LONGEST_SELECTOR = 1024
 
 MOST_NETWORKS = 256
 """Prefixes that one side of a rule of ours may have."""
-
-
-class Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
-    """A part of a policy object."""
 
 
 class NamespacedPods(Part, frozen=True, kw_only=True):
@@ -67,10 +65,11 @@ def pods(namespaces: LabelSelector, path: str, selector: LabelSelector | None = 
     Raises:
         Unconvertible: a selector cannot be read.
     """
-    return EntityRule(
-        selector=_short(pod_selector(selector, its_path), its_path) if selector else PODS,
-        namespace_selector=_short(namespace_selector(namespaces, path), path),
+    its_own, of_its_namespace = both(
+        lambda: _short(pod_selector(selector, its_path), its_path) if selector else PODS,
+        lambda: _short(namespace_selector(namespaces, path), path),
     )
+    return EntityRule(selector=its_own, namespace_selector=of_its_namespace)
 
 
 def namespaced_pods(selected: NamespacedPods, path: str) -> EntityRule:
@@ -88,14 +87,18 @@ def _short(selector: str, path: str) -> str:
 def networks(texts: Iterable[str], path: str) -> list[EntityRule]:
     """Prefixes, each family for itself, and as many side by side as need be. Raises Unconvertible."""
     found: dict[int, dict[str, None]] = {}
-    for index, text in enumerate(texts):
-        cidr = prefix(text, f"{path}[{index}]")
-        if ":" in text and "." in text:
-            raise Unconvertible(f"{path}[{index}]", f"{text!r} is IPv4 within IPv6", "write it as IPv4, or in hex")
+    for cidr in each(partial(_network, text, f"{path}[{index}]") for index, text in enumerate(texts)):
         found.setdefault(cidr.family, {})[str(cidr)] = None
     if not found:
         raise Unconvertible(path, "is empty", "give a prefix such as 10.0.0.0/8")
     return [EntityRule(nets=nets) for family in found.values() for nets in in_parts(tuple(family), MOST_NETWORKS)]
+
+
+def _network(text: str, path: str) -> Cidr:
+    cidr = prefix(text, path)
+    if ":" in text and "." in text:
+        raise Unconvertible(path, f"{text!r} is IPv4 within IPv6", "write it as IPv4, or in hex")
+    return cidr
 
 
 def in_parts(items: tuple[T, ...], most: int) -> list[tuple[T, ...]]:

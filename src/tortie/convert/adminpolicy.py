@@ -8,7 +8,7 @@ what an implementation does not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -16,15 +16,11 @@ from tortie.api import rules as api
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec
 from tortie.api.resource import Metadata
 from tortie.api.rules import EntityRule, RuleMetadata
-from tortie.api.strict import check
 from tortie.base.errors import InvalidResource, Problem
 from tortie.convert.adminpeers import in_parts, pods_of, refuse_port_names
-from tortie.convert.converted import Converted, NotSupported, Unconvertible
-from tortie.convert.objects import named
+from tortie.convert.converted import Converted, Unconvertible
+from tortie.convert.findings import Findings, read
 from tortie.convert.policynames import global_policy_name
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 HIGHEST_PRIORITY = 1000
 """Largest number that the API takes as a priority."""
@@ -54,9 +50,9 @@ class Form(msgspec.Struct, frozen=True):
     """One kind of policy: what its objects look like, and what is its own in reading them.
 
     Args:
-        version, kind: of Kubernetes.
+        version: of its API.
         prefix: before the names of converted policies.
-        document: struct of a whole object; its rules have `name`, `action`, and peers in `from_` or `to`.
+        document: shape of a whole object; its rules have `name`, `action`, and peers in `from_` or `to`.
         actions: those of its rules, as ours.
         place: of a `spec` under a name. May raise Unconvertible.
         peer: what it stands for, by peer and path. May raise Unconvertible, or NotSupported.
@@ -64,32 +60,17 @@ class Form(msgspec.Struct, frozen=True):
     """
 
     version: str
-    kind: str
     prefix: str
-    document: type[msgspec.Struct]
+    document: type[Any]
     actions: Mapping[str, str]
     place: Callable[[str, Any], Place]
     peer: Callable[[Any, str], list[EntityRule]]
     ports: Callable[[Any, str], PortsByProtocol]
 
-
-class _Findings(msgspec.Struct):
-    """What came up in one object; `gaps` is for the rule at hand."""
-
-    object: str
-    problems: list[Problem] = []
-    warnings: list[str] = []
-    gaps: list[NotSupported] = []
-
-    def attempt(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """What a function reads; None, and noted, when it cannot."""
-        try:
-            return read(*args, **kwargs)
-        except NotSupported as gap:
-            self.gaps.append(gap)
-        except Unconvertible as error:
-            self.problems.append(error.of(self.object))
-        return None
+    @property
+    def kind(self) -> str:
+        """Of its objects."""
+        return str(self.document.known_as)
 
 
 def global_network_policy(form: Form, document: Mapping[str, Any]) -> Converted:
@@ -98,17 +79,16 @@ def global_network_policy(form: Form, document: Mapping[str, Any]) -> Converted:
     Raises:
         InvalidResource: the object is not what the API describes; lists every problem.
     """
-    metadata, object = named(document, form.kind)
-    spec = _read(form, document, object).spec
-    found = _Findings(object)
-    found.attempt(global_policy_name, form.prefix, metadata.name or "")
-    place = found.attempt(form.place, metadata.name or "", spec)
+    given = read(document, form.document)
+    found, name, spec = given.found, given.value.metadata.name, given.value.spec
+    found.attempt(global_policy_name, form.prefix, name)
+    place = found.attempt(form.place, name, spec)
     subject = found.attempt(pods_of, spec.subject)
     ingress, egress = _rules(form, spec.ingress, "ingress", found), _rules(form, spec.egress, "egress", found)
     if found.problems or place is None or subject is None:
         raise InvalidResource(*found.problems)
     policy = GlobalNetworkPolicy(
-        metadata=Metadata(name=metadata.name or ""),
+        metadata=Metadata(name=name),
         spec=GlobalNetworkPolicySpec(
             tier=place.tier,
             order=place.order,
@@ -136,15 +116,7 @@ def priority(value: int) -> float:
     return float(value)
 
 
-def _read(form: Form, document: Mapping[str, Any], object: str) -> Any:
-    """The whole object as its struct, unknown fields and wrong types refused, all of them at once."""
-    checked = check(document, form.document)
-    if checked.findings:
-        raise InvalidResource(*(Problem(object, *finding) for finding in checked.findings))
-    return msgspec.convert(checked.value, form.document)
-
-
-def _rules(form: Form, rules: Iterable[Any] | None, direction: str, found: _Findings) -> tuple[api.Rule, ...]:
+def _rules(form: Form, rules: Iterable[Any] | None, direction: str, found: Findings) -> tuple[api.Rule, ...]:
     converted = tuple(
         one
         for index, rule in enumerate(rules or ())
@@ -152,11 +124,11 @@ def _rules(form: Form, rules: Iterable[Any] | None, direction: str, found: _Find
     )
     if len(converted) > MOST_RULES:
         problem = f"becomes {len(converted)} rules, one for each peer and protocol, of at most {MOST_RULES}"
-        found.problems.append(Problem(found.object, f"spec.{direction}", problem, "write several policies"))
+        found.find((f"spec.{direction}", problem, "write several policies"))
     return converted
 
 
-def _rule(form: Form, rule: Any, direction: str, path: str, found: _Findings) -> list[api.Rule]:
+def _rule(form: Form, rule: Any, direction: str, path: str, found: Findings) -> list[api.Rule]:
     """One rule for each protocol, peer and family; or what stands for them when not all can be carried out."""
     peers, field = (rule.from_, "from") if direction == "ingress" else (rule.to, "to")
     action = found.attempt(_action, form, rule, path) or "Deny"
@@ -209,8 +181,10 @@ def _refuse_oddities(rule: Any, peers: tuple[Any, ...], place: str, path: str) -
         raise Unconvertible(place, "is empty", "give a peer; namespaces: {} are all pods")
 
 
-def _warn(action: str, path: str, found: _Findings) -> None:
+def _warn(action: str, path: str, found: Findings) -> None:
     """Say of the rule at hand what becomes of it."""
     instead = "is left out: it allows nothing" if action == "Allow" else "denies all traffic instead"
-    found.warnings += [f"{gap.of(found.object)}; the whole rule {path} {instead}" for gap in found.gaps]
+    for gap in found.gaps:
+        problem = f"{gap.problem}; the whole rule {path} {instead}"
+        found.warnings.append(Problem(found.object, gap.path, problem, gap.remedy))
     found.gaps.clear()

@@ -5,15 +5,16 @@ Source: the API of kubernetes-sigs/network-policy-api.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import ClassVar
 
 import msgspec
 
 from tortie.api.rules import EntityRule
-from tortie.convert.adminpeers import NamespacedPods, Part, Subject, namespaced_pods, outside, pods, the_only
+from tortie.convert.adminpeers import NamespacedPods, Subject, namespaced_pods, outside, pods, the_only
 from tortie.convert.adminpolicy import Form, Place, PortsByProtocol, priority
-from tortie.convert.converted import Unconvertible
-from tortie.convert.objects import LabelSelector
+from tortie.convert.converted import Unconvertible, each
+from tortie.convert.objects import KubernetesObject, LabelSelector, Part
 from tortie.convert.ports import Wanted, merged, port_name, port_range
 
 TIERS = {"Admin": "kube-admin", "Baseline": "kube-baseline"}
@@ -92,14 +93,13 @@ class Spec(Part, frozen=True, kw_only=True):
     egress: tuple[EgressRule, ...] | None = None
 
 
-class ClusterNetworkPolicy(Part, frozen=True, kw_only=True):
-    """A whole object; metadata is read elsewhere, and status is somebody's answer."""
+class ClusterNetworkPolicy(KubernetesObject, frozen=True, kw_only=True):
+    """A whole object; status is somebody's answer."""
 
-    api_version: Any = None
-    kind: Any = None
-    metadata: Any = None
+    known_as: ClassVar[str] = "ClusterNetworkPolicy"
+    left_out: ClassVar[frozenset[str]] = frozenset({"status"})
+
     spec: Spec
-    status: Any = None
 
 
 def _place(name: str, spec: Spec) -> Place:
@@ -122,8 +122,8 @@ def _ports(rule: IngressRule | EgressRule, path: str) -> PortsByProtocol:
         return {}
     if not rule.protocols:
         raise Unconvertible(f"{path}.protocols", "is empty", "leave it out to match every packet")
-    wanted = [_wanted(protocol, f"{path}.protocols[{index}]") for index, protocol in enumerate(rule.protocols)]
-    return merged(wanted)
+    numbered = enumerate(rule.protocols)
+    return merged(each(partial(_wanted, protocol, f"{path}.protocols[{index}]") for index, protocol in numbered))
 
 
 def _wanted(protocol: Protocol, path: str) -> tuple[str | None, Wanted]:
@@ -147,7 +147,6 @@ def _numbers(port: Port, path: str) -> Wanted:
 
 FORM = Form(
     version="policy.networking.k8s.io/v1alpha2",
-    kind="ClusterNetworkPolicy",
     prefix="kcnp",
     document=ClusterNetworkPolicy,
     actions={"Accept": "Allow", "Deny": "Deny", "Pass": "Pass"},

@@ -67,11 +67,11 @@ def _policy(document: Mapping[str, Any], namespace: str) -> Converted:
 
 
 def _namespace(document: Mapping[str, Any], namespace: str) -> Converted:
-    return Converted(namespaces.served(document))
+    return namespaces.served(document)
 
 
 def _node(document: Mapping[str, Any], namespace: str) -> Converted:
-    return Converted(nodes.node(document))
+    return nodes.node(document)
 
 
 def _cluster_wide(form: Form, document: Mapping[str, Any], namespace: str) -> Converted:
@@ -79,7 +79,7 @@ def _cluster_wide(form: Form, document: Mapping[str, Any], namespace: str) -> Co
 
 
 def _account(document: Mapping[str, Any], namespace: str) -> Converted:
-    return Converted(accounts.profile(document, namespace))
+    return accounts.profile(document, namespace)
 
 
 _KEPT = tuple((kind.api_version, kind.kind) for kind in KINDS.values() if kind.api_version != API_VERSION)

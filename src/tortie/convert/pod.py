@@ -46,7 +46,8 @@ def workload_endpoint(pod: Pod, interface_prefix: str = "cali") -> Converted | N
         name = name_of_workload_endpoint(spec)
     except ValueError as error:
         raise InvalidResource(Problem(str(pod.key), "", str(error), "correct it")) from error
-    return Converted(WorkloadEndpoint(metadata=_metadata(pod, name), spec=spec), tuple(warnings))
+    told = tuple(Problem(str(pod.key), "metadata.annotations", warning) for warning in warnings)
+    return Converted(WorkloadEndpoint(metadata=_metadata(pod, name), spec=spec), told)
 
 
 def _metadata(pod: Pod, name: str) -> Metadata:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 from tortie.api import rules as api
-from tortie.convert.converted import Unconvertible
+from tortie.convert.converted import Unconvertible, both, each
 from tortie.convert.objects import Port
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
@@ -30,10 +31,7 @@ def ports_by_protocol(ports: Iterable[Port], path: str) -> dict[str | None, tupl
     Raises:
         Unconvertible: a protocol is not Kubernetes', or a port is out of range.
     """
-    return merged(
-        (protocol(port.protocol, f"{path}[{index}]"), _port(port, f"{path}[{index}]"))
-        for index, port in enumerate(ports)
-    )
+    return merged(each(partial(_wanted, port, f"{path}[{index}]") for index, port in enumerate(ports)))
 
 
 def merged(wanted: Iterable[tuple[str | None, Wanted | None]]) -> dict[str | None, tuple[api.Port, ...]]:
@@ -74,6 +72,10 @@ def port_range(first: int, last: int, path: str) -> PortRange:
         problem = f"{first} is not a port" if first == last else f"{first} to {last} is not a range of ports"
         raise Unconvertible(path, problem, "use 1 to 65535, the lower number first")
     return first, last
+
+
+def _wanted(port: Port, path: str) -> tuple[str, Wanted | None]:
+    return both(partial(protocol, port.protocol, path), partial(_port, port, path))
 
 
 def _port(port: Port, path: str) -> Wanted | None:

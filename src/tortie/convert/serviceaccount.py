@@ -7,7 +7,9 @@ from typing import Any
 
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata
-from tortie.convert.objects import named
+from tortie.convert.converted import Converted
+from tortie.convert.findings import is_unknown, read
+from tortie.convert.objects import ServiceAccount
 from tortie.selector.scoping import SERVICE_ACCOUNT_PREFIX
 
 PROFILE_PREFIX = "ksa."
@@ -17,7 +19,7 @@ NAME_LABEL = "projectcalico.org/name"
 """Label with the name of the account."""
 
 
-def profile(document: Mapping[str, Any], namespace: str = "default") -> Profile:
+def profile(document: Mapping[str, Any], namespace: str = "default") -> Converted:
     """The profile of a service account.
 
     Args:
@@ -26,8 +28,13 @@ def profile(document: Mapping[str, Any], namespace: str = "default") -> Profile:
     Raises:
         InvalidResource: the object has no name or the wrong shape.
     """
-    metadata, _ = named(document, "ServiceAccount")
-    labels = {**(metadata.labels or {}), NAME_LABEL: metadata.name or ""}
+    given = read(document, ServiceAccount)
+    return given.found.conclude(_profile(given.value, namespace), is_unknown)
+
+
+def _profile(account: ServiceAccount, namespace: str) -> Profile:
+    metadata = account.metadata
+    labels = {**metadata.labels, NAME_LABEL: metadata.name}
     return Profile(
         metadata=Metadata(name=f"{PROFILE_PREFIX}{metadata.namespace or namespace}.{metadata.name}"),
         spec=ProfileSpec(
