@@ -67,8 +67,8 @@ spec: {egress: [{action: Allow, destination: {services: {name: s}}}]}
     ("text", "said"),
     [
         (STATUS, ["CalicoNodeStatus s: is stored, but"]),
-        (PEER, ["spec.localWorkloadSelector is stored"]),
-        (FELIX, ["spec.bpfEnabled is stored, but not carried out: this release has no eBPF data plane"]),
+        (PEER, ["spec.localWorkloadSelector: is stored"]),
+        (FELIX, ["spec.bpfEnabled: is stored, but not carried out: this release has no eBPF data plane"]),
         (SERVICE, ["Service n/s: its backends are those of EndpointSlices labelled kubernetes.io/service-name: s"]),
         (SLICE, ["EndpointSlice n/s: belongs to no service, as it lacks the label kubernetes.io/service-name"]),
     ],

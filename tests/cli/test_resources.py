@@ -164,7 +164,7 @@ def test_a_rule_that_the_kernel_enforces_in_part_only_is_pointed_out(run: Run) -
     policy = POLICY.replace("tier: security, ", "").replace("{action: Deny}", rule)
     result = run("apply", "-f", "-", text=policy)
     assert result.exit_code == 0, result.output
-    assert "spec.ingress[0].http is for L7 proxies" in result.output
+    assert "spec.ingress[0].http: is for L7 proxies" in result.output
 
 
 def test_reading_makes_no_datastore(run: Run, tmp_path: Path) -> None:

@@ -85,3 +85,68 @@ def test_nothing_is_converted_when_something_is_wrong(run: Run) -> None:
     result = run("convert", "-f", "-", text=KUBERNETES + "---\n{apiVersion: apps/v1, kind: Deployment}")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "Deployment" in result.stderr
+
+
+def _policy(rules: str) -> str:
+    head = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n"
+    return f"{head}spec:\n  podSelector: {{}}\n{rules}"
+
+
+def test_a_broken_rule_of_a_kubernetes_policy_refuses_it_with_every_place(run: Run) -> None:
+    rules = "  ingress:\n  - form: []\n  - ports: [{port: 99999}]\n    from: [{ipBlock: {cidr: 10.0.0.0/40}}]\n"
+    result = run("validate", "-f", "-", text=_policy(rules))
+    assert result.exit_code == 1
+    for said in (
+        "<stdin>:7:5: NetworkPolicy default/a: spec.ingress[0].form: is not a field (did you mean from?)",
+        "<stdin>:8:14: NetworkPolicy default/a: spec.ingress[1].ports[0].port: 99999 is not a port",
+        "<stdin>:9:23: NetworkPolicy default/a: spec.ingress[1].from[0].ipBlock.cidr: '10.0.0.0/40' is not a prefix",
+    ):
+        assert said in result.output
+
+
+def test_wrong_types_do_not_hide_what_else_is_wrong(run: Run) -> None:
+    text = """\
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: b}
+spec:
+  order: ten
+  egress:
+  - action: allow
+    protcol: TCP
+"""
+    result = run("validate", "-f", "-", text=text)
+    assert "<stdin>:5:3: GlobalNetworkPolicy b: spec.order: must be a number, not a text" in result.output
+    assert "<stdin>:7:5: GlobalNetworkPolicy b: spec.egress[0].action: 'allow' is not valid" in result.output
+    assert "<stdin>:8:5: GlobalNetworkPolicy b: spec.egress[0].protcol: is not a field" in result.output
+
+
+def test_a_selector_without_value_is_pointed_out_with_its_place(run: Run) -> None:
+    text = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: b}\nspec:\n  selector:\n"
+    result = run("validate", "-f", "-", text=text)
+    assert result.exit_code == 0
+    assert "<stdin>:5:3: GlobalNetworkPolicy b: spec.selector: has no value, and so selects everything" in result.output
+
+
+def test_a_boolean_where_one_of_some_words_belongs_names_the_words(run: Run) -> None:
+    text = "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: default}\n"
+    result = run("validate", "-f", "-", text=f"{text}spec: {{floatingIPs: Yes}}\n")
+    assert "spec.floatingIPs: must be a text, not a boolean (one of Enabled, Disabled)" in result.output
+
+
+def test_what_is_wrong_with_a_namespace_is_not_said_of_its_profile(run: Run) -> None:
+    text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: Shop, namespace: x}\nspce: {}\n"
+    result = run("validate", "-f", "-", text=text)
+    assert "metadata.name: 'Shop' is not a name" in result.output
+    assert "metadata.namespace: must be empty (a Namespace belongs to the whole cluster)" in result.output
+    assert "spce: is not a field (did you mean spec?)" in result.output
+    assert "Profile" not in result.output
+
+
+def test_pools_of_the_files_must_not_overlap(run: Run) -> None:
+    pool = "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {{name: {}}}\nspec: {{cidr: {}}}\n"
+    pools = (("b", "10.0.1.0/24"), ("c", "10.1.0.0/16"), ("a", "10.0.0.0/16"), ("d", "fd00::/64"))
+    result = run("validate", "-f", "-", text="---\n".join(pool.format(*one) for one in pools))
+    assert result.exit_code == 1
+    assert "IPPool b: spec.cidr: 10.0.1.0/24 overlaps IPPool a (10.0.0.0/16) of these files" in result.output
+    assert "3 valid, 1 invalid" in result.output

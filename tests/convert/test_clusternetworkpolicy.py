@@ -168,9 +168,9 @@ def test_a_rule_that_cannot_be_carried_out_lets_nothing_through(
     last = {"action": "Accept", "to": [NAMESPACES]}
     converted = _convert(egress=[{"action": action, "to": [NAMESPACES, peer], "protocols": http}, last])
     assert _spec_of(converted).egress == (*instead, Rule(action="Allow", destination=EVERYONE))
-    (warning,) = converted.warnings
+    (warning,) = map(str, converted.warnings)
     assert warning.startswith(f"ClusterNetworkPolicy web: spec.egress[0].{said}")
-    assert warning.endswith(
+    assert warning.partition(" (")[0].endswith(
         "; the whole rule spec.egress[0] "
         + ("is left out: it allows nothing" if action == "Accept" else "denies all traffic instead")
     )
@@ -196,7 +196,7 @@ def test_a_rule_that_cannot_be_carried_out_lets_nothing_through(
         ({"subject": {"pods": {"namespaceSelector": {}}}}, "spec.subject.pods.podSelector: is required"),
         (
             {"subject": {"namespaces": {"matchLabels": {"a b": "c"}}}},
-            "spec.subject.namespaces.matchLabels: 'a b' is not a label name",
+            "spec.subject.namespaces.matchLabels[a b]: 'a b' is not a label name",
         ),
         (
             {"subject": {"namespaces": {"matchLabels": {"a": 1}}}},

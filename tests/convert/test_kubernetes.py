@@ -66,7 +66,7 @@ def test_a_node_becomes_one_when_it_has_the_annotations() -> None:
 
 def test_warnings_are_handed_on() -> None:
     document = _document("networking.k8s.io/v1", "NetworkPolicy") | {"spec": {"ingress": [{"x": 1}]}}
-    assert len(convert(document).warnings) == 1
+    assert len(convert(document).broken) == 1
 
 
 def test_a_label_cannot_take_the_place_of_the_name() -> None:

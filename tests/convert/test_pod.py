@@ -40,7 +40,7 @@ def endpoint(given: Pod, *warned: str) -> WorkloadEndpoint:
     converted = workload_endpoint(given)
     assert converted is not None
     assert len(converted.warnings) == len(warned)
-    assert all(part in warning for part, warning in zip(warned, converted.warnings, strict=True))
+    assert all(part in str(warning) for part, warning in zip(warned, converted.warnings, strict=True))
     assert isinstance(converted.resource, WorkloadEndpoint)
     return converted.resource
 

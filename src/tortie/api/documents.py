@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from tortie.api.blanks import told_blanks
 from tortie.api.kinds import KINDS
 from tortie.api.resource import API_VERSION, Resource, ResourceKey
-from tortie.api.blanks import told_blanks
 from tortie.api.strict import QUOTE, check, near
 from tortie.api.text import Place, Value, scan_values
 from tortie.base.errors import InvalidResource, Problem

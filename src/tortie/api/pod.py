@@ -25,10 +25,10 @@ class ContainerPort(Model, frozen=True, kw_only=True):
 class Container(Model, frozen=True, kw_only=True):
     """Name and ports of a container."""
 
-    left_out: ClassVar[frozenset[str]] = frozenset(
+    left_out: ClassVar[frozenset[str]] = words(
         "args command env envFrom image imagePullPolicy lifecycle livenessProbe readinessProbe resizePolicy resources "
         "restartPolicy restartPolicyRules securityContext startupProbe stdin stdinOnce terminationMessagePath "
-        "terminationMessagePolicy tty volumeDevices volumeMounts workingDir".split()
+        "terminationMessagePolicy tty volumeDevices volumeMounts workingDir"
     )
 
     name: str = ""
@@ -38,13 +38,13 @@ class Container(Model, frozen=True, kw_only=True):
 class PodSpec(Model, frozen=True, kw_only=True):
     """Where the pod runs, as whom, and the ports of its containers."""
 
-    left_out: ClassVar[frozenset[str]] = frozenset(
+    left_out: ClassVar[frozenset[str]] = words(
         "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks "
         "ephemeralContainers hostAliases hostIPC hostPID hostUsers hostname hostnameOverride imagePullSecrets "
         "nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources "
         "restartPolicy runtimeClassName schedulerName schedulingGates securityContext serviceAccount "
         "setHostnameAsFQDN shareProcessNamespace subdomain terminationGracePeriodSeconds tolerations "
-        "topologySpreadConstraints volumes workloadRef".split()
+        "topologySpreadConstraints volumes workloadRef"
     )
 
     node_name: str = ""
@@ -63,10 +63,10 @@ class PodIP(Model, frozen=True, kw_only=True):
 class PodStatus(Model, frozen=True, kw_only=True):
     """How far the pod has come, and its addresses."""
 
-    left_out: ClassVar[frozenset[str]] = frozenset(
+    left_out: ClassVar[frozenset[str]] = words(
         "allocatedResources conditions containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus hostIP "
         "hostIPs initContainerStatuses message nominatedNodeName observedGeneration qosClass reason resize "
-        "resourceClaimStatuses resources startTime".split()
+        "resourceClaimStatuses resources startTime"
     )
 
     phase: str = ""

@@ -35,6 +35,8 @@ class SessionAffinityConfig(Model, frozen=True, kw_only=True):
 class ServiceSpec(Model, frozen=True, kw_only=True):
     """The specification as Kubernetes has it; rules find backends by EndpointSlices alone."""
 
+    left_out: ClassVar[frozenset[str]] = frozenset({"ipFamily", "topologyKeys"})
+
     ports: tuple[ServicePort, ...] = ()
     selector: dict[str, str] = {}
     cluster_ip: str = msgspec.field(default="", name="clusterIP")

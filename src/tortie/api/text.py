@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 import yaml
 
+from tortie.api.syntax import explained
 from tortie.base.errors import InvalidResource, Problem
 
 DEEPEST = 64
@@ -124,7 +125,8 @@ class _Reader:
             for value in self._documents(text):
                 values.append(value)
         except yaml.MarkedYAMLError as error:
-            self._report(error.problem_mark, error.problem or "is not YAML", "")
+            found = explained(error, text)
+            self._report(found.mark, found.problem, found.remedy)
             return error.problem_mark
         except (yaml.YAMLError, UnicodeEncodeError) as error:
             self._report(None, " ".join(str(error).split()), "")
@@ -218,6 +220,8 @@ class _Reader:
         plain: Any = event.value
         if event.implicit[0] or event.tag in _PLAIN_TAGS:
             plain = self._plain(event, event.value)
+        elif event.tag == "!" and event.style is None:
+            self._report(event.start_mark, "! before a text is not part of it", f'quote the value: "! {plain}"')
         elif event.tag != f"{_TAG}str":
             self._check_tag(event)
         return Value(plain, _place(event, {}, "" if isinstance(plain, str) else event.value))
@@ -237,7 +241,12 @@ class _Reader:
         return text if special is None else float(f"{special[1]}{'inf' if special[2] else 'nan'}")
 
     def _check_tag(self, event: Any) -> None:
-        if event.tag not in _COLLECTION_TAGS:
+        if event.tag in _COLLECTION_TAGS:
+            return
+        if event.tag.startswith("!") and isinstance(event, yaml.ScalarEvent):
+            written = f"{event.tag} {event.value}".strip()
+            self._report(event.start_mark, f"{event.tag} without quotes is a tag", f'quote the value: "{written}"')
+        else:
             self._report(event.start_mark, f"tag {event.tag} is unknown", "leave it out")
 
     def _report(self, mark: Any, problem: str, remedy: str) -> None:

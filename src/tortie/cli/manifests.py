@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import msgspec
 
 from tortie.api.defaults import with_defaults
 from tortie.api.documents import Document, is_resource, load, scan_documents
+from tortie.api.ippool import IPPool
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Metadata, Resource, ResourceKey
 from tortie.api.strict import is_consequence
 from tortie.api.validation import problems as problems_of
 from tortie.api.validation import validate
+from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource, Problem
 from tortie.cli.inputs import Input
 from tortie.cli.reservations import reservations
@@ -145,6 +148,10 @@ def check_manifests(documents: Iterable[Document], problems: Iterable[Problem], 
             items.append(Manifest(resource, document))
             warnings.extend(doubts)
     problems.extend(_repeated((item.resource.key, item.document) for item in items))
+    for item, problem in list(_overlapping(items)):
+        problems.append(problem)
+        broken.append(item.resource.key)
+        items.remove(item)
     ordered = tuple(sorted(items, key=_position))
     return Manifests(ordered, tuple(_in_order(problems)), tuple(warnings), tuple(broken), unreadable)
 
@@ -285,6 +292,23 @@ def _repeated(found: Iterable[tuple[ResourceKey, Document]]) -> Iterator[Problem
             place = f"{before.file}:{before.place.line}" if before.file else f"line {before.place.line}"
             problem = Problem(str(key), "", f"is given twice, first at {place}", "keep one of them")
             yield placed(problem, document)
+
+
+def _overlapping(items: Iterable[Manifest]) -> Iterator[tuple[Manifest, Problem]]:
+    """Pools that share addresses; of two ranges that do, one holds the other."""
+    ranges = [(Cidr.parse(item.resource.spec.cidr), item) for item in items if isinstance(item.resource, IPPool)]
+    outer: tuple[Cidr, Manifest] | None = None
+    for cidr, item in sorted(ranges, key=lambda pair: _range_order(pair[0])):
+        if outer is None or not outer[0].overlaps(cidr):
+            outer = cidr, item
+        elif item.resource.key != outer[1].resource.key:
+            problem = f"{cidr} overlaps {outer[1].resource.key} ({outer[0]}) of these files"
+            yield item, item.document.problem("spec.cidr", problem, "take another range")
+
+
+def _range_order(cidr: Cidr) -> tuple[int, int, int]:
+    network = ip_network(str(cidr))
+    return network.version, int(network.network_address), network.prefixlen
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:

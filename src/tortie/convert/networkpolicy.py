@@ -153,10 +153,10 @@ def _entity(peer: objects.Peer, path: str) -> EntityRule:
 def _block(block: objects.IPBlock, path: str) -> EntityRule:
     exceptions = [(text, f"{path}.except[{index}]") for index, text in enumerate(block.except_ or ())]
     net, *parts = each(partial(prefix, *one) for one in ((block.cidr, f"{path}.cidr"), *exceptions))
-    each(partial(_refuse_outside, net, part, place) for part, (_, place) in zip(parts, exceptions, strict=True))
+    each(partial(_refuse_other_family, net, part, place) for part, (_, place) in zip(parts, exceptions, strict=True))
     return EntityRule(nets=(str(net),), not_nets=tuple(dict.fromkeys(map(str, parts))))
 
 
-def _refuse_outside(net: Cidr, part: Cidr, path: str) -> None:
-    if not net.contains(part) or part == net:
-        raise Unconvertible(path, f"{part} is no part of {net}", f"name a part of {net}")
+def _refuse_other_family(net: Cidr, part: Cidr, path: str) -> None:
+    if part.family != net.family:
+        raise Unconvertible(path, f"{part} is no part of {net}", "use one family")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tortie.api.resource import Metadata
+from tortie.api.resource import Metadata, words
 
 
 class Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
@@ -138,9 +138,9 @@ class NodeSpec(Part, frozen=True, kw_only=True):
 class NodeStatus(Part, frozen=True, kw_only=True):
     """Where a node can be reached."""
 
-    left_out: ClassVar[frozenset[str]] = frozenset(
+    left_out: ClassVar[frozenset[str]] = words(
         "allocatable capacity conditions config daemonEndpoints declaredFeatures features images nodeInfo phase "
-        "runtimeHandlers volumesAttached volumesInUse".split()
+        "runtimeHandlers volumesAttached volumesInUse"
     )
 
     addresses: tuple[NodeAddress, ...] | None = None
