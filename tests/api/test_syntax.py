@@ -19,6 +19,7 @@ from tortie.api.text import scan_values
         ("a: @b\n", "f:1:4: document: a value cannot begin with @ (quote the value)"),
         ("a: && b\n", "f:1:5: document: a value cannot begin with & or * (quote the value)"),
         ("a: !has(foo)\n", 'f:1:4: document: !has(foo) without quotes is a tag (quote the value: "!has(foo)")'),
+        ("a: ! has(foo)\n", 'f:1:4: document: ! before a text is not part of it (quote the value: "! has(foo)")'),
     ],
 )
 def test_what_is_not_yaml_is_told_in_words_of_who_writes_it(text: str, said: str) -> None:

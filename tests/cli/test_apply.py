@@ -89,11 +89,11 @@ def test_every_problem_of_every_document_is_told_at_once(run: Run, tmp_path: Pat
         "after the label role, at character 6 of selector \"role = 'db'\"",
         "9:42: NetworkPolicy default/bad-values: spec.ingress[0].action: 'Alow' is not valid "
         "(one of Allow, Deny, Log, Pass)",
-        "12:1: document: did not find expected ',' or ']'",
+        "11:6: document: the list that begins here is not closed, or lacks a comma (end it with ])",
         "13:1: document: apiVersion: is required",
         f"20:1: NetworkPolicy default/no-tier: is given twice, first at {file}:15 (keep one of them)",
-        "28:8: IPPool one: spec.cidr: 10.0.0.0/16 overlaps IPPool two (10.0.128.0/17) (take another range)",
-        "33:8: IPPool two: spec.cidr: 10.0.128.0/17 overlaps IPPool one (10.0.0.0/16) (take another range)",
+        "33:8: IPPool two: spec.cidr: 10.0.128.0/17 overlaps IPPool one (10.0.0.0/16) of these files "
+        "(take another range)",
         "18:8: NetworkPolicy default/no-tier: spec.tier: there is no tier 'nowhere' (create the tier first)",
         "nothing was written",
     ]

@@ -71,7 +71,7 @@ def test_a_patch_may_stand_in_a_file_and_be_yaml(run: Run, stored: Callable[[], 
         ('{"metadata": {"resourceVersion": "1"}}', ["metadata.resourceVersion: is at revision"]),
         ('{"spec": {"ingress": [{"$patch": "delete"}]}}', ["$patch is not carried out"]),
         ("[]", ["must be a map of the fields to change (or say --type json)"]),
-        ("{", ["patch:2:1: document: did not find"]),
+        ("{", ["patch:2:1: document: a value is missing"]),
         ("{}\n---\n{}", ["holds 2 documents"]),
     ],
 )

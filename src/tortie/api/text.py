@@ -218,10 +218,10 @@ class _Reader:
 
     def _scalar(self, event: yaml.ScalarEvent) -> Value:
         plain: Any = event.value
-        if event.implicit[0] or event.tag in _PLAIN_TAGS:
-            plain = self._plain(event, event.value)
-        elif event.tag == "!" and event.style is None:
+        if event.tag == "!" and event.style not in ("'", '"'):
             self._report(event.start_mark, "! before a text is not part of it", f'quote the value: "! {plain}"')
+        elif event.implicit[0] or event.tag in _PLAIN_TAGS:
+            plain = self._plain(event, event.value)
         elif event.tag != f"{_TAG}str":
             self._check_tag(event)
         return Value(plain, _place(event, {}, "" if isinstance(plain, str) else event.value))
