@@ -112,14 +112,14 @@ async def rig() -> AsyncIterator[Rig]:
     await one.datastore.close()
 
 
-def endpoint(revision: int, node: str = "n1") -> Change:
+def endpoint(revision: int, node: str = "n1", address: str = "10.65.0.1/32") -> Change:
     spec = WorkloadEndpointSpec(
         orchestrator="cni",
         node=node,
         container_id="c1",
         endpoint="eth0",
         interface_name="cali1",
-        ip_networks=("10.65.0.1/32",),
+        ip_networks=(address,),
     )
     metadata = Metadata(name=KEY.name, namespace=KEY.namespace, resource_version=str(revision))
     return Change(KEY, WorkloadEndpoint(metadata=metadata, spec=spec))
@@ -294,7 +294,7 @@ async def test_what_keeps_an_endpoint_from_being_programmed_is_said(rig: Rig) ->
     await rig.reconciler.wait_applied(1)
     assert rig.feed.hindrance(IDENTITY) == "10.65.0.1/32: interface cali1 is down"
     rig.targets[0].refusal = KernelError("commit nftables batch", errno.EPERM)
-    rig.stream.tell(endpoint(2))
+    rig.stream.tell(endpoint(2, address="10.65.0.2/32"))
     for _ in range(100):
         await rig.settled()
         if rig.targets[0].refused:

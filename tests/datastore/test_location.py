@@ -71,7 +71,7 @@ def test_a_file_wins_over_the_environment_except_over_our_own_variable(tmp_path:
             "cfg:5:3: CalicoAPIConfig: spec.etcdEndpoint: is not known (did you mean etcdEndpoints?)",
         ),
         (HEADER + "specs: {}\n", "specs"),
-        (HEADER + "spec: [\n", "expected"),
+        (HEADER + "spec: [\n", "cfg:5:1: document: a value is missing"),
         ("", "got `null` (begin with apiVersion: projectcalico.org/v3 and kind: CalicoAPIConfig)"),
         (HEADER + "spec:\n  datastoreType: kubernetes\n", "'kubernetes' is not supported"),
         (HEADER + "spec:\n  etcdDiscoverySrv: example.org\n", "etcdDiscoverySrv: is not supported"),
