@@ -1,4 +1,7 @@
-"""Other programs' rules beside ours: what they drop is dropped, what we deny stays denied, and nobody's are touched."""
+"""Tables of service proxies and container runtimes beside ours: what we deny stays denied, and nobody's are touched.
+
+Those that drop what they do not know are run themselves, see `test_coexistence_programs`.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,6 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
 
 FOREIGN = Path(__file__).parent / "foreign"
 OTHERS = sorted(path.stem for path in FOREIGN.glob("*.nft"))
-DROPPED = {"docker-iptables": {4}, "firewalld": {4, 6}}
-"""Families in which these programs let nothing be forwarded that they do not know."""
-REMEDY = {
-    "docker-iptables": "ip filter DOCKER-USER",
-    "firewalld": "inet firewalld filter_FORWARD_IN_ZONES",
-}
-"""Where their operator lets it be: by DOCKER-USER, by a zone that trusts the interfaces."""
 CHANGE = """
 apiVersion: projectcalico.org/v3
 kind: GlobalNetworkPolicy
@@ -37,11 +33,11 @@ CHANGE_KEY = ResourceKey("GlobalNetworkPolicy", "", "change")
 
 
 @pytest.fixture(params=OTHERS)
-def beside(settled: World, request: pytest.FixtureRequest) -> Iterator[tuple[World, str]]:
+def beside(settled: World, request: pytest.FixtureRequest) -> Iterator[World]:
     """The first host with another program's tables, which go again."""
     name = request.param
     load(settled, name)
-    yield settled, name
+    yield settled
     remove(settled, name)
 
 
@@ -67,16 +63,10 @@ def theirs(world: World) -> str:
     return "".join(world.run("nft", "-s", "-a", "list", "table", *table.split()) for table in known)
 
 
-def test_what_others_drop_is_dropped_and_what_they_accept_we_still_judge(beside: tuple[World, str]) -> None:
-    world, name = beside
+def test_what_others_let_pass_we_still_judge(beside: World) -> None:
     for family in (4, 6):
-        assert world.reaches("client", "server", family) == (family not in DROPPED.get(name, ()))
-        assert not world.reaches("stranger", "server", family)
-    for end in ("iifname", "oifname") if name in REMEDY else ():
-        world.run("nft", "insert", "rule", *REMEDY[name].split(), end, "cali*", "accept")
-    for family in (4, 6):
-        assert world.reaches("client", "server", family)
-        assert not world.reaches("stranger", "server", family)
+        assert beside.reaches("client", "server", family)
+        assert not beside.reaches("stranger", "server", family)
 
 
 def test_tables_of_others_stay_as_they_are_byte_for_byte(settled: World) -> None:
