@@ -45,6 +45,23 @@ def test_borrowed_addresses_are_announced_only_inside_pools_that_may_be_exported
     assert text.index("if net ~ [ 10.66.0.0/16+ ] then reject;") < text.index(accept)
 
 
+def test_where_a_workload_is_attached_counts_unless_another_host_prefers_its_own_route() -> None:
+    text = render(NODE, "tap")
+    assert (
+        'if krt_source = 80 && defined(ifname) && ifname ~ "tap*" then\n'
+        "        if krt_metric < 1024 then preference = 210; else preference = 150;"
+    ) in text
+    learned = "if defined(bgp_local_pref) && bgp_local_pref > 2147482623 && bgp_local_pref < 2147483647"
+    assert f"{learned}\n        then preference = 200;" in text
+    assert text.count("learned_priority4(); accept;") == text.count("learned_priority6(); accept;") == 1
+
+
+def test_routes_of_pools_have_the_metric_of_workloads_so_that_an_attached_one_takes_their_place() -> None:
+    lines = [line.strip() for line in render(NODE).splitlines()]
+    first = lines.index("krt_metric = 32;")
+    assert lines[first + 1 : first + 3] == [f"if net ~ [ 10.{n}.0.0/16+ ] then krt_metric = 1024;" for n in (65, 66)]
+
+
 def test_a_session_carries_the_family_of_its_peer() -> None:
     text = render(NODE)
     session4 = text[text.index("protocol bgp Mesh_172_31_0_2") :].split("\n}\n")[0]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
 from tortie.base.errors import KernelError
-from tortie.dataplane.routes import Actual, Forget, Install, Operation, Remove, RoutesTarget
+from tortie.dataplane.routes import Actual, Forget, Install, Operation, Remove, Retire, RoutesTarget
 from tortie.dataplane.target import Plan
 from tortie.desired.delta import Delta
 from tortie.desired.routes import Route
@@ -166,6 +166,31 @@ def test_a_route_to_a_missing_interface_waits_and_the_rest_is_programmed(rig: Ri
     assert list(plan.settled) == [str(B)]
 
 
+def test_another_priority_stands_before_the_old_one_goes(rig: Rig) -> None:
+    rig.changes(Delta(routes=(Route(A, "cali1", metric=512),)))
+    actual: Actual = {}
+    step(rig, actual, None)
+    plan = step(rig, actual, rig.changes(wants(a="cali1")))
+    assert plan.operations == [Install(ours(A, 11)), Retire(route.device_route(A, 11, 512, 80))]
+    assert actual == {A: frozenset({ours(A, 11)})}
+
+
+def test_what_runs_on_elsewhere_or_comes_running_keeps_its_connections(rig: Rig) -> None:
+    rig.changes(Delta(routes=(Route(A, "cali1", metric=512, moving=True),)))
+    actual: Actual = {}
+    assert step(rig, actual, None).operations == [Install(route.device_route(A, 11, 512, 80))]
+    rig.changes(wants(a="cali1"))
+    step(rig, actual, None)
+    rig.changes(Delta(routes=(Route(A, "cali1", moving=True),)))
+    step(rig, actual, None)
+    plan = step(rig, actual, rig.changes(Delta(removed_routes=(A,))))
+    assert plan.operations == [Remove(ours(A, 11)), Forget(A, departed=True, keeps=True)]
+    assert step(rig, actual, rig.changes(wants(a="cali1"))).operations == [
+        Forget(A, departed=False),
+        Install(ours(A, 11)),
+    ]
+
+
 def test_a_refused_move_forgets_the_connections_again(rig: Rig) -> None:
     rig.changes(wants(a="cali1"))
     actual: Actual = {}
@@ -230,7 +255,7 @@ def event(rig: Rig, kind: str, what: object) -> Changes:
 def play(rig: Rig, kernel: set[route.Route], actual: Actual, changes: Changes | None) -> None:
     plan = rig.target.plan(rig.desired, actual, changes)
     for one in plan.operations:
-        if isinstance(one, Remove):
+        if isinstance(one, Remove | Retire):
             kernel.remove(one.route)
         elif isinstance(one, Install):
             kernel.add(one.route)

@@ -32,6 +32,8 @@ from tortie.agent.http import application, listen_unix, serve
 from tortie.agent.lock import only_agent
 from tortie.agent.metrics import registry
 from tortie.agent.monitor import watch_numbers
+from tortie.agent.moving import Movers
+from tortie.agent.moving_settings import priorities
 from tortie.agent.observing import Observed, watching_routes
 from tortie.agent.parts import Parts
 from tortie.agent.reporting import Reporter, Sources
@@ -44,6 +46,7 @@ from tortie.base.errors import InvalidResource, KernelError, Unavailable
 from tortie.bgp.control import BirdControl, BirdRefused
 from tortie.bgp.status import SessionStatus, sessions
 from tortie.calculation.graph import Calculation
+from tortie.calculation.moving import Moves
 from tortie.cni.server import CniServer
 from tortie.dataplane.keeper import Schedule
 from tortie.dataplane.loop import Reconciler
@@ -145,7 +148,9 @@ class Agent:
                 dataplane = await asyncio.get_running_loop().run_in_executor(kernel, dataplane.anew, self._settings)
                 await self._retried(dataplane.stand_guard)
             self._delayed = ""
-            await self._work(self._make_parts(dataplane, datastore, kernel), dataplane, wiring)
+            preferred = await asyncio.get_running_loop().run_in_executor(kernel, dataplane.preferred)
+            moves = Moves(priorities(self._settings), preferred)
+            await self._work(self._make_parts(dataplane, datastore, kernel, moves), dataplane, wiring)
 
     async def _configure(self, datastore: Datastore) -> None:
         """What can only be chosen at the start must be known before."""
@@ -153,7 +158,7 @@ class Agent:
         self.configuration.begin(await self._retried(self._look.layers))
         self._look = None
 
-    def _make_parts(self, dataplane: Dataplane, datastore: Datastore, kernel: Executor) -> Parts:
+    def _make_parts(self, dataplane: Dataplane, datastore: Datastore, kernel: Executor, moves: Moves) -> Parts:
         stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
         schedule = Schedule(full_interval=self._settings.refresh_seconds, drift_spacing=DRIFT_SPACING)
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
@@ -164,8 +169,11 @@ class Agent:
         )
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
         cutter = self._make_cutter(reconciler, dataplane, kernel)
-        told = [cutter.note] if cutter else []
-        feed = Feed(stream, calculation, reconciler, consent, self._clock, *told)
+        movers = Movers(moves, reconciler, dataplane.links, kernel, self._clock)
+        self.configuration.listen(movers.configure)
+        reconciler.listen(movers.after_pass)
+        told = {"told": cutter.note} if cutter else {}
+        feed = Feed(stream, calculation, reconciler, consent, self._clock, **told, shape=movers.take)
         observed = Observed(
             node=self._settings.node,
             order=calculation.policy_order,
@@ -180,7 +188,7 @@ class Agent:
         reconciler.listen(reporter.after_pass)
         tunnels = self._make_tunnels(datastore, feed)
         reconciler.listen(tunnels.after_pass)
-        return Parts(datastore, stream, calculation, feed, reconciler, observed, reporter, tunnels, cutter)
+        return Parts(datastore, stream, calculation, feed, reconciler, observed, reporter, tunnels, movers, cutter)
 
     def _make_tunnels(self, datastore: Datastore, feed: Feed) -> TunnelAddresses:
         store = ResourceStore(datastore, self._clock, selector_problem)
@@ -209,6 +217,7 @@ class Agent:
             tasks.create_task(parts.reconciler.run(), name="reconcile")
             if parts.cutter:
                 tasks.create_task(parts.cutter.run(), name="cut flows")
+            tasks.create_task(parts.movers.run(), name="move")
             tasks.create_task(parts.reporter.run(), name="report")
             tasks.create_task(self._cni_server(parts, dataplane, wiring).run(serving), name="cni")
             await parts.feed.synchronised.wait()

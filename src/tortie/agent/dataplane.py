@@ -22,12 +22,12 @@ from tortie.dataplane.interfaces import InterfacesTarget
 from tortie.dataplane.ipip import IpipTarget
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.nftables.target import NftablesTarget
-from tortie.dataplane.routes import RoutesTarget
+from tortie.dataplane.routes import PROTOCOL, RoutesTarget
 from tortie.dataplane.target import Target
 from tortie.dataplane.underlay import Underlay
 from tortie.dataplane.vxlan import VxlanSettings, VxlanTarget
 from tortie.desired.state import DesiredState
-from tortie.netlink import netconf
+from tortie.netlink import netconf, route
 from tortie.netlink.address_table import AddressTable
 from tortie.netlink.monitor import LinkTable
 from tortie.netlink.nftables import EVENTS
@@ -66,6 +66,7 @@ class Dataplane:
         self._sockets = sockets
         self._executor = executor
         self._guarded = guarded
+        self._elevated = (settings.ipv4_elevated_route_priority, settings.ipv6_elevated_route_priority)
         self.prefix = settings.interface_prefix
         names = settings.run_directory / "rules.jsonl"
         self._filter = NftablesTarget(filter_settings(settings), names, partial(held_addresses, links, addresses))
@@ -129,6 +130,13 @@ class Dataplane:
     def addresses(self) -> dict[str, frozenset[Cidr]]:
         """What each interface has."""
         return held_addresses(self._link_table, self._addresses)
+
+    def preferred(self) -> set[Cidr]:
+        """Addresses whose routes to workloads are better than normal; for the executor's thread. Raises KernelError."""
+        routes = [
+            one for family in (4, 6) for one in route.list_routes(self._sockets.routes, family, protocol=PROTOCOL)
+        ]
+        return {one.destination for one in routes if one.gateway is None and one.metric in self._elevated}
 
     async def close(self) -> None:
         """Wait for what the worker thread is doing, end it, and close all sockets."""

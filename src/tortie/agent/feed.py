@@ -28,6 +28,10 @@ def _nobody(_: Delta) -> None:
     pass
 
 
+def _as_it_is(delta: Delta) -> Delta:
+    return delta
+
+
 class Feed:
     """Runs the calculation on what the datastore says and hands its deltas on.
 
@@ -39,6 +43,7 @@ class Feed:
         reconciler: told to start when the datastore is in sync, and not locked.
         consent: whether the datastore lets us work.
         told: hears of every delta that the reconciler is told.
+        shape: changes every delta before anybody is told.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Feed:
         consent: Consent,
         clock: Clock,
         told: Callable[[Delta], None] = _nobody,
+        shape: Callable[[Delta], Delta] = _as_it_is,
     ) -> None:
         self._stream = stream
         self._calculation = calculation
@@ -56,6 +62,7 @@ class Feed:
         self._consent = consent
         self._clock = clock
         self._told = told
+        self._shape = shape
         self._log = structlog.get_logger("tortie.feed")
         self._listings = 0
         self._refusal = ""
@@ -126,7 +133,7 @@ class Feed:
         first = not self.synchronised.is_set()
         if first:
             self._calculation.set_in_sync()
-        delta = self._calculation.flush()
+        delta = self._shape(self._calculation.flush())
         if delta or first:
             self._reconciler.update(delta)
             self._told(delta)

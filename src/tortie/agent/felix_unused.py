@@ -64,11 +64,8 @@ _BY_REASON: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             *("device_route_source_address", "device_route_source_address_ipv6", "device_route_protocol"),
             *("remove_external_routes", "route_table_ranges", "route_table_range", "route_sync_disabled"),
-            *("ipv4_normal_route_priority", "ipv4_elevated_route_priority"),
-            *("ipv6_normal_route_priority", "ipv6_elevated_route_priority"),
         ),
     ),
-    ("workloads do not move with their addresses", ("live_migration_route_convergence_time",)),
     (
         "this release does not answer for addresses of the local subnet",
         ("local_subnet_l2_reachability", "local_subnet_l2_reachability_refresh_interval"),

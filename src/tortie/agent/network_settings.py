@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
+from tortie.agent.moving_settings import MovingSettings
 from tortie.agent.setting import Setting
 from tortie.agent.setting_values import flag, one_of, port
 from tortie.base.addresses import Cidr
@@ -15,8 +14,8 @@ _RANGE = re.compile(r"([0-9]{1,5})[:-]([0-9]{1,5})")
 _INTERFACE = re.compile(r"[a-zA-Z0-9:._-]{1,15}|[a-zA-Z0-9:._-]{0,14}\+")
 
 
-class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Effective settings; see NETWORK_TABLE for what each means."""
+class NetworkSettings(MovingSettings, frozen=True, kw_only=True):
+    """Effective settings; see NETWORK_TABLE for what each means, and those of routes that move."""
 
     vxlan_port: int
     vxlan_vni: int

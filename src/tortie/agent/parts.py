@@ -8,6 +8,7 @@ import msgspec
 
 from tortie.agent.cutting import Cutter
 from tortie.agent.feed import Feed
+from tortie.agent.moving import Movers
 from tortie.agent.observing import Observed
 from tortie.agent.reporting import Reporter
 from tortie.agent.status import AgentReport, DatastoreReport, TargetReport
@@ -30,6 +31,7 @@ class Parts(msgspec.Struct, frozen=True):
     observed: Observed
     reporter: Reporter
     tunnels: TunnelAddresses
+    movers: Movers
     cutter: Cutter | None = None
 
     def complete(self, report: AgentReport) -> AgentReport:
@@ -45,6 +47,7 @@ class Parts(msgspec.Struct, frozen=True):
             policies=len(desired.policies),
             sets=len(desired.sets),
             routes=len(desired.routes),
+            moving=self.movers.stages,
             targets=targets,
             datastore=self._datastore(report.datastore.place),
             problems=[*report.problems, *self._problems(targets)],

@@ -103,3 +103,10 @@ def router_id(text: str) -> str:
         return str(IPv4Address(text))
     except ValueError:
         raise ValueError("use a dotted quad such as 10.0.0.1, hash, or nothing") from None
+
+
+def route_priority(text: str) -> int:
+    """A metric of the kernel, below what BGP can carry."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < (1 << 31) - 1:
+        raise ValueError("use a number from 1 to 2147483646")
+    return int(text)

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from tortie.agent.moving_settings import MOVING_TABLE
 from tortie.agent.network_settings import NETWORK_TABLE, NetworkSettings
 from tortie.agent.setting import Setting
 from tortie.agent.setting_values import (
@@ -245,6 +246,7 @@ TABLE: tuple[Setting, ...] = (
         ("FELIX_FAILSAFEOUTBOUNDHOSTPORTS",),
     ),
     *NETWORK_TABLE,
+    *MOVING_TABLE,
     Setting("health_host", str, "localhost", "Where health, status and metrics are served.", ("FELIX_HEALTHHOST",)),
     Setting("health_port", port, "9099", "TCP port of health, status and metrics; 0 for none.", ("FELIX_HEALTHPORT",)),
     Setting("refresh_seconds", positive_seconds, "90", "Time between full comparisons with the kernel."),

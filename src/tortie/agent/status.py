@@ -58,6 +58,8 @@ class AgentReport(msgspec.Struct, frozen=True):
         problems: what is not as it should be, and what comes of it; empty when all is well.
         rejected: resources that cannot be used, by key, and why.
         bgp: sessions; empty when there is no BIRD.
+        moving: endpoints on their way from or to another host, and how far each is: `leaving`, `waiting`, `doubted`,
+            `live` or `converging`.
     """
 
     node: str
@@ -78,3 +80,4 @@ class AgentReport(msgspec.Struct, frozen=True):
     datastore: DatastoreReport = DatastoreReport()
     problems: Sequence[str] = ()
     rejected: dict[str, str] = {}
+    moving: dict[str, str] = {}

@@ -36,7 +36,8 @@ def render(node: BGPNode, workload_prefix: str = "cali", passwords: Known | None
     families = [family for family in (4, 6) if node.address(family) is not None]
     parts = [_preamble(node), render_direct(node, workload_prefix)]
     for family in families:
-        parts += [render_statics(node, family), render_exports(node, family), render_kernel(node, family)]
+        parts += [render_statics(node, family), render_exports(node, family)]
+        parts.append(render_kernel(node, family, workload_prefix))
     parts += [text for filter in node.filters if (text := render_filter(filter, families))]
     parts += [render_session(one, node, passwords or {}) for one in node.sessions if one.peer.family in families]
     return "\n".join(parts)

@@ -11,13 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tortie.bgp.filters import add_community
-from tortie.bgp.kernel import most_specific_first
+from tortie.bgp.kernel import AGENT_ROUTE_PROTOCOL, most_specific_first, render_learned
 from tortie.bgp.statics import BLOCKS, SERVICES, held
 from tortie.desired.bgp import BGPNode
 from tortie.desired.bgpfilter import LOWEST_PREFERENCE
-
-AGENT_ROUTE_PROTOCOL = 80
-"""Kernel route protocol of workload routes."""
 
 _WORKLOAD = f"source = RTS_INHERIT && krt_source = {AGENT_ROUTE_PROTOCOL}"
 
@@ -32,7 +29,7 @@ _LOCAL_DEVICES = ("bpf*.cali",)
 
 def render_exports(node: BGPNode, family: int) -> str:
     """The functions that every session of a family calls: before its filters, and after them."""
-    return f"{_priority(node, family)}{_announce(node, family)}"
+    return f"{render_learned(node, family)}{_priority(node, family)}{_announce(node, family)}"
 
 
 def _priority(node: BGPNode, family: int) -> str:

@@ -3,6 +3,9 @@
 What it learns goes into the kernel, but for two kinds: addresses of services, which something else forwards, and
 pools whose routes are not BGP's to program. Routes outlive the daemon (`persist`), and a restarted one takes them
 over (graceful restart).
+
+Where a workload is attached its own route counts, also while others still announce it from where it was; but for one
+that a host announces with a better priority: there it runs now.
 """
 
 from __future__ import annotations
@@ -14,7 +17,14 @@ from tortie.desired.bgp import BGPNode, Pool
 from tortie.desired.bgpfilter import LOWEST_PREFERENCE
 
 LEARNED_METRIC = 32
-"""Kernel metric of learned routes of normal priority, and of those that say nothing of it."""
+"""Kernel metric of learned routes outside pools that say nothing of their priority."""
+
+AGENT_ROUTE_PROTOCOL = 80
+"""Kernel route protocol of workload routes."""
+
+ATTACHED, ELEVATED, RUNNING = 150, 200, 210
+"""Preferences (BIRD's word): of a workload attached here, of a route that another host prefers, and of one that runs
+here since a moment ago; BIRD's own are 100 for what BGP learned and 10 for what the kernel has."""
 
 _LEAST_PREFERENCE_THAT_IS_A_PRIORITY = 2**30
 """Neighbours that know nothing of priorities use local preferences far below."""
@@ -30,14 +40,33 @@ def render_direct(node: BGPNode, workload_prefix: str) -> str:
     return f'protocol direct {{ ipv4; ipv6; interface {patterns}, "*"; }}\n'
 
 
-def render_kernel(node: BGPNode, family: int) -> str:
-    """The kernel protocol of a family, and the filter of what it programs."""
-    return f"""{_filter(node, family)}protocol kernel kernel{family} {{
+def render_kernel(node: BGPNode, family: int, workload_prefix: str) -> str:
+    """The kernel protocol of a family, and the filters of what it learns and programs."""
+    return f"""{_from_kernel(node, family, workload_prefix)}{_filter(node, family)}protocol kernel kernel{family} {{
     learn;
     persist;
     scan time 10;
     graceful restart;
-    ipv{family} {{ import all; export filter to_kernel{family}; }};
+    ipv{family} {{ import filter from_kernel{family}; export filter to_kernel{family}; }};
+}}
+"""
+
+
+def _from_kernel(node: BGPNode, family: int, workload_prefix: str) -> str:
+    return f"""filter from_kernel{family} {{
+    if krt_source = {AGENT_ROUTE_PROTOCOL} && defined(ifname) && ifname ~ "{workload_prefix}*" then
+        if krt_metric < {node.normal_priority(family)} then preference = {RUNNING}; else preference = {ATTACHED};
+    accept;
+}}
+"""
+
+
+def render_learned(node: BGPNode, family: int) -> str:
+    """The function that every session calls on what it learned, after its filters."""
+    normal = LOWEST_PREFERENCE - node.normal_priority(family)
+    return f"""function learned_priority{family}() {{
+    if defined(bgp_local_pref) && bgp_local_pref > {normal} && bgp_local_pref < {LOWEST_PREFERENCE}
+        then preference = {ELEVATED};
 }}
 """
 
@@ -52,11 +81,14 @@ def _statements(node: BGPNode, family: int) -> Iterator[str]:
     yield "if source = RTS_STATIC then accept;"
     yield "if source != RTS_BGP then reject;"
     yield from (f"if net ~ [ {one}+ ] then reject;" for one in node.services.ranges if one.family == family)
-    normal = LOWEST_PREFERENCE - node.normal_priority(family)
     yield f"krt_metric = {LEARNED_METRIC};"
+    for pool in node.pools:
+        if pool.cidr.family == family:
+            # What is attached here takes the place of what is learned: equal metrics are one route.
+            yield f"if net ~ [ {pool.cidr}+ ] then krt_metric = {node.normal_priority(family)};"
     yield (
         f"if defined(bgp_local_pref) && bgp_local_pref > {_LEAST_PREFERENCE_THAT_IS_A_PRIORITY} "
-        f"&& bgp_local_pref < {LOWEST_PREFERENCE} && bgp_local_pref != {normal} "
+        f"&& bgp_local_pref < {LOWEST_PREFERENCE} "
         f"then krt_metric = {LOWEST_PREFERENCE} - bgp_local_pref;"
     )
     for pool in most_specific_first(pool for pool in node.pools if pool.cidr.family == family):

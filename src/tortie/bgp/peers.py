@@ -94,7 +94,7 @@ def _channel(session: Session, node: BGPNode) -> str:
     incoming = _calls(filters, "import", family, internal)
     outgoing = _calls(filters, "export", family, internal)
     return (
-        f"ipv{family} {{ {next_hop}import filter {{ {incoming}accept; }}; "
+        f"ipv{family} {{ {next_hop}import filter {{ {incoming}learned_priority{family}(); accept; }}; "
         f"export filter {{ own_priority{family}(); {outgoing}announce{family}({internal}); }}; }};"
     )
 

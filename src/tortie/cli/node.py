@@ -153,6 +153,7 @@ def describe(report: AgentReport) -> str:
     rejected = [f"{key}: {problem}" for key, problem in report.rejected.items()]
     for heading, lines in (
         ("Problems", report.problems),
+        ("Moving", [f"{endpoint}: {stage}" for endpoint, stage in report.moving.items()]),
         ("Waiting", waiting),
         ("Not used, or not wholly", rejected),
     ):

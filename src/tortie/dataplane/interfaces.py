@@ -9,7 +9,7 @@ import msgspec
 
 from tortie.dataplane.sysctls import NODE, WORKLOAD, Sysctls, of_workload
 from tortie.dataplane.target import Plan
-from tortie.desired.endpoints import Endpoint
+from tortie.desired.endpoints import Endpoint, Migration
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink import links
 from tortie.netlink.batch import send_batch
@@ -136,7 +136,8 @@ def _settled(desired: DesiredState, changes: Changes | None, waiting: Mapping[st
 
 def _settings(endpoint: Endpoint, link: links.Link, known: Known | None) -> list[Set]:
     """Settings that differ; all of them for a device that was not read or written before."""
-    wanted = of_workload(link.name, spoofing=bool(endpoint.allowed_sources))
+    moving = endpoint.migration is not Migration.NONE
+    wanted = of_workload(link.name, spoofing=bool(endpoint.allowed_sources), moving=moving)
     if known is not None and known.index == link.index:
         # What an interface lacks, such as all of IPv6 where that is off, is not asked for.
         wanted = {name: value for name, value in wanted.items() if known.settings.get(name, value) != value}

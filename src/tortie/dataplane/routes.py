@@ -2,7 +2,8 @@
 
 Ours are the routes of protocol 80 in table main; no other is touched. A route whose interface is missing or
 down waits. An address that gets another holder loses its old route first, then its tracked connections, and
-only then is routed to the new holder. Where a workload of this node has an address, nothing of the cluster counts.
+only then is routed to the new holder; one that its holder takes along from or to another host keeps them. A route whose
+priority changes is there throughout. Where a workload of this node has an address, nothing of the cluster counts.
 """
 
 from __future__ import annotations
@@ -37,11 +38,18 @@ class Remove(msgspec.Struct, frozen=True, gc=False):
     route: route.Route
 
 
+class Retire(msgspec.Struct, frozen=True, gc=False):
+    """Delete a route once the one that takes its place is there."""
+
+    route: route.Route
+
+
 class Forget(msgspec.Struct, frozen=True, gc=False):
-    """Forget the tracked connections of an address."""
+    """Forget the tracked connections of an address, unless its holder runs on elsewhere."""
 
     address: Cidr
     departed: bool
+    keeps: bool = False
 
 
 class Install(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +58,7 @@ class Install(msgspec.Struct, frozen=True, gc=False):
     route: route.Route
 
 
-Operation = Remove | Forget | Install
+Operation = Remove | Forget | Install | Retire
 Actual = dict[Cidr, frozenset[route.Route]]
 
 
@@ -109,19 +117,19 @@ class RoutesTarget:
 
     def apply(self, operations: Sequence[Operation]) -> None:
         _send(self._routes, [route.delete(one.route) for one in operations if isinstance(one, Remove)], _ABSENT)
-        addresses = {one.address for one in operations if isinstance(one, Forget)}
+        addresses = {one.address for one in operations if isinstance(one, Forget) and not one.keeps}
         if addresses and self._connections is not None:
             conntrack.forget(self._connections, addresses)
         # A link that vanished since the plan was made is reported by an event, and then planned for.
         _send(self._routes, [route.replace(one.route) for one in operations if isinstance(one, Install)], _VANISHED)
+        _send(self._routes, [route.delete(one.route) for one in operations if isinstance(one, Retire)], _ABSENT)
 
     def applied(self, actual: Actual, plan: Plan[Operation]) -> Actual:
         for operation in plan.operations:
-            if isinstance(operation, Remove):
+            if isinstance(operation, Remove | Retire):
                 destination = operation.route.destination
-                remaining = actual.get(destination, frozenset()) - {operation.route}
-                actual[destination] = remaining
-                if not remaining:
+                actual[destination] = actual.get(destination, frozenset()) - {operation.route}
+                if not actual[destination]:
                     del actual[destination]
             elif isinstance(operation, Install):
                 destination = operation.route.destination
@@ -150,6 +158,7 @@ class _Planner:
         self._removals: list[Operation] = []
         self._forgotten: list[Operation] = []
         self._installs: list[Operation] = []
+        self._retired: list[Operation] = []
         self._waiting: dict[str, str] = {}
 
     def plan(self, desired: DesiredState, *, moved: bool) -> Plan[Operation]:
@@ -163,7 +172,7 @@ class _Planner:
             else:
                 self._look_at_cluster(destination, self._answer(destination, desired))
         settled = [text for one in destinations if (text := str(one)) not in self._waiting] if self._changes else ()
-        return Plan([*self._removals, *self._forgotten, *self._installs], self._waiting, settled)
+        return Plan([*self._removals, *self._forgotten, *self._installs, *self._retired], self._waiting, settled)
 
     def _destinations(self, desired: DesiredState, moved: bool) -> set[Cidr]:
         changes = self._changes
@@ -184,10 +193,15 @@ class _Planner:
     def _look_at_local(self, destination: Cidr, desired: Route) -> None:
         wanted = self._wanted(desired)
         present = self._actual.get(destination, frozenset())
-        self._removals += [Remove(one) for one in _sorted(present) if one != wanted]
+        self._holders.moves(destination, desired.moving)
+        for one in _sorted(present):
+            if wanted is not None and one != wanted and one == _with_metric(wanted, one.metric):
+                self._retired.append(Retire(one))
+            elif one != wanted:
+                self._removals.append(Remove(one))
         if wanted is None:
             return
-        if wanted not in present and self._holders.changes(destination, wanted.index):
+        if wanted not in present and self._holders.changes(destination, wanted.index) and not desired.moving:
             self._forgotten.append(Forget(destination, departed=False))
         if wanted not in present or self._may_be_dropped(desired.interface):
             self._installs.append(Install(wanted))
@@ -201,7 +215,8 @@ class _Planner:
         if not answer.stays or departs:
             self._removals += [Remove(one) for one in _sorted(present) if not _gives_way(one, wanted) or departs]
         if departs:
-            self._forgotten.append(Forget(destination, departed=True))
+            keeps = self._holders.runs_on(destination)
+            self._forgotten.append(Forget(destination, departed=True, keeps=keeps))
         if wanted is not None and (wanted not in present or departs or self._may_be_dropped(*self._ways.names)):
             self._installs.append(Install(wanted))
 
@@ -220,6 +235,10 @@ class _Planner:
 
 def _sorted(routes: Iterable[route.Route]) -> list[route.Route]:
     return sorted(routes, key=str)
+
+
+def _with_metric(one: route.Route, metric: int) -> route.Route:
+    return msgspec.structs.replace(one, metric=metric)
 
 
 def _gives_way(present: route.Route, wanted: route.Route | None) -> bool:

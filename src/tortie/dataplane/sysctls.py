@@ -41,11 +41,16 @@ WORKLOAD: Mapping[str, str] = {
 """Of each workload's interface, whose name stands for the braces."""
 
 
-def of_workload(interface: str, *, spoofing: bool) -> dict[str, str]:
-    """Settings of one interface; `spoofing` permits sources that are not routed to it."""
+def of_workload(interface: str, *, spoofing: bool, moving: bool = False) -> dict[str, str]:
+    """Settings of one interface.
+
+    Args:
+        spoofing: it may use sources that are not routed to it.
+        moving: its addresses may be routed to the other host of a migration; the packet filter still knows them.
+    """
     settings = {template.format(interface): value for template, value in WORKLOAD.items()}
-    if spoofing:
-        settings[f"ipv4/conf/{interface}/rp_filter"] = "0"
+    if spoofing or moving:
+        settings[f"ipv4/conf/{interface}/rp_filter"] = "0" if spoofing else "2"
     return settings
 
 
