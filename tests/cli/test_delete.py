@@ -111,6 +111,27 @@ spec: {logSeverityScreen: Info}
     assert run("get", "felixconfig", "node.n1").exit_code == 1
 
 
+SLICE = """---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %s, namespace: %s, labels: {kubernetes.io/service-name: %s}}
+addressType: IPv4
+endpoints: [{addresses: [10.65.0.1]}]
+"""
+
+
+def test_a_service_goes_with_its_slices_and_no_others(run: Run) -> None:
+    service = "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}}\n"
+    slices = (("a", "shop", "web"), ("b", "shop", "web"), ("c", "shop", "other"), ("d", "bank", "web"))
+    run("apply", "-f", "-", text=service + "".join(SLICE % one for one in slices))
+    stale = service.replace("shop}", "shop, resourceVersion: '1'}")
+    assert run("delete", "-f", "-", text=stale).exit_code == 1
+    assert run("get", "endpointslice", "a", "b", "-n", "shop").exit_code == 0
+    assert run("delete", "service", "web", "-n", "shop").output == "service shop/web deleted\n"
+    left = run("get", "endpointslice", "-A", "-o", "name").output.split()
+    assert sorted(one.rpartition("/")[2] for one in left) == ["c", "d"]
+
+
 def test_a_pool_is_disabled_before_it_is_deleted(run: Run) -> None:
     pool = "{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: p}, spec: {cidr: 10.0.0.0/16}}"
     run("apply", "-f", "-", text=pool)

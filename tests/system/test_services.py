@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
+from tortie.cli.main import tortie
 from tortie.cli.manifests import read_manifests
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.resources import ResourceStore
@@ -82,6 +84,11 @@ class Shop:
     def delete(self, kind: str, *names: str) -> None:
         """As `tortie delete` does."""
         asyncio.run(_delete(self._lab.topology, [ResourceKey(kind, "default", name) for name in names]))
+
+    def command(self, *words: str) -> None:
+        """`tortie` with these words."""
+        done = CliRunner().invoke(tortie, ["--datastore", self._lab.topology.datastore, *words])
+        assert done.exit_code == 0, done.output
 
     def serve(self, workload: str) -> None:
         """Make a workload the backend of the service, in both families."""
@@ -156,6 +163,14 @@ def test_from_a_service_every_port_of_its_backends_counts(shop: Shop) -> None:
     assert not any(shop.open("two", *to_listener))
     shop.delete("EndpointSlice", "shop-4", "shop-6")
     shop.until(lambda: not any(shop.open("one", *to_listener)))
+
+
+def test_a_rule_for_a_service_matches_nothing_once_the_service_is_deleted(shop: Shop) -> None:
+    shop.apply(SERVICE)
+    shop.serve("one")
+    shop.until(lambda: all(shop.open("client", ("one", Transport.TCP, 80))))
+    shop.command("delete", "service", "shop")
+    shop.until(lambda: not any(shop.open("client", ("one", Transport.TCP, 80), ("one", Transport.UDP, 53))))
 
 
 def test_a_pod_gives_its_endpoint_labels_while_it_is_there(shop: Shop) -> None:

@@ -1,7 +1,8 @@
-"""`tortie delete`: by kind and name, by labels, or what files name; nodes and pools with what belongs to them."""
+"""`tortie delete`: by kind and name, by labels, or what files name; nodes, pools and services with what is theirs."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from random import Random
@@ -10,9 +11,10 @@ import click
 import msgspec
 
 from tortie.api.builtin import ALLOW_PROFILE, TIERS
+from tortie.api.endpointslice import SERVICE_LABEL
 from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
-from tortie.base.errors import InvalidResource, OutcomeUnknown, Problem, Unavailable
+from tortie.base.errors import InvalidResource, NotFound, OutcomeUnknown, Problem, Unavailable
 from tortie.cli.circumstances import before_the_first_write, warnings_after, warnings_before
 from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, warn_unreadable_once, with_datastore, with_location
@@ -75,7 +77,7 @@ def delete(
 ) -> None:
     """Delete resources by kind and name, by their labels, or those that files name.
 
-    A node goes with its endpoints, addresses and own settings, a pool with its blocks.
+    A node goes with its endpoints, addresses and own settings, a pool with its blocks, a service with its slices.
 
     \b
       tortie delete networkpolicy db web -n shop
@@ -183,6 +185,8 @@ def _remover(datastore: Datastore, store: ResourceStore) -> Remove:
     """Deletes one object with what belongs to it alone."""
 
     async def remove(key: ResourceKey, revision: int | None) -> None:
+        if key.kind == "Service":
+            await _remove_slices(store, key)
         if key.kind not in ("Node", "IPPool") or not await _is_readable(store, key):
             await store.delete(key, revision)
             return
@@ -201,6 +205,14 @@ def _remover(datastore: Datastore, store: ResourceStore) -> Remove:
             raise OutcomeUnknown(f"{error}; part of what belongs to it may be gone: delete it again") from error
 
     return remove
+
+
+async def _remove_slices(store: ResourceStore, service: ResourceKey) -> None:
+    """Those of a service. They would be nobody's without it, and rules that name it would still match them."""
+    for one in await store.list("EndpointSlice", service.namespace):
+        if one.metadata.labels.get(SERVICE_LABEL) == service.name:
+            with contextlib.suppress(NotFound):
+                await store.delete(one.key)
 
 
 async def _is_readable(store: ResourceStore, key: ResourceKey) -> bool:
