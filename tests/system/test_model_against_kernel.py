@@ -16,9 +16,10 @@ from tortie.lab.topology import Topology
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)
-    from model.contents import Contents, Dice, contents
+    from model.contents import Contents, Dice, contents, guarded
     from model.network import Network, network
     from model.reducing import least, report
+    from model.shooting import drawn_settings
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
@@ -45,6 +46,19 @@ def packets_fare_as_judged(net: Network, seed: int) -> None:
     assert reduced is None, report(reduced, wrong(*reduced))
 
 
+def shots_fare_as_judged(net: Network, seed: int) -> None:
+    dice = Dice(seed)
+    chosen = drawn_settings(dice)
+
+    def wrong(drawn: Contents) -> list[str]:
+        net.restart(chosen)
+        net.bring(drawn, random.Random(seed))
+        return [*net.differences(), *net.shoot(seed)]
+
+    reduced = least((guarded(dice),), lambda drawn: bool(wrong(*drawn)))
+    assert reduced is None, report(reduced, [str(chosen), *wrong(*reduced)])
+
+
 def any_way_leads_to_the_same(net: Network, seed: int) -> None:
     def wrong(before: Contents, after: Contents) -> list[str]:
         net.restart()
@@ -61,10 +75,11 @@ def test_a_kernel_that_does_otherwise_is_noticed(net: Network) -> None:
     drawn = contents(Dice(1))
     net.restart()
     net.bring(drawn)
-    assert net.ask(1) == net.differences() == []
+    assert net.ask(1) == net.shoot(1) == net.differences() == []
     for node in net.nodes.values():
         node.thread.submit(node.wipe).result()
     assert any("allowed" in line and "Deny" in line for line in net.ask(1))
+    assert any("arrived" in line and "Deny" in line for line in net.shoot(1))
     assert net.differences()
 
 
@@ -72,6 +87,12 @@ def test_a_kernel_that_does_otherwise_is_noticed(net: Network) -> None:
 @given(SEEDS)
 def test_packets_arrive_where_the_compiled_form_lets_them(net: Network, seed: int) -> None:
     packets_fare_as_judged(net, seed)
+
+
+@FEW
+@given(SEEDS)
+def test_packets_of_every_protocol_arrive_where_workloads_and_guarded_hosts_let_them(net: Network, seed: int) -> None:
+    shots_fare_as_judged(net, seed)
 
 
 @FEW
@@ -90,6 +111,7 @@ def test_model_and_kernel_agree_for_as_long_as_asked(net: Network) -> None:
         seed = seeds.getrandbits(32)
         packets_fare_as_judged(net, seed)
         any_way_leads_to_the_same(net, seed)
+        shots_fare_as_judged(net, seed)
         tried += 1
-    print(f"seed {SOAK_SEED}: {tried} states, {tried} ways, for {SOAK_SECONDS:g} s")
+    print(f"seed {SOAK_SEED}: {tried} states, {tried} ways, {tried} of guarded hosts, for {SOAK_SECONDS:g} s")
     assert tried

@@ -128,7 +128,27 @@ _SELECTORS = (
 )
 _NAMESPACE_SELECTORS = ("all()", "team == 'a'", "team != 'a'", "has(team)", "projectcalico.org/name == 'red'")
 _PORT_NAMES = ("web", "dns")
-_PROTOCOLS = ("TCP", "UDP", "SCTP", "TCP", "UDP", "SCTP", "ICMP", "ICMPv6", 6, 17, 132, 1, 58, "6", "UDPLite", 47)
+_PROTOCOLS = (
+    "TCP",
+    "UDP",
+    "SCTP",
+    "TCP",
+    "UDP",
+    "SCTP",
+    "ICMP",
+    "ICMPv6",
+    6,
+    17,
+    132,
+    1,
+    58,
+    "6",
+    "UDPLite",
+    136,
+    47,
+    4,
+    253,
+)
 _ACCOUNTS = (
     ServiceAccountMatch(names=("robot",)),
     ServiceAccountMatch(selector="level == 'high'"),
@@ -176,6 +196,13 @@ def contents(dice: Dice) -> Contents:
     found += dice.several(_host_endpoint, 2)
     found += dice.several(_node, 2)
     return Contents((resource.key, resource) for resource in found)
+
+
+def guarded(dice: Dice) -> Contents:
+    """The same with hosts that are guarded at every place, without tracking too, by name, by address and all in all."""
+    found = contents(dice)
+    more = (*dice.several(_guard, 4, 1), *dice.several(_host_policy, 5, 1))
+    return Contents({**found, **{one.key: one for one in more}})
 
 
 def _metadata(name: str, namespace: str = "", labels: dict[str, str] | None = None) -> Metadata:
@@ -270,6 +297,44 @@ def _host_endpoint(dice: Dice) -> HostEndpoint:
     return HostEndpoint(metadata=_metadata(dice.choice("ab"), "", _labels(dice)), spec=spec)
 
 
+def _guard(dice: Dice) -> HostEndpoint:
+    """Of any interface of a host, or of whichever has an address."""
+    interface = dice.choice((UPLINK, UPLINK, UPLINK, "*", "*", "", ""))
+    spec = HostEndpointSpec(
+        node=dice.choice(("h1", "h2")),
+        interface_name=interface,
+        expected_ips=dice.some(("172.31.0.1", "172.31.0.2", "fd00:31::1", "fd00:31::2", "10.65.0.4"), 2),
+        profiles=dice.choice(((), ("extra",), ("projectcalico-default-allow",))),
+        ports=dice.several(_endpoint_port, 2),
+    )
+    return HostEndpoint(metadata=_metadata(dice.choice("abcd"), "", _labels(dice)), spec=spec)
+
+
+def _host_policy(dice: Dice) -> GlobalNetworkPolicy:
+    """One that host endpoints meet at one of their places, usually one that decides something there."""
+    stages = ({}, {"apply_on_forward": True}, {"pre_dnat": True}, {"do_not_track": True})
+    stage: dict[str, Any] = dice.choice(stages)
+    if stage.keys() & {"pre_dnat", "do_not_track"}:
+        stage = {**stage, "apply_on_forward": True}
+    rules = {way: _rules(dice) + _last(dice) for way in ("ingress", "egress")}
+    types = ("Ingress",) if "pre_dnat" in stage else ("Ingress", "Egress")
+    spec = GlobalNetworkPolicySpec(
+        selector=dice.choice(("", "all()", *_SELECTORS)),
+        tier=dice.choice(("early", "late", "default")),
+        order=dice.choice((None, 1.0, 2.0)),
+        types=dice.choice((types, types, ("Ingress",))),
+        **stage,
+        **rules,
+    )
+    return GlobalNetworkPolicy(metadata=_metadata(dice.choice("ghijkl")), spec=spec)
+
+
+def _last(dice: Dice) -> tuple[Rule, ...]:
+    """What becomes of the rest: usually something, so that later places have their say too."""
+    action = dice.choice(("Allow", "Allow", "Pass", ""))
+    return (Rule(action=action),) if action else ()
+
+
 def _node(dice: Dice) -> Node:
     """A node that rules can name; its addresses are those of anybody."""
     addresses = dice.some(("172.31.0.254", "fd00:31::254", "10.65.0.4", "fd00:65::1"), 3)
@@ -342,7 +407,7 @@ def _match(dice: Dice, name: str, bounds: Sequence[int]) -> Any:
         case "ip_version":
             return dice.choice((4, 6))
         case "icmp":
-            return ICMP(type=dice.choice((8, 128) * 5 + (0, 135)), code=dice.choice((None, 0, 1)))
+            return ICMP(type=dice.choice((8, 128) * 5 + (13, 139) * 2 + (0, 135)), code=dice.choice((None, 0, 1)))
         case "selector":
             return dice.choice(_SELECTORS)
         case "namespace_selector":

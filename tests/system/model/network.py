@@ -6,23 +6,27 @@ import json
 import os
 import random
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from model.contents import CAST, PORTS, SOURCE_PORTS, Contents
 from model.packets import Judge, Station, questions
+from model.shooting import shots, surroundings
+from model.shots import Gallery, Shot
 
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
+from tortie.calculation.crossing import Surroundings
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.nftables.operations import DeleteTable, Operation
 from tortie.dataplane.nftables.target import NftablesTarget
 from tortie.desired.endpoints import EndpointId
+from tortie.desired.settings import FilterSettings
 from tortie.desired.state import Changes, DesiredState
-from tortie.lab.fabric import BRIDGE, write_sysctls
+from tortie.lab.fabric import BRIDGE, UPLINK, write_sysctls
 from tortie.lab.lab import Lab
 from tortie.lab.place import Place
 from tortie.lab.probe.model import Outcome, Probe
@@ -40,8 +44,8 @@ Update = tuple[ResourceKey, Resource | None]
 _SHORT = Patience(0.08, 2)
 _LONG = Patience(1.0, 3)
 _FLUSH_CONNECTIONS = Request(0x102, 0, bytes(4), "forget all connections")
-_STRICT = {"netfilter/nf_conntrack_tcp_loose": "0"}
-"""Leftovers of earlier connections open no new ones."""
+_STRICT = {"netfilter/nf_conntrack_tcp_loose": "0", "netfilter/nf_conntrack_checksum": "0"}
+"""Leftovers of earlier connections open no new ones; UDP-Lite is tracked, whose checksums the kernel gets wrong."""
 
 
 class Node:
@@ -50,8 +54,19 @@ class Node:
     def __init__(self, place: Place) -> None:
         self.thread = NamespaceThread(place.namespace)
         self._name = place.host.name
-        self._target = NftablesTarget()
+        self._own = {UPLINK: {Cidr.host(one) for one in place.host.addresses}}
+        self._settings = FilterSettings()
+        self._target = self._new_target()
         self.start()
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What decides besides policy."""
+        return surroundings(self._settings, self._own)
+
+    def choose(self, settings: FilterSettings) -> None:
+        """Follow other settings from the next wiping on."""
+        self._settings = settings
 
     def start(self) -> None:
         """Know nothing, as after a restart; what is in the kernel stays."""
@@ -63,7 +78,7 @@ class Node:
     def wipe(self) -> None:
         """Take the table away, and every tracked connection."""
         self._target.connection.close()
-        self._target = NftablesTarget()
+        self._target = self._new_target()
         actual = self._target.read()
         if actual.present:
             self._target.apply([DeleteTable()])
@@ -82,8 +97,17 @@ class Node:
 
     def difference(self) -> Sequence[Operation]:
         """What somebody who reads the whole table anew would change."""
-        with _fresh_target() as target:
+        with self.fresh_target() as target:
             return target.plan(self.desired, target.read(), None).operations
+
+    @contextmanager
+    def fresh_target(self) -> Iterator[NftablesTarget]:
+        """One that has never read anything."""
+        target = self._new_target()
+        try:
+            yield target
+        finally:
+            target.connection.close()
 
     def forget_connections(self) -> None:
         """Every flow is a new one."""
@@ -94,6 +118,9 @@ class Node:
         """End the thread."""
         self.thread.submit(self._target.connection.close).result()
         self.thread.shutdown()
+
+    def _new_target(self) -> NftablesTarget:
+        return NftablesTarget(self._settings, addresses=lambda: self._own)
 
     def _pass(self, changes: Changes | None) -> None:
         actual = self._target.read()
@@ -117,12 +144,16 @@ class Network:
         self.stations += (Station(BRIDGE, tuple(one.text for one in lab.topology.gateways())),)
         for station in self.stations:
             lab.prober.listen(station.name, *PORTS)
+        hosts = (Station(one.name, one.addresses, one.name) for one in lab.topology.hosts)
+        self.everybody = (*self.stations, *hosts)
+        self._gallery = Gallery({one.name: lab.namespace(one.name) for one in self.everybody})
 
-    def restart(self) -> None:
+    def restart(self, settings: FilterSettings = FilterSettings()) -> None:  # noqa: B008 - frozen
         """Hosts without a table, and nodes that know nothing."""
         self._contents = {}
         for node in self.nodes.values():
             node.start()
+            node.choose(settings)
         self._everywhere("wipe")
 
     def bring(self, contents: Contents, chance: random.Random | None = None) -> None:
@@ -146,6 +177,23 @@ class Network:
         wrong = leaks + [one for one in self._send(lost, _LONG) if not one.allowed]
         return [f"{one} from port {one.probe.source_port}, but: {judgements[one.probe].way}" for one in wrong]
 
+    def shoot(self, seed: int) -> list[str]:
+        """Send single packets, of hosts too; returns those that fared otherwise than the compiled form says."""
+        nodes = self.nodes.items()
+        judge = Judge({name: node.desired for name, node in nodes}, {name: node.surroundings for name, node in nodes})
+        judged = shots(judge, self.everybody, seed)
+        first = self._fire(judged, [one for one, judgement in judged.items() if not judgement.denials], 0.2)
+        leaks = [one for one in first if judged[one].denials]
+        lost = [one for one, judgement in judged.items() if not judgement.denials and one not in first]
+        for patience in (0.3, 1.0) if lost else ():
+            found = self._fire(lost, lost, patience)
+            lost = [one for one in lost if one not in found]
+        return [f"{one} {word}, but: {judged[one].way}" for word, some in _words(leaks, lost) for one in some]
+
+    def _fire(self, shots: Collection[Shot], expected: Collection[Shot], patience: float) -> set[Shot]:
+        self._everywhere("forget_connections")
+        return self._gallery.arrived(shots, expected, patience)
+
     def _send(self, probes: Iterable[Probe], patience: Patience) -> list[Outcome]:
         """Every probe opens a new flow."""
         if not (asked := list(probes)):
@@ -158,11 +206,12 @@ class Network:
         return [
             f"{name}: {difference}"
             for name, node in self.nodes.items()
-            for difference in _undone(node) or _unlike(node.thread.submit(table).result(), _from_nothing(node.desired))
+            for difference in _undone(node) or _unlike(node.thread.submit(table).result(), _from_nothing(node))
         ]
 
     def close(self) -> None:
         """End all threads."""
+        self._gallery.close()
         for node in self.nodes.values():
             node.close()
 
@@ -213,6 +262,11 @@ def table() -> dict[str, list[Any]]:
     return found
 
 
+def _words(leaks: Collection[Shot], lost: Collection[Shot]) -> Iterator[tuple[str, Collection[Shot]]]:
+    yield "arrived", leaks
+    yield "did not arrive", lost
+
+
 class _Attacher:
     """Gives everybody the addresses of the cast."""
 
@@ -227,20 +281,11 @@ class _Attacher:
         self._direct.detach(topology, workload, attachment)
 
 
-@contextmanager
-def _fresh_target() -> Iterator[NftablesTarget]:
-    target = NftablesTarget()
-    try:
-        yield target
-    finally:
-        target.connection.close()
-
-
-def _from_nothing(desired: DesiredState) -> dict[str, list[Any]]:
+def _from_nothing(node: Node) -> dict[str, list[Any]]:
     namespace = anonymous_namespace()
     try:
-        with inside(namespace), _fresh_target() as target:
-            target.apply(target.plan(desired, target.read(), None).operations)
+        with inside(namespace), node.fresh_target() as target:
+            target.apply(target.plan(node.desired, target.read(), None).operations)
             return table()
     finally:
         os.close(namespace)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from tortie.base.addresses import Cidr
-from tortie.calculation.crossing import Crossing, Host
+from tortie.calculation.crossing import Crossing, Host, Surroundings
 from tortie.calculation.verdict import Packet
 from tortie.desired.endpoints import EndpointId
 from tortie.desired.policy import Action
@@ -29,7 +29,7 @@ class Station(msgspec.Struct, frozen=True):
     Args:
         addresses: packets of a family come from the first of that family.
         host: where it is, empty outside the cluster.
-        interface: of its host, that leads to it.
+        interface: of its host, that leads to it; empty for the host itself.
     """
 
     name: str
@@ -38,9 +38,13 @@ class Station(msgspec.Struct, frozen=True):
     endpoint: EndpointId = EndpointId("", "")
     interface: str = ""
 
+    def of_family(self, family: int) -> list[Cidr]:
+        """Its addresses of one family."""
+        return [one for one in map(Cidr.host, self.addresses) if one.family == family]
+
     def source(self, family: int) -> Cidr:
         """From where its packets come."""
-        return next(one for one in map(Cidr.host, self.addresses) if one.family == family)
+        return self.of_family(family)[0]
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -69,23 +73,35 @@ Fate = tuple[Question, Judgement]
 class Judge:
     """What all nodes together do to packets."""
 
-    def __init__(self, states: Mapping[str, DesiredState]) -> None:
+    def __init__(
+        self, states: Mapping[str, DesiredState], surroundings: Mapping[str, Surroundings] | None = None
+    ) -> None:
         self._states = states
-        self._hosts = {host: Host(state) for host, state in states.items()}
+        around = surroundings or {}
+        self._hosts = {host: Host(state, around.get(host)) for host, state in states.items()}
 
     def judge(self, question: Question) -> Judgement:
         """The fate of the first packet, and whether it can be answered."""
         packet = _packet(question.probe, question.source)
-        ways: list[str] = []
-        denials: list[str] = []
-        for host, crossing in _crossings(question, packet):
-            passage = self._hosts[host].judge(crossing)
-            ways.append(", ".join(map(str, passage.stops)))
-            denials += [f"{host}: {ways[-1]}"] if passage.action is Action.DENY else []
+        ways, denials = self._pass(question.source, question.to, packet)
         if question.to.host and not self._owns(question.to, packet):
             ways.append("not its address")
             denials.append(f"{question.to.name}: not its address")
         return Judgement(" / ".join(ways), tuple(denials))
+
+    def judge_packet(self, source: Station, to: Station, packet: Packet) -> Judgement:
+        """The fate of a packet that need not be answered."""
+        ways, denials = self._pass(source, to, packet)
+        return Judgement(" / ".join(ways), tuple(denials))
+
+    def _pass(self, source: Station, to: Station, packet: Packet) -> tuple[list[str], list[str]]:
+        ways: list[str] = []
+        denials: list[str] = []
+        for host, crossing in _crossings(source, to, packet):
+            passage = self._hosts[host].judge(crossing)
+            ways.append(", ".join(map(str, passage.stops)))
+            denials += [f"{host}: {ways[-1]}"] if passage.action is Action.DENY else []
+        return ways, denials
 
     def _owns(self, to: Station, packet: Packet) -> bool:
         """What comes from an address that an endpoint does not have is dropped, answers too."""
@@ -94,9 +110,8 @@ class Judge:
         return endpoint is not None and destination in {(one.family, one.address) for one in endpoint.addresses}
 
 
-def _crossings(question: Question, packet: Packet) -> Iterator[tuple[str, Crossing]]:
+def _crossings(source: Station, to: Station, packet: Packet) -> Iterator[tuple[str, Crossing]]:
     """The hosts that a packet crosses, and from where to where."""
-    source, to = question.source, question.to
     if source.host and source.host == to.host:
         yield source.host, Crossing(packet, source.interface, to.interface)
         return
