@@ -1,21 +1,25 @@
-"""From resources to packets, with real agents: translation, tunnels and limits of workloads."""
+"""From resources to packets, with real agents: translation, tunnels, code points and limits of workloads."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from tortie.api.resource import ResourceKey
 from tortie.api.workloadendpoint import QoSControls, WorkloadEndpoint
 from tortie.base.clock import SystemClock
 from tortie.datastore.open import open_datastore
 from tortie.datastore.resources import ResourceStore
 from tortie.lab.cluster import POOLS, location
 from tortie.lab.probe.model import Probe, Transport
+from tortie.netlink.namespace import inside
 from tortie.selector.check import selector_problem
 
 if TYPE_CHECKING:
@@ -46,7 +50,9 @@ def pools(settled: World) -> Iterator[World]:
 def optional_chains(world: World) -> set[str]:
     """Base chains that are only there while something needs them."""
     words = world.ruleset().replace('"', " ").split()
-    return {one for one in words if one.startswith(("nat-", "tunnel-", "packet-rates", "connection-limits"))}
+    return {
+        one for one in words if one.startswith(("nat-", "tunnel-", "code-points", "packet-rates", "connection-limits"))
+    }
 
 
 def host_address(world: World, host: str) -> str:
@@ -72,6 +78,81 @@ def test_a_tunnel_from_a_host_without_one_ends_outside(pools: World) -> None:
     pools.until(lambda: "tunnel-admission" in optional_chains(pools), "admission")
     assert not pools.lab.probe(probe)[0].allowed
     assert pools.reaches("client", "server")
+
+
+class Marks:
+    """Datagrams of one socket at h1, or of a workload, to the other host, which is in no pool: their code points."""
+
+    def __init__(self, world: World, source: str, family: int) -> None:
+        kind = socket.AF_INET6 if family == 6 else socket.AF_INET
+        with inside(world.lab.namespace("h2")):
+            self._server = socket.socket(kind, socket.SOCK_DGRAM)
+        with inside(world.lab.namespace(source)):
+            self._client = socket.socket(kind, socket.SOCK_DGRAM)
+        level, option = (
+            (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS) if family == 6 else (socket.IPPROTO_IP, socket.IP_RECVTOS)
+        )
+        self._server.setsockopt(level, option, 1)
+        self._server.settimeout(0.5)
+        self._server.bind(("", 0))
+        self._client.connect((world.lab.topology.host("h2").address(family), self._server.getsockname()[1]))
+
+    def seen(self) -> int:
+        """Of a packet sent now."""
+        self._client.send(b"x")
+        return self._server.recvmsg(10, 100)[1][0][2][0] >> 2
+
+    def close(self) -> None:
+        self._server.close()
+        self._client.close()
+
+
+@contextmanager
+def marks(world: World, source: str) -> Iterator[Callable[[], set[int]]]:
+    """Asks for the code points of both families; the flows last as long as the block."""
+    both = [Marks(world, source, family) for family in (4, 6)]
+    try:
+        yield lambda: {one.seen() for one in both}
+    finally:
+        for one in both:
+            one.close()
+
+
+def test_a_code_point_of_an_endpoint_reaches_flows_that_run_and_goes_again(pools: World) -> None:
+    with marks(pools, "server") as seen, marks(pools, "neighbour") as others:
+        assert seen() == {0}
+        for asked, number in (("EF", 46), ("AF11", 10), (63, 63)):
+            asyncio.run(_limit(pools, QoSControls(dscp=asked)))
+            pools.until(lambda number=number: seen() == {number}, f"it is {asked}")
+            assert others() == {0}, "nobody else asked"
+        pools.kill()
+        assert seen() == {63}
+        pools.start()
+        assert seen() == {63}
+        asyncio.run(_limit(pools, None))
+        pools.until(lambda: seen() == {0}, "nobody asks any more")
+    assert "code-points" not in pools.ruleset()
+
+
+GUARD = """
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {{name: guard, annotations: {{{annotation}}}}}
+spec: {{node: h1, interfaceName: eth0, expectedIPs: [{addresses}], profiles: [projectcalico-default-allow]}}
+"""
+
+
+def test_a_code_point_of_a_host_follows_its_annotation(pools: World) -> None:
+    host = pools.lab.topology.host("h1")
+    addresses = ", ".join(f'"{host.address(family)}"' for family in (4, 6))
+    try:
+        with marks(pools, "h1") as seen:
+            for annotation, number in (("", 0), ("CS1", 8), ("46", 46), ("", 0)):
+                text = f"qos.projectcalico.org/dscp: '{annotation}'" if annotation else ""
+                pools.apply(GUARD.format(annotation=text, addresses=addresses))
+                pools.until(lambda number=number: seen() == {number}, f"it is {annotation}")
+    finally:
+        pools.delete(ResourceKey("HostEndpoint", "", "guard"))
 
 
 async def _limit(world: World, controls: QoSControls | None) -> None:
