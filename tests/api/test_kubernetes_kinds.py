@@ -112,6 +112,14 @@ def test_a_misspelt_field_is_refused_with_what_was_meant(text: str, wrong: str, 
     ]
 
 
+def test_fields_that_do_not_concern_the_network_are_no_mistake() -> None:
+    """Those that Kubernetes 1.35 to 1.37 added, too."""
+    fields = "  schedulingGroup: {podGroupName: a}\n  evictionResponders: [{name: a}]\n  hostnameOverride: a\nstatus:\n"
+    newer = "status:\n  volumeHealth: [{name: a}]\n  nodeAllocatableResourceClaimStatuses: [{}]\n"
+    text = POD.partition("status:")[0] + fields.replace("status:\n", newer)
+    assert to_mapping(load_resource(document(text)))["spec"]["nodeName"] == "n1"
+
+
 def test_every_wrong_type_is_told_with_its_place() -> None:
     text = SLICE.replace("[10.65.0.1]", "10.65.0.1").replace("port: 8080", "port: http")
     with pytest.raises(InvalidResource) as caught:

@@ -23,5 +23,5 @@ from tortie.api.text import scan_values
     ],
 )
 def test_what_is_not_yaml_is_told_in_words_of_who_writes_it(text: str, said: str) -> None:
-    (problem,) = scan_values(text, "f")[1]
+    (problem,) = scan_values(text, "f").problems
     assert str(problem) == said

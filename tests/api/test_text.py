@@ -147,13 +147,14 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_a_document_that_is_not_yaml_hides_no_other() -> None:
     text = "a: 1\n---\nb: [x\n---\nc: 1\n--- a: b: c\n---\nd: *x\n---\ne: 2\n"
-    values, problems = scan_values(text, "f.yaml")
-    assert [(value.plain, value.place.line) for value in values] == [({"a": 1}, 1), ({"c": 1}, 5), ({"e": 2}, 10)]
-    assert [problem.line for problem in problems] == [3, 6, 8]
+    found = scan_values(text, "f.yaml")
+    assert [(value.plain, value.place.line) for value in found.values] == [({"a": 1}, 1), ({"c": 1}, 5), ({"e": 2}, 10)]
+    assert [problem.line for problem in found.problems] == [3, 6, 8]
+    assert found.broken == 3
 
 
 def test_reading_ends_after_many_documents_that_are_not_yaml() -> None:
-    assert len(scan_values("--- [\n" * 1000)[1]) <= MOST_BROKEN
+    assert len(scan_values("--- [\n" * 1000).problems) <= MOST_BROKEN
 
 
 @given(

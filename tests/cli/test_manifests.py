@@ -42,8 +42,8 @@ def test_items_of_lists_stand_for_themselves(tmp_path: Path) -> None:
     tiers = [{"apiVersion": "projectcalico.org/v3", "kind": "Tier", "metadata": {"name": name}} for name in "ab"]
     file = tmp_path / "list.json"
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": tiers}, indent=1))
-    documents, problems = read_documents(Input((file,)))
-    assert [item.resource.key.name for item in check_manifests(documents, problems, "default").items] == ["a", "b"]
+    scanned = read_documents(Input((file,)))
+    assert [item.resource.key.name for item in check_manifests(scanned, "default").items] == ["a", "b"]
 
 
 def test_what_others_refer_to_comes_first_and_is_deleted_last(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 from click.testing import Result
 
@@ -45,6 +46,39 @@ def test_what_must_be_corrected_is_counted_whatever_is_wrong_with_it(run: Run) -
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1] == "2 valid, 4 invalid"
     assert "written" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        (
+            "metadata: {name: a, name: a}\nspec: {order: 1, order: 2}\n---\nHEADmetadata: {name: b}\n",
+            "1 valid, 1 invalid",
+        ),
+        (
+            "metadata: {name: a, 1: 2}\n---\nHEADmetadata: {name: a}\n---\nHEADmetadata: {name: a}\n",
+            "1 valid, 2 invalid",
+        ),
+        ("metadata: {name: a}\n---\na: 1\na: !x 2\n3: 4\n---\n- 1\n- 2\n---\na: [\n", "1 valid, 4 invalid"),
+        ("metadata: {name: a, name: a, labels: [\n", "0 valid, 1 invalid"),
+        ("metadata: {name: a}\nspec: {order: &o !x 2}\nstatus: *o\n", "0 valid, 1 invalid"),
+    ],
+)
+def test_documents_are_counted_and_not_what_is_wrong_with_each(run: Run, text: str, counted: str) -> None:
+    head = "apiVersion: projectcalico.org/v3\nkind: Tier\n"
+    result = run("validate", "-f", "-", text=f"HEAD{text}".replace("HEAD", head))
+    assert result.stderr.splitlines()[-1] == counted, result.stderr
+
+
+def test_of_a_list_the_objects_are_counted_each_for_itself(run: Run) -> None:
+    tier = '{"apiVersion": "projectcalico.org/v3", "kind": "Tier", "metadata": {"name": "NAME"}}'
+    listed = (
+        f'{{"apiVersion": "v1", "kind": "List", "items": [{", ".join(tier.replace("NAME", one) for one in "abc")}]}}'
+    )
+    twice = {'"name": "b"': "2 valid, 1 invalid", '"apiVersion": "v1"': "3 valid, 1 invalid"}
+    for field, counted in twice.items():
+        text = listed.replace(field, f"{field}, {field}")
+        assert run("validate", "-f", "-", text=text).stderr.splitlines()[-1] == counted
 
 
 def test_problems_can_be_had_for_machines(run: Run, tmp_path: Path) -> None:

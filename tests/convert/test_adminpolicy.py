@@ -273,3 +273,58 @@ def test_a_policy_without_a_name_is_refused(metadata: Any) -> None:
     document = {"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy", "metadata": metadata}
     with pytest.raises(InvalidResource, match="metadata"):
         convert(document)
+
+
+SHORTHANDS = ("all()", "global()", "has(a)", "!a", "*", "a == 'b'", "projectcalico.org/name == 'web'")
+"""What the selector language, and other implementations, take where Kubernetes has names of labels only."""
+
+PLACES = {
+    "namespaces": lambda labels: {"namespaces": labels},
+    "pods": lambda labels: {"pods": {"podSelector": labels, "namespaceSelector": {}}},
+    "namespaces of pods": lambda labels: {"pods": {"podSelector": {}, "namespaceSelector": labels}},
+    "nodes": lambda labels: {"nodes": labels},
+}
+"""Where a policy says whom it means by labels."""
+
+
+def _probe(place: str, labels: Any, version: str) -> dict[str, Any]:
+    """A policy that asks for labels in one place, as its subject where subjects can be that."""
+    kind, always = {
+        "v1alpha2": ("ClusterNetworkPolicy", {"tier": "Admin", "priority": 1}),
+        "v1alpha1": ("AdminNetworkPolicy", {"priority": 1}),
+    }[version]
+    chosen, everyone = PLACES[place](labels), {"namespaces": {}}
+    rules = [{"action": "Deny", "to": [chosen]}]
+    spec = {"subject": everyone if place == "nodes" else chosen, "egress": rules, **always}
+    return {
+        "apiVersion": f"policy.networking.k8s.io/{version}",
+        "kind": kind,
+        "metadata": {"name": "web"},
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize("version", ["v1alpha2", "v1alpha1"])
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("shorthand", SHORTHANDS)
+def test_shorthands_of_selectors_are_refused_where_names_of_labels_stand(
+    shorthand: str, place: str, version: str
+) -> None:
+    for labels in (
+        {"matchLabels": {shorthand: ""}},
+        {"matchExpressions": [{"key": shorthand, "operator": "Exists"}]},
+        {"matchLabels": {"a": shorthand}},
+        {"matchExpressions": [{"key": "a", "operator": "In", "values": [shorthand]}]},
+        shorthand,
+    ):
+        with pytest.raises(InvalidResource) as refused:
+            convert(_probe(place, labels, version))
+        places = {problem.path.split("[")[0].split(".")[1] for problem in refused.value.problems}
+        assert places == ({"egress"} if place == "nodes" else {"subject", "egress"})
+        assert shorthand in str(refused.value) or not isinstance(labels, dict)
+
+
+def test_what_the_probe_says_with_plain_labels_is_a_policy() -> None:
+    for place in PLACES:
+        for version in ("v1alpha2", "v1alpha1"):
+            assert _policy(_probe(place, {"matchLabels": {"a": "b"}}, version)).spec.egress

@@ -48,8 +48,7 @@ def manifests() -> list[bytes]:
 
 
 def read_manifest(data: bytes) -> None:
-    documents, _ = scan_documents(text_of(data), "f.yaml")
-    for document in documents:
+    for document in scan_documents(text_of(data), "f.yaml").documents:
         if is_resource(document):
             judge(load_resource(document))
 
@@ -173,8 +172,7 @@ def kubernetes_objects() -> list[bytes]:
 
 def read_kubernetes(data: bytes) -> None:
     """From a file, as people give them."""
-    documents, _ = scan_documents(text_of(data))
-    for document in documents:
+    for document in scan_documents(text_of(data)).documents:
         filled = with_defaults(convert(document.mapping).resource)
         problems(filled, selector_problem)
 

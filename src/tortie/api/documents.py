@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -30,7 +30,7 @@ class Document(msgspec.Struct, frozen=True):
         api_version, kind: as written.
         mapping: the whole object as plain dictionaries, lists and scalars; not to be changed.
         file: where it comes from; empty when unknown.
-        place: where it stands there, and each of its parts.
+        place: where it stands there, and each of its parts; what of it cannot be read has been told.
         scope: the namespace it is in if its kind has one and it names none.
     """
 
@@ -77,29 +77,54 @@ class Document(msgspec.Struct, frozen=True):
         return place
 
 
+class Scanned(msgspec.Struct, frozen=True):
+    """What texts hold.
+
+    Args:
+        documents: the objects that can be read, at least in part.
+        problems: what is wrong so far.
+        unreadable: how many parts of the texts describe no object that could be named.
+    """
+
+    documents: list[Document]
+    problems: list[Problem]
+    unreadable: int = 0
+
+
 def read_documents(text: str, file: str = "") -> list[Document]:
     """The objects of a YAML or JSON text, in order; the items of a list, or list object, stand for themselves.
 
     Raises:
         InvalidResource: not YAML, or an object without `apiVersion` or `kind`; lists every problem.
     """
-    documents, problems = scan_documents(text, file)
-    if problems:
-        raise InvalidResource(*problems)
-    return documents
+    found = scan_documents(text, file)
+    if found.problems:
+        raise InvalidResource(*found.problems)
+    return found.documents
 
 
-def scan_documents(text: str, file: str = "") -> tuple[list[Document], list[Problem]]:
+def scan_documents(text: str, file: str = "") -> Scanned:
     """The objects that can be read, and what is wrong with the rest, so that one does not hide the other."""
-    values, problems = scan_values(text, file)
-    documents: list[Document] = []
-    for value in values:
-        for found in _listed(value, file):
-            if isinstance(found, Document):
-                documents.append(found)
-            else:
-                problems.append(found)
-    return documents, problems
+    read = scan_values(text, file)
+    return joined([Scanned([], read.problems, read.broken), *(_scanned(value, file) for value in read.values)])
+
+
+def joined(parts: Iterable[Scanned]) -> Scanned:
+    """What several texts hold together."""
+    found = list(parts)
+    return Scanned(
+        [document for part in found for document in part.documents],
+        [problem for part in found for problem in part.problems],
+        sum(part.unreadable for part in found),
+    )
+
+
+def _scanned(value: Value, file: str) -> Scanned:
+    found = list(_listed(value, file))
+    documents = [one for one in found if isinstance(one, Document)]
+    problems = [one for one in found if isinstance(one, Problem)]
+    is_told = problems or any(document.place.flawed for document in documents)
+    return Scanned(documents, problems, len(problems) or int(value.place.flawed and not is_told))
 
 
 class Loaded(msgspec.Struct, frozen=True):

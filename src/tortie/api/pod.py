@@ -40,11 +40,11 @@ class PodSpec(Model, frozen=True, kw_only=True):
 
     left_out: ClassVar[frozenset[str]] = words(
         "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks "
-        "ephemeralContainers hostAliases hostIPC hostPID hostUsers hostname hostnameOverride imagePullSecrets "
-        "nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources "
-        "restartPolicy runtimeClassName schedulerName schedulingGates securityContext serviceAccount "
-        "setHostnameAsFQDN shareProcessNamespace subdomain terminationGracePeriodSeconds tolerations "
-        "topologySpreadConstraints volumes workloadRef"
+        "ephemeralContainers evictionResponders hostAliases hostIPC hostPID hostUsers hostname hostnameOverride "
+        "imagePullSecrets nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates "
+        "resourceClaims resources restartPolicy runtimeClassName schedulerName schedulingGates schedulingGroup "
+        "securityContext serviceAccount setHostnameAsFQDN shareProcessNamespace subdomain "
+        "terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes workloadRef"
     )
 
     node_name: str = ""
@@ -66,7 +66,7 @@ class PodStatus(Model, frozen=True, kw_only=True):
     left_out: ClassVar[frozenset[str]] = words(
         "allocatedResources conditions containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus hostIP "
         "hostIPs initContainerStatuses message nominatedNodeName observedGeneration qosClass reason resize "
-        "resourceClaimStatuses resources startTime"
+        "nodeAllocatableResourceClaimStatuses resourceClaimStatuses resources startTime volumeHealth"
     )
 
     phase: str = ""

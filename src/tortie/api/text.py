@@ -58,6 +58,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
         written: the spelling of a scalar that is not text.
         parts: places of the values of a map or list, by key or index.
         size: how many values it holds, itself included, with aliases written out.
+        flawed: something in it cannot be read, and has been reported.
     """
 
     line: int
@@ -65,6 +66,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     written: str = ""
     parts: dict[str | int, Place] = {}
     size: int = 1
+    flawed: bool = False
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -74,6 +76,20 @@ class Value(msgspec.Struct, frozen=True):
     place: Place
 
 
+class Scanned(msgspec.Struct, frozen=True):
+    """What a text holds.
+
+    Args:
+        values: the documents that can be read, without the empty ones.
+        problems: everything that is wrong.
+        broken: how many documents cannot be read at all.
+    """
+
+    values: list[Value]
+    problems: list[Problem]
+    broken: int = 0
+
+
 def read_values(text: str, file: str = "") -> list[Value]:
     """The documents of a text, without the empty ones.
 
@@ -81,16 +97,17 @@ def read_values(text: str, file: str = "") -> list[Value]:
         InvalidResource: not YAML; a key twice, or not a text; an unknown tag; too deep; aliases that
             multiply or refer to themselves. Lists every problem.
     """
-    values, problems = scan_values(text, file)
-    if problems:
-        raise InvalidResource(*problems)
-    return values
+    found = scan_values(text, file)
+    if found.problems:
+        raise InvalidResource(*found.problems)
+    return found.values
 
 
-def scan_values(text: str, file: str = "") -> tuple[list[Value], list[Problem]]:
+def scan_values(text: str, file: str = "") -> Scanned:
     """The documents that can be read, and every problem; after a document that is not YAML comes the next one."""
     reader = _Reader(text, file)
-    return reader.read(), reader.problems
+    values = reader.read()
+    return Scanned(values, reader.problems, reader.broken)
 
 
 class _Stop(Exception):
@@ -107,6 +124,7 @@ class _Reader:
         self._limit = len(text) + ALIAS_ROOM
         self._anchors: dict[str, Value] = {}
         self.problems: list[Problem] = []
+        self.broken = 0
 
     def read(self) -> list[Value]:
         values: list[Value] = []
@@ -126,10 +144,10 @@ class _Reader:
                 values.append(value)
         except yaml.MarkedYAMLError as error:
             found = explained(error, text)
-            self._report(found.mark, found.problem, found.remedy)
+            self._give_up(found.mark, found.problem, found.remedy)
             return error.problem_mark
         except (yaml.YAMLError, UnicodeEncodeError) as error:
-            self._report(None, " ".join(str(error).split()), "")
+            self._give_up(None, " ".join(str(error).split()), "")
         except _Stop as stop:
             return stop.mark
         return None
@@ -148,6 +166,7 @@ class _Reader:
             raise self._stop(event, "is nested too deeply", f"{DEEPEST} levels at most")
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
+        known = len(self.problems)
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event)
         elif isinstance(event, yaml.MappingStartEvent):
@@ -156,6 +175,8 @@ class _Reader:
             value = self._sequence(cast(yaml.SequenceStartEvent, event), depth)
         if value.place.size > self._limit:
             raise self._stop(event, "grows too large by its aliases", "write the values out")
+        if len(self.problems) > known:
+            value = Value(value.plain, msgspec.structs.replace(value.place, flawed=True))
         anchor = cast(yaml.NodeEvent, event).anchor
         if anchor is not None:
             self._anchors[anchor] = value
@@ -257,8 +278,14 @@ class _Reader:
             self.problems.append(found)
 
     def _stop(self, event: yaml.Event, problem: str, remedy: str) -> _Stop:
-        self._report(event.start_mark, problem, remedy)
+        self._give_up(event.start_mark, problem, remedy)
         return _Stop(event.start_mark)
+
+    def _give_up(self, mark: Any, problem: str, remedy: str) -> None:
+        """Of a document; one that is met again on the way to the next one counts once."""
+        known = len(self.problems)
+        self._report(mark, problem, remedy)
+        self.broken += len(self.problems) > known
 
 
 def _from_next_document(text: str, first: int) -> tuple[str, int]:
@@ -290,7 +317,7 @@ def _place(event: yaml.Event, parts: dict[str | int, Place], written: str = "") 
 
 def _moved(place: Place, key: yaml.Event) -> Place:
     line, column = _line_and_column(key.start_mark)
-    return Place(line, column, place.written, place.parts, place.size)
+    return Place(line, column, place.written, place.parts, place.size, place.flawed)
 
 
 def _line_and_column(mark: Any) -> tuple[int, int]:

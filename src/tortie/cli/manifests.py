@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tortie.api.defaults import with_defaults
-from tortie.api.documents import Document, is_resource, load, scan_documents
+from tortie.api.documents import Document, Scanned, is_resource, joined, load, scan_documents
 from tortie.api.ippool import IPPool
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Metadata, Resource, ResourceKey
@@ -88,7 +88,7 @@ class Manifests(msgspec.Struct, frozen=True):
     @property
     def valid(self) -> int:
         """How many resources there are, each counted once however often it is given."""
-        return len({item.resource.key for item in self.items})
+        return len({item.resource.key for item in self.items if not item.document.place.flawed})
 
     @property
     def invalid(self) -> int:
@@ -127,18 +127,16 @@ def read_manifests(paths: Iterable[Path], namespace: str, recursive: bool = Fals
 
 def scan_manifests(given: Input) -> Manifests:
     """Everything in the files, and everything that is wrong with them."""
-    documents, problems = read_documents(given)
-    return check_manifests(documents, problems, given.namespace)
+    return check_manifests(read_documents(given), given.namespace)
 
 
-def check_manifests(documents: Iterable[Document], problems: Iterable[Problem], namespace: str) -> Manifests:
-    """What documents describe, and everything that is wrong with them besides what is known to be."""
-    problems = list(problems)
-    unreadable = len(problems)
+def check_manifests(scanned: Scanned, namespace: str) -> Manifests:
+    """What documents describe, and everything that is wrong with them."""
+    problems = list(scanned.problems)
     items: list[Manifest] = []
     warnings: list[Problem] = []
     broken: list[ResourceKey] = []
-    for document in documents:
+    for document in scanned.documents:
         try:
             resource, doubts = read_resource(document, namespace)
         except InvalidResource as error:
@@ -153,7 +151,7 @@ def check_manifests(documents: Iterable[Document], problems: Iterable[Problem], 
         broken.append(item.resource.key)
         items.remove(item)
     ordered = tuple(sorted(items, key=_position))
-    return Manifests(ordered, tuple(_in_order(problems)), tuple(warnings), tuple(broken), unreadable)
+    return Manifests(ordered, tuple(_in_order(problems)), tuple(warnings), tuple(broken), scanned.unreadable)
 
 
 def read_names(given: Input) -> tuple[list[Named], list[Problem]]:
@@ -161,9 +159,10 @@ def read_names(given: Input) -> tuple[list[Named], list[Problem]]:
 
     Only their names are looked at: what is to be deleted need not be valid.
     """
-    documents, problems = read_documents(given)
+    scanned = read_documents(given)
+    problems = list(scanned.problems)
     found: list[Named] = []
-    for document in documents:
+    for document in scanned.documents:
         try:
             found.append(_named(document, given.namespace))
         except InvalidResource as error:
@@ -240,33 +239,35 @@ def placed(problem: Problem, document: Document) -> Problem:
     return msgspec.structs.replace(problem, file=document.file, line=line, column=column)
 
 
-def read_documents(given: Input) -> tuple[list[Document], list[Problem]]:
+def read_documents(given: Input) -> Scanned:
     """The objects of all files, each read once, in order; and what cannot be read of them."""
-    documents: list[Document] = []
-    problems: list[Problem] = []
+    parts: list[Scanned] = []
     read: set[Path] = set()
     for path in given.paths:
         files = _files(path, given.recursive)
         if not files and not given.skip_empty:
-            problems.append(Problem(str(path), "", "holds no .yaml, .yml or .json file", "name a file, or add -R"))
+            parts.append(_nothing(str(path), "holds no .yaml, .yml or .json file", "name a file, or add -R"))
         files = [file for file in files if file.resolve() not in read]
         read.update(file.resolve() for file in files)
-        for file in files:
-            found, wrong = _scan(file)
-            documents += [msgspec.structs.replace(document, scope=given.namespace) for document in found]
-            problems += wrong
-    return documents, problems
+        parts += map(_scan, files)
+    whole = joined(parts)
+    scoped = [msgspec.structs.replace(document, scope=given.namespace) for document in whole.documents]
+    return msgspec.structs.replace(whole, documents=scoped)
 
 
-def _scan(file: Path) -> tuple[list[Document], list[Problem]]:
+def _scan(file: Path) -> Scanned:
     name = STANDARD_INPUT if str(file) == "-" else str(file)
     try:
         data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         return scan_documents(data.decode("utf-8-sig"), name)
     except OSError as error:
-        return [], [Problem(name, "", f"cannot be read: {error.strerror}", "name a file or a folder")]
+        return _nothing(name, f"cannot be read: {error.strerror}", "name a file or a folder")
     except UnicodeDecodeError as error:
-        return [], [Problem(name, "", f"is not text: {error.reason} at byte {error.start}", "store it as UTF-8")]
+        return _nothing(name, f"is not text: {error.reason} at byte {error.start}", "store it as UTF-8")
+
+
+def _nothing(name: str, problem: str, remedy: str) -> Scanned:
+    return Scanned([], [Problem(name, "", problem, remedy)], 1)
 
 
 def _described(document: Document) -> ResourceKey:

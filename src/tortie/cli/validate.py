@@ -69,8 +69,9 @@ def convert(given: Input, output: str | None) -> None:
 
 
 def _scan_old(given: Input) -> Manifests:
-    documents, problems = read_documents(given)
-    return check_manifests([_renewed(document) for document in documents], problems, given.namespace)
+    scanned = read_documents(given)
+    renewed = [_renewed(document) for document in scanned.documents]
+    return check_manifests(msgspec.structs.replace(scanned, documents=renewed), given.namespace)
 
 
 def _renewed(document: Document) -> Document:

@@ -129,7 +129,7 @@ class NodeSpec(Part, frozen=True, kw_only=True):
     """Prefixes that Kubernetes gave the pods of a node."""
 
     left_out: ClassVar[frozenset[str]] = frozenset(
-        {"configSource", "externalID", "podCIDR", "providerID", "taints", "unschedulable"}
+        {"configSource", "externalID", "podCIDR", "podPreemptionPolicy", "providerID", "taints", "unschedulable"}
     )
 
     pod_cidrs: tuple[str, ...] | None = msgspec.field(default=None, name="podCIDRs")
