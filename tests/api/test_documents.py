@@ -198,3 +198,17 @@ def test_what_is_shown_can_be_loaded_again(kind: str, instances: Callable[[type]
         assert load(shown) == resource
 
     comes_back()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("metadata: {}\n", "document: kind: is required"),
+        ("kind: Tier\n", "document: apiVersion: is required"),
+        ("apiVersion: projectcalico.org/v3\nkind: [Tier]\n", "f.yaml:2:1: document: kind: must be a text"),
+        ("kind: Tier\napiVersion: 3\n", "f.yaml:2:1: document: apiVersion: must be a text"),
+    ],
+)
+def test_what_is_no_kind_of_anything_is_told_where_it_stands(text: str, problem: str) -> None:
+    with pytest.raises(InvalidResource, match=problem):
+        read_documents(text, "f.yaml")

@@ -92,7 +92,7 @@ def test_blocks_are_allocated_unless_told_otherwise() -> None:
         assert resource.spec.auto_allocate_blocks is expected
 
 
-@pytest.mark.parametrize("kind", ["ClusterInformation", "IPAMConfiguration"])
+@pytest.mark.parametrize("kind", ["ClusterInformation", "IPAMConfiguration", "KubeControllersConfiguration"])
 def test_there_is_one_of_its_kind(kind: str) -> None:
     assert paths(kind, {}) == []
     assert paths(kind, {}, "other") == ["metadata.name"]

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from random import Random
 
 from click.testing import Result
 
+from tortie.base.clock import SystemClock
+from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.migration import INFORMATION_KEY
+from tortie.ipam.allocator import Allocator
+from tortie.ipam.requests import AssignRequest
 
 Run = Callable[..., Result]
 StoreValue = Callable[[str, bytes], None]
@@ -16,6 +23,43 @@ apiVersion: projectcalico.org/v3
 kind: Tier
 metadata: {name: security, labels: {team: net}}
 spec: {order: 100, defaultAction: Pass}
+"""
+
+
+BELONGINGS = """
+apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: n1}
+spec: {bgp: {ipv4Address: 10.0.0.5/24}}
+---
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: node.n1}
+---
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: node.n2}
+---
+apiVersion: projectcalico.org/v3
+kind: BGPPeer
+metadata: {name: peer}
+spec: {node: n1, peerIP: 10.0.0.1, asNumber: 64512}
+---
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: n1-k8s-web-eth0, namespace: shop}
+spec: {node: n1, orchestrator: k8s, pod: web, endpoint: eth0, ipNetworks: [10.65.0.1/32], interfaceName: cali1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.65.0.1]}]
 """
 
 
@@ -141,6 +185,54 @@ def test_a_pool_is_disabled_before_it_is_deleted(run: Run) -> None:
 
 def test_a_dry_run_of_the_client_asks_no_datastore(run: Run) -> None:
     assert run("delete", "np", "x", "--dry-run=client").output == "networkpolicy default/x would be deleted (dry run)\n"
+
+
+def test_a_dry_run_tells_what_goes_with_a_node_and_a_service(run: Run) -> None:
+    run("apply", "-f", "-", text=BELONGINGS)
+    lines = [
+        "service shop/web would be deleted (server dry run)",
+        "node n1 would be deleted (server dry run)",
+        "endpointslice shop/web-1 would be deleted (server dry run)",
+        "workloadendpoint shop/n1-k8s-web-eth0 would be deleted (server dry run)",
+        "bgppeer peer would be deleted (server dry run)",
+        "felixconfiguration node.n1 would be deleted (server dry run)",
+    ]
+    dry = run("delete", "node/n1", "svc/web", "-n", "shop", "--dry-run")
+    assert (dry.exit_code, dry.stdout.splitlines(), dry.stderr) == (0, lines, "")
+    named = run("delete", "-f", "-", "--dry-run", text=BELONGINGS)
+    second = "felixconfiguration node.n2 would be deleted (server dry run)"
+    assert sorted(named.stdout.splitlines()) == sorted([*lines, second])
+    assert run("get", "node/n1", "svc/web", "-n", "shop").exit_code == 0
+    run("delete", "node/n1", "svc/web", "-n", "shop")
+    left = run("get", "nodes,svc,endpointslices,wep,bgppeers,felixconfig", "-A", "-o", "name").stdout.split()
+    assert left == ["felixconfiguration/node.n2"]
+
+
+def test_addresses_in_use_are_told_before_their_pool_or_node_goes(run: Run, tmp_path: Path) -> None:
+    pool = "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: p}\nspec: {cidr: 10.65.0.0/26}\n"
+    run("apply", "-f", "-", text=f"{pool}---{BELONGINGS}")
+    first, *others = asyncio.run(_assigned(tmp_path / "datastore.db", 3))
+    run("apply", "-f", "-", text=BELONGINGS.replace("10.65.0.1", first))
+    dry = run("delete", "node", "n1", "--dry-run")
+    assert dry.stderr.splitlines() == [
+        "warning: Node n1: 1 address would be released, and 1 block given up",
+        "warning: Node n1: 2 addresses of its blocks would stay held (see `tortie ipam check`)",
+    ]
+    for options in (("--dry-run",), ()):
+        gone = run("delete", "ippool", "p", *options)
+        assert gone.exit_code == 0
+        assert gone.stderr.startswith("warning: IPPool p: 3 addresses of 10.65.0.0/26 in use: whoever has one keeps it")
+    run("apply", "-f", "-", text=pool)
+    shown = [run("ipam", "show", f"--ip={address}").stdout for address in (first, *others)]
+    assert ["is in use" in one for one in shown] == [True] * 3
+
+
+async def _assigned(place: Path, count: int) -> list[str]:
+    datastore = await EmbeddedDatastore.open(place)
+    allocator = Allocator(datastore, SystemClock(), Random(1))
+    given = await allocator.auto_assign(AssignRequest(node="n1", num4=count, handle="h"))
+    await datastore.close()
+    return [address.text for address in given.v4]
 
 
 def test_what_others_refer_to_goes_last_in_whatever_order_it_is_named(run: Run) -> None:

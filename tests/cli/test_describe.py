@@ -154,6 +154,12 @@ def test_an_object_of_every_kind_can_be_told_and_shown(run: Run) -> None:
             assert (result.exit_code, bool(result.stdout), result.stderr) == (0, True, ""), kind
 
 
+def test_a_tier_tells_how_it_ends(shop: Run) -> None:
+    for tier, end in (("default", "Deny"), ("kube-admin", "Pass"), ("security", "Pass")):
+        assert f"  Ends with:  {end}\n" in shop("describe", "tier", tier).stdout
+    assert "ends with Pass" in shop("describe", "gnp", "database-stays-in-the-shop").stdout
+
+
 def test_what_is_not_there_is_told_and_fails(shop: Run) -> None:
     result = shop("describe", "tier", "securty", "default")
     assert (result.exit_code, "did you mean security?" in result.stderr) == (1, True)

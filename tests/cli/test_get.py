@@ -374,6 +374,26 @@ def test_each_change_is_a_row_until_interrupted(place: str, watch: Callable[...,
     assert orders.interrupt() == (130, "")
 
 
+def test_what_cannot_be_read_is_told_while_changes_are_followed(
+    full: Run, store_value: Callable[[str, bytes], None], tmp_path: Path, watch: Callable[..., Watching]
+) -> None:
+    key = "/calico/resources/v3/projectcalico.org/tiers"
+    store_value(f"{key}/old", b'{"spec": {"order": "x"}}')
+    store_value(f"{key}/securityfold", b"{")
+    following = watch(str(tmp_path / "datastore.db"), "tiers", "old", "security", "--watch")
+    assert [following.line()[:2] for _ in range(2)] == [["EVENT", "NAME"], ["ADDED", "security"]]
+    store_value(f"{key}/security", b"{")
+    assert following.line()[:2] == ["DELETED", "security"]
+    full("apply", "-f", "-", text=RESOURCES)
+    assert following.line()[:2] == ["ADDED", "security"]
+    status, errors = following.interrupt()
+    assert status == 130
+    assert [line.partition(",")[0] for line in errors.splitlines()] == [
+        "warning: Tier old is stored",
+        "warning: Tier security is stored",
+    ]
+
+
 def test_what_is_there_already_is_left_out_when_only_changes_are_asked_for(
     full: Run, tmp_path: Path, watch: Callable[..., Watching]
 ) -> None:

@@ -92,3 +92,12 @@ def test_what_is_carried_out_is_not_warned_of(run: Run, text: str) -> None:
 
 def test_only_kinds_that_exist_are_named() -> None:
     assert STORED_ONLY | FIELDS.keys() <= KINDS.keys()
+
+
+@pytest.mark.parametrize(("name", "warned"), [("default", False), ("node.n1", False), ("defualt", True)])
+def test_bgp_settings_under_a_name_that_nothing_looks_at_are_told(run: Run, name: str, warned: bool) -> None:
+    text = f"apiVersion: projectcalico.org/v3\nkind: BGPConfiguration\nmetadata: {{name: {name}}}\n"
+    result = run("apply", "-f", "-", text=text)
+    assert result.exit_code == 0
+    told = f"BGPConfiguration {name}: metadata.name: is a name that nothing looks at (call it default, or node.NAME"
+    assert (told in result.stderr) is warned

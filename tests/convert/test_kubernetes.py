@@ -93,10 +93,23 @@ def test_kinds_that_can_be_converted_are_known() -> None:
     assert not can_convert({})
 
 
-@pytest.mark.parametrize("identity", [("v1", "Pod"), ("apps/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress")])
+@pytest.mark.parametrize("identity", [("v1", "Pod"), ("apps/v1", "Deployment"), ("networking.k8s.io/v1", "Ingress")])
 def test_other_kinds_are_refused_by_name(identity: tuple[str, str]) -> None:
     with pytest.raises(InvalidResource, match=f"{' '.join(identity)}: kind: is not a Kubernetes kind"):
         convert(_document(*identity))
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "right"),
+    [
+        ("extensions/v1beta1", "NetworkPolicy", "networking.k8s.io/v1"),
+        ("policy.networking.k8s.io/v1alpha1", "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2"),
+        ("discovery.k8s.io/v1beta1", "EndpointSlice", "discovery.k8s.io/v1"),
+    ],
+)
+def test_of_a_kind_of_another_version_the_right_one_is_told(version: str, kind: str, right: str) -> None:
+    with pytest.raises(InvalidResource, match=f"{kind}.*: apiVersion: is '{version}' \\(use {right}\\)"):
+        convert(_document(version, kind))
 
 
 @pytest.mark.parametrize("kind", ["Namespace", "ServiceAccount"])

@@ -221,4 +221,6 @@ def _documents(value: Value, file: str) -> Iterator[Document | Problem]:
         yield Document(api_version, kind, value.plain, file, place)
     else:
         field = "apiVersion" if isinstance(kind, str) and kind else "kind"
-        yield Problem("document", field, "is required", "", file, place.line, place.column)
+        place = place.parts.get(field, place)
+        problem = "must be a text" if value.plain.get(field) else "is required"
+        yield Problem("document", field, problem, "", file, place.line, place.column)

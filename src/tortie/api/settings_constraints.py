@@ -14,6 +14,7 @@ from tortie.api.felixconfiguration import (
     RouteTableRange,
 )
 from tortie.api.ipamconfiguration import IPAMConfiguration, IPAMConfigurationSpec
+from tortie.api.kubecontrollers import KubeControllersConfiguration
 from tortie.api.livemigration import MigrationSource, MigrationTarget
 
 MOST_ROUTE_TABLES = 65_535
@@ -45,6 +46,7 @@ _ONLY_DEFAULT = (
 CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
     ClusterInformation: _ONLY_DEFAULT,
     IPAMConfiguration: _ONLY_DEFAULT,
+    KubeControllersConfiguration: _ONLY_DEFAULT,
     IPAMConfigurationSpec: (
         Constraint(
             "autoAllocateBlocks",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
-from random import Random
 
 import click
 import msgspec
 
 from tortie.api.builtin import ALLOW_PROFILE, TIERS
-from tortie.api.endpointslice import SERVICE_LABEL
-from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
-from tortie.base.errors import InvalidResource, NotFound, OutcomeUnknown, Problem, Unavailable
+from tortie.base.errors import Problem
+from tortie.cli.belongings import belongings, remover, told_addresses
 from tortie.cli.circumstances import before_the_first_write, warnings_after, warnings_before
 from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, warn_unreadable_once, with_datastore, with_location
@@ -25,7 +22,7 @@ from tortie.cli.options import DryRunCommand, dry_run_option, input_options, nam
 from tortie.cli.plan import Plan, forbidden, plan_deletions, rehearse
 from tortie.cli.report import Showing, reporter, tell_unmatched
 from tortie.cli.selection import Selection, selection
-from tortie.cli.writing import Outcomes, Remove, Written, carry_out, foretold, nothing_done
+from tortie.cli.writing import Outcomes, Written, carry_out, foretold, nothing_done
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import Location
 from tortie.datastore.migration import refuse_while_importing
@@ -77,7 +74,8 @@ def delete(
 ) -> None:
     """Delete resources by kind and name, by their labels, or those that files name.
 
-    A node goes with its endpoints, addresses and own settings, a pool with its blocks, a service with its slices.
+    A node goes with its endpoints, addresses and own settings, a pool with its blocks, a service with its slices:
+    --dry-run tells which.
 
     \b
       tortie delete networkpolicy db web -n shop
@@ -147,12 +145,16 @@ async def _delete(datastore: Datastore, choice: Choice, showing: Showing) -> Out
         plan = await _judged(store, choice, names)
         if choice.problems or (plan.refusals and voice.careful):
             return nothing_done(plan)
-        voice.warn(await warnings_before(store, plan))
+        addresses = await told_addresses(datastore, store, plan, foretold=bool(showing.dry_run))
+        voice.warn([*await warnings_before(store, plan), *addresses])
+        along = await belongings(store, plan) if showing.dry_run else ()
     if showing.dry_run:
         outcomes = foretold(plan, lambda written: voice.told(showing, written))
+        for key in along:
+            voice.told(showing, Written(key, "deleted"))
     else:
-        remover = _remover(datastore, store)
-        outcomes = await carry_out(store, plan, lambda written: voice.told(showing, written), remover)
+        remove = remover(datastore, store)
+        outcomes = await carry_out(store, plan, lambda written: voice.told(showing, written), remove)
     voice.warn(warnings_after(plan, outcomes))
     return _with_absent(outcomes, names)
 
@@ -179,45 +181,3 @@ async def _matching(store: ResourceStore, choice: Choice) -> list[Named]:
         for one in found
         if one.key not in BUILT_IN and (choice.labels is None or choice.labels.matches(one.metadata.labels))
     ]
-
-
-def _remover(datastore: Datastore, store: ResourceStore) -> Remove:
-    """Deletes one object with what belongs to it alone."""
-
-    async def remove(key: ResourceKey, revision: int | None) -> None:
-        if key.kind == "Service":
-            await _remove_slices(store, key)
-        if key.kind not in ("Node", "IPPool") or not await _is_readable(store, key):
-            await store.delete(key, revision)
-            return
-        # Address management takes longer to load than the rest of the command does.
-        from tortie.ipam.allocator import Allocator
-        from tortie.ipam.removal import remove_node, remove_pool
-
-        clock = SystemClock()
-        allocator = Allocator(datastore, clock, Random())
-        try:
-            if key.kind == "Node":
-                await remove_node(datastore, store, allocator, key.name)
-            else:
-                await remove_pool(store, allocator, clock, key)
-        except Unavailable as error:
-            raise OutcomeUnknown(f"{error}; part of what belongs to it may be gone: delete it again") from error
-
-    return remove
-
-
-async def _remove_slices(store: ResourceStore, service: ResourceKey) -> None:
-    """Those of a service. They would be nobody's without it, and rules that name it would still match them."""
-    for one in await store.list("EndpointSlice", service.namespace):
-        if one.metadata.labels.get(SERVICE_LABEL) == service.name:
-            with contextlib.suppress(NotFound):
-                await store.delete(one.key)
-
-
-async def _is_readable(store: ResourceStore, key: ResourceKey) -> bool:
-    """Whether what is stored can tell what belongs to it; where it cannot, it goes alone."""
-    try:
-        return await store.get(key) is not None
-    except InvalidResource:
-        return False

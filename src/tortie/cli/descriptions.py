@@ -285,7 +285,7 @@ def _tier_words(tier: TierRank | None) -> str:
 
 
 def _end(tier: TierRank) -> str:
-    return "Pass" if tier.default_action.value == "pass" else "Deny"
+    return tier.default_action.value
 
 
 def _order(order: float | None) -> str:

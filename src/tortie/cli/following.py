@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Resource, ResourceKey
 from tortie.base.clock import SystemClock
-from tortie.cli.connection import with_datastore
+from tortie.base.errors import InvalidResource
+from tortie.cli.connection import warn_unreadable, with_datastore
 from tortie.cli.output import say_now
 from tortie.cli.printers import Changed, Printer
 from tortie.cli.selection import Selection
 from tortie.datastore.contract import Datastore
 from tortie.datastore.keys import resource_key, resource_prefix
 from tortie.datastore.location import Location
+from tortie.datastore.reading import told_unreadable
 from tortie.datastore.stream import Change, ResourceStream
 from tortie.datastore.values import decode_resource
 
@@ -27,7 +29,7 @@ def follow(
     """Print a selection and each change of it; lost connections and compacted history are waited out.
 
     Args:
-        keep: which resources count; one that no longer does is shown as deleted.
+        keep: which resources count; one that no longer does, or cannot be read any more, is shown as deleted.
         initial: show what is there at first.
     """
 
@@ -47,8 +49,17 @@ def follow(
 
 
 def stream_of(datastore: Datastore, wanted: Selection) -> ResourceStream:
-    """A stream of no more than what a selection is stored under."""
-    return ResourceStream(datastore, wanted.kinds, SystemClock(), decode_resource, prefixes=prefixes_of(wanted))
+    """A stream of no more than what a selection is stored under; what cannot be read is told to standard error."""
+
+    def decoded(key: ResourceKey, data: bytes, revision: int) -> Resource:
+        try:
+            return decode_resource(key, data, revision)
+        except InvalidResource as error:
+            if wanted.includes(key):
+                warn_unreadable(key, told_unreadable(key, error))
+            raise
+
+    return ResourceStream(datastore, wanted.kinds, SystemClock(), decoded, prefixes=prefixes_of(wanted))
 
 
 def prefixes_of(wanted: Selection) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tortie.agent.felix_unused import UNUSED
+from tortie.api.bgp import BGPConfiguration
 from tortie.api.defaults import FELIX_DEFAULTS
 from tortie.api.endpointslice import SERVICE_LABEL, EndpointSlice
 from tortie.api.felixconfiguration import FelixConfiguration, stored_name
@@ -49,6 +50,7 @@ def reservations(resource: Resource) -> Iterator[Problem]:
     object, spec = str(resource.key), getattr(resource, "spec", None)
     if resource.kind in STORED_ONLY:
         yield Problem(object, "", _NOT_DONE)
+    yield from _of_names(resource)
     yield from _of_backends(resource)
     yield from _of_settings(resource)
     for field, asks in FIELDS.get(resource.kind, {}).items():
@@ -58,6 +60,13 @@ def reservations(resource: Resource) -> Iterator[Problem]:
         for index, rule in enumerate(getattr(spec, direction, ())):
             if getattr(rule, "http", None) is not None:
                 yield Problem(object, f"spec.{direction}[{index}].http", _FOR_PROXIES)
+
+
+def _of_names(resource: Resource) -> Iterator[Problem]:
+    name = resource.metadata.name
+    if isinstance(resource, BGPConfiguration) and name != "default" and not name.startswith("node."):
+        remedy = "call it default, or node.NAME for one node"
+        yield Problem(str(resource.key), "metadata.name", "is a name that nothing looks at", remedy)
 
 
 def _of_backends(resource: Resource) -> Iterator[Problem]:

@@ -51,6 +51,9 @@ def convert(document: Mapping[str, Any], namespace: str = "default") -> Converte
     """
     identity = _identity(document)
     if identity not in _CONVERSIONS:
+        version, kind = identity
+        if identity not in _KEPT and (right := [known for known, of in (*_CONVERSIONS, *_KEPT) if of == kind]):
+            raise InvalidResource(Problem(kind, "apiVersion", f"is {version!r}", f"use {right[0]}"))
         known = ", ".join(f"{kind} of {version}" for version, kind in (*_CONVERSIONS, *_KEPT))
         problem = Problem(" ".join(identity), "kind", "is not a Kubernetes kind that can be used here", f"use {known}")
         raise InvalidResource(problem)

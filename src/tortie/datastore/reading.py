@@ -112,7 +112,7 @@ class ResourceReader:
         try:
             return self._decoded(key, item)
         except InvalidResource as error:
-            self._unreadable(key, f"{_reasons(error)} ({_remedy(key)})")
+            self._unreadable(key, told_unreadable(key, error))
             return None
 
     def _decoded(self, key: ResourceKey, item: KeyValue) -> Resource:
@@ -125,6 +125,11 @@ class ResourceReader:
 def located(key: ResourceKey) -> ResourceKey:
     """The key without a namespace that its kind does not have."""
     return key if KINDS[key.kind].namespaced else ResourceKey(key.kind, "", key.name)
+
+
+def told_unreadable(key: ResourceKey, error: InvalidResource) -> str:
+    """What is wrong with what is stored under the key of a resource, and what to do about it."""
+    return f"{_reasons(error)} ({_remedy(key)})"
 
 
 def _reasons(error: InvalidResource) -> str:
