@@ -198,9 +198,15 @@ def _cluster(values: Mapping[str, bytes]) -> str:
 
 def _refuse_others(plan: ImportPlan) -> None:
     if plan.different:
-        raise _refusal(f"{len(plan.different)} keys hold something else: {_some(plan.different)}")
+        raise _refusal(f"{_count(plan.different, 'holds', 'hold')} something else: {_some(plan.different)}")
     if plan.foreign:
-        raise _refusal(f"{len(plan.foreign)} keys are there that the archive does not hold: {_some(plan.foreign)}")
+        raise _refusal(
+            f"{_count(plan.foreign, 'is', 'are')} there that the archive does not hold: {_some(plan.foreign)}"
+        )
+
+
+def _count(keys: tuple[str, ...], one: str, several: str) -> str:
+    return f"1 key {one}" if len(keys) == 1 else f"{len(keys)} keys {several}"
 
 
 def _some(keys: tuple[str, ...]) -> str:

@@ -183,6 +183,15 @@ async def test_a_server_that_wants_a_certificate(
         assert "it refuses our certificate, or wants one (show one that" in problem
 
 
+async def test_a_key_of_another_certificate(
+    opened: Opened, serve: Serve, certificates: Mapping[str, tuple[Path, Path]]
+) -> None:
+    address = await serve("good")
+    mixed = {"certificate": str(certificates["good"][0]), "key": str(certificates["stranger"][1])}
+    store = await opened(f"https://{address}", ca=str(certificates["authority"][0]), **mixed)
+    assert "our certificate and key do not belong together, or are damaged (give the key" in await problem_of(store)
+
+
 # What etcd itself refuses
 
 

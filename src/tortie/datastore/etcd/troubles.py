@@ -97,6 +97,12 @@ TROUBLES = (
         "cannot connect: it refuses our certificate, or wants one",
     ),
     Trouble(
+        ("Failed to create security handshaker",),
+        "give the key that the certificate was made with: ETCD_CERT_FILE and ETCD_KEY_FILE, or etcdCertFile and "
+        "etcdKeyFile in calicoctl.cfg; `openssl x509 -noout -pubkey` and `openssl pkey -pubout` tell their public keys",
+        "cannot connect: our certificate and key do not belong together, or are damaged",
+    ),
+    Trouble(
         ("WRONG_VERSION_NUMBER", "Handshake read failed"),
         f"write http:// instead of https:// in {ENDPOINTS}",
         "cannot connect: it does not speak TLS",
