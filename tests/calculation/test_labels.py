@@ -91,8 +91,26 @@ def test_changes_are_told_once_with_old_and_new_labels() -> None:
     assert not index.take_changes().items
 
 
-def test_equal_label_sets_are_held_once() -> None:
+def test_equal_labels_and_parents_are_held_once() -> None:
     index = LabelIndex()
     for item in range(100):
-        put(index, item, {"app": "web", "tier": "front"})
-    assert len(index._shared) == 1
+        put(index, item, {"app": "".join(("we", "b")), "tier": str(item)}, ("".join(("name", "space")),))
+    shapes = [index.shape(item) for item in index.items]
+    assert len({id(shape.labels[0]) for shape in shapes if shape}) == 1
+    assert len({id(shape.parents) for shape in shapes if shape}) == 1
+
+
+def test_items_replaced_among_others_of_a_batch_are_indexed_as_they_are_last() -> None:
+    index = LabelIndex()
+    put(index, 1, {"a": "x"}, ("parent",))
+    put(index, 2, {"a": "x"}, ("parent",))
+    assert set(index.valued("a", "x")) == {1, 2}
+    put(index, 1, {"a": "y"})
+    put(index, 2, {"a": "y"})
+    put(index, 2, {"a": "x"}, ("parent",))
+    index.remove(1)
+    put(index, 3, {"a": "x"}, ("parent",))
+    assert (set(index.valued("a", "x")), set(index.having("a")), set(index.items)) == ({2, 3}, {2, 3}, {2, 3})
+    index.remove(2)
+    index.remove(3)
+    assert index.is_empty()

@@ -63,7 +63,7 @@ def test_what_the_algebra_selects_is_what_matches(text: str, items: list[dict[st
 @settings(max_examples=settings.default.max_examples * 2)
 def test_everything_selected_has_one_of_the_anchors(text: str, items: list[dict[str, str]]) -> None:
     index, selector = indexed(items), parse(text)
-    anchors = anchors_of(selector, index)
+    anchors = anchors_of(selector, index, lambda _: 0)
     for labels in items:
         if anchors is not None and selector.matches(labels):
             assert any(label in labels and value in (None, labels[label]) for label, value in anchors)
@@ -76,7 +76,8 @@ def test_refreshed_selections_are_those_of_a_fresh_start(
 ) -> None:
     index = indexed(old)
     index.take_changes()
-    selections = Selections(index, lambda _: index.items)
+    universe = index.items
+    selections = Selections(index, lambda _: universe)
     held = {text: selections.acquire(parse(text)) for text in texts}
     for number in range(max(len(old), len(new))):
         if number < len(new):
@@ -89,17 +90,17 @@ def test_refreshed_selections_are_those_of_a_fresh_start(
         selections.release(selection)
     assert not selections._anchored
     assert not selections._unanchored
-    assert not selections._mentioning
+    assert not selections._conditional
 
 
 def test_a_selector_is_found_by_the_label_that_fewest_have() -> None:
     index = indexed([{"a": "x", "b": "rare" if number == 0 else "common"} for number in range(10)])
-    assert anchors_of(parse("a == 'x' && b == 'rare'"), index) == (("b", "rare"),)
-    assert anchors_of(parse("a == 'x' && b in {'rare', 'common'}"), index) == (("a", "x"),)
-    assert anchors_of(parse("has(a) && c == 'none'"), index) == (("c", "none"),)
-    assert anchors_of(parse("has(a)"), index) == (("a", None),)
-    assert anchors_of(parse("a != 'x'"), index) is None
-    assert anchors_of(parse("a in {}"), index) == ()
+    assert anchors_of(parse("a == 'x' && b == 'rare'"), index, lambda _: 0) == (("b", "rare"),)
+    assert anchors_of(parse("a == 'x' && b in {'rare', 'common'}"), index, lambda _: 0) == (("a", "x"),)
+    assert anchors_of(parse("has(a) && c == 'none'"), index, lambda _: 0) == (("c", "none"),)
+    assert anchors_of(parse("has(a)"), index, lambda _: 0) == (("a", None),)
+    assert anchors_of(parse("a != 'x'"), index, lambda _: 0) is None
+    assert anchors_of(parse("a in {}"), index, lambda _: 0) == ()
 
 
 def test_all_labels_of_a_selector_are_known() -> None:

@@ -12,7 +12,8 @@ INGRESS = Direction.INGRESS
 def ordering(*policies: tuple[str, NetworkPolicySpec], **tiers: TierRank) -> Ordering:
     made = Ordering()
     made.tiers = dict(tiers)
-    made.policies = {identity(text): policy_rank(spec) for text, spec in policies}
+    for text, spec in policies:
+        made.put(identity(text), policy_rank(spec))
     return made
 
 

@@ -39,6 +39,9 @@ class Cidr(msgspec.Struct, frozen=True, order=True, gc=False):
     @classmethod
     def host(cls, text: str) -> Cidr:
         """Read one address, with or without a prefix length, as a prefix of full length."""
+        single = _single(text)
+        if single is not None:
+            return single
         interface = ipaddress.ip_interface(text)
         return cls(interface.version, int(interface.ip), BITS[interface.version])
 
@@ -92,15 +95,28 @@ class Cidr(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"{self.text}/{self.length}"
 
 
-def _single(text: str) -> Cidr | None:
-    """Read an address or prefix of full length, as nearly all are, ten times faster; None for anything else."""
+def packed_host(text: str) -> bytes | None:
+    """The 4 or 16 bytes of a single address with or without its full length, ten times faster than `Cidr.parse`.
+
+    Returns:
+        None for prefixes, and for what is no address.
+    """
     address, slash, length = text.partition("/")
     try:
         if length == "32" or not (slash or ":" in text):
-            return Cidr(4, int.from_bytes(socket.inet_pton(socket.AF_INET, address), "big"), 32)
+            return socket.inet_pton(socket.AF_INET, address)
         if length == "128" or not slash:
-            return Cidr(6, int.from_bytes(socket.inet_pton(socket.AF_INET6, address), "big"), 128)
+            return socket.inet_pton(socket.AF_INET6, address)
     except (OSError, ValueError):
         # Not plainly an address; the slow way says what is wrong.
         return None
     return None
+
+
+def _single(text: str) -> Cidr | None:
+    """Read an address or prefix of full length, as nearly all are; None for anything else."""
+    packed = packed_host(text)
+    if packed is None:
+        return None
+    family = 4 if len(packed) == 4 else 6
+    return Cidr(family, int.from_bytes(packed, "big"), BITS[family])

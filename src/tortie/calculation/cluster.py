@@ -61,8 +61,13 @@ class Cluster:
             self.put(key, None)
 
     def put_endpoint(self, key: ResourceKey, node: str, addresses: Iterable[Cidr]) -> None:
-        """A workload has these addresses; none when it is gone."""
+        """A workload has these addresses."""
         self._give(key, tuple(sorted({Hold(one, Role.WORKLOAD, node) for one in addresses})))
+
+    def remove_endpoint(self, key: ResourceKey) -> None:
+        """A workload is gone, or nothing to be known of."""
+        if key in self._given:
+            self._give(key, ())
 
     def flush(self) -> tuple[list[ClusterRoute], list[Cidr]]:
         """What is new or different since the last flush, and what is gone."""

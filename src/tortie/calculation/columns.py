@@ -33,10 +33,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
     def hosts(self) -> Iterator[bytes]:
         """Packed addresses of both families, one by one."""
-        for start in range(0, len(self.hosts4), 4):
-            yield self.hosts4[start : start + 4]
-        for start in range(0, len(self.hosts6), 16):
-            yield self.hosts6[start : start + 16]
+        yield from _records(self.hosts4, 4)
+        yield from _records(self.hosts6, 16)
 
     def addresses(self) -> Iterator[Address]:
         """Addresses and prefixes, one by one."""
@@ -47,15 +45,32 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 EMPTY = Row(b"", b"", (), ())
 
 
+class Share(msgspec.Struct, frozen=True, gc=False):
+    """What an item has besides addresses: of its own, or from its pod."""
+
+    labels: Labels
+    parents: Parents
+    ports: tuple[NamedPort, ...]
+
+    def over(self, other: Share) -> Share:
+        """Both; where they differ about a label, this one is right."""
+        return Share(
+            labels=tuple(sorted((dict(other.labels) | dict(self.labels)).items())),
+            parents=tuple(dict.fromkeys((*other.parents, *self.parents))),
+            ports=tuple(sorted({*other.ports, *self.ports})),
+        )
+
+
 class Columns:
     """Gives items their ids, keeps what they contribute and feeds their labels to the label index.
 
     Args (attributes):
-        before: what items that changed since `settle` contributed then (EMPTY for new ones).
+        before: what items that were there when `settle` was last called, and changed since, contributed then.
     """
 
     def __init__(self, labels: LabelIndex) -> None:
         self.before: dict[int, Row] = {}
+        self._new = BitMap()
         self._label_index = labels
         self._ids: dict[ResourceKey, int] = {}
         self._hosts4: list[bytes] = []
@@ -84,6 +99,8 @@ class Columns:
 
     def row_before(self, item: int) -> Row:
         """What an item contributed when `settle` was last called."""
+        if item in self._new:
+            return EMPTY
         return self.before.get(item) or self.row(item)
 
     def owners(self, address: Address) -> tuple[int, ...] | BitMap:
@@ -111,19 +128,26 @@ class Columns:
     def put(self, key: ResourceKey, item: Item) -> int:
         """Add or replace an item; returns its id."""
         number = self.number(key)
-        row = Row(item.hosts4, item.hosts6, item.nets, item.ports)
-        if row != self.row(number):
+        if number in self._new and self.row(number) == EMPTY:
+            self._store_new(number, item)
+        elif (row := Row(item.hosts4, item.hosts6, item.nets, item.ports)) != self.row(number):
             self._store(number, row)
         (self._nodes if key.kind == Node.kind else self._others).add(number)
         self._label_index.put(number, item.labels, item.parents)
         return number
 
-    def redress(self, number: int, labels: Labels, parents: Parents, ports: tuple[NamedPort, ...]) -> None:
+    def share(self, number: int) -> Share:
+        """What an item that is there has besides addresses."""
+        shape = self._label_index.shape(number)
+        assert shape is not None, "is there"
+        return Share(shape.labels, shape.parents, self._ports[number])
+
+    def redress(self, number: int, share: Share) -> None:
         """Replace everything of an item that is there but its addresses."""
         row = self.row(number)
-        if ports != row.ports:
-            self._store(number, msgspec.structs.replace(row, ports=ports))
-        self._label_index.put(number, labels, parents)
+        if share.ports != row.ports:
+            self._store(number, msgspec.structs.replace(row, ports=share.ports))
+        self._label_index.put(number, share.labels, share.parents)
 
     def remove(self, key: ResourceKey) -> int | None:
         """Take an item out; returns the id it had, if it was there. The id is not reused before `settle`."""
@@ -138,6 +162,7 @@ class Columns:
     def settle(self) -> None:
         """Forget what was before: every set is up to date."""
         self.before = {}
+        self._new.clear()
         self._free += self._leaving
         self._leaving = []
 
@@ -148,15 +173,33 @@ class Columns:
 
     def _allocate(self) -> int:
         if self._free:
-            return self._free.pop()
-        self._hosts4.append(b"")
-        self._hosts6.append(b"")
-        self._ports.append(())
-        return len(self._ports) - 1
+            number = self._free.pop()
+        else:
+            number = len(self._ports)
+            self._hosts4.append(b"")
+            self._hosts6.append(b"")
+            self._ports.append(())
+        self._new.add(number)
+        return number
+
+    def _store_new(self, number: int, item: Item) -> None:
+        """What contributes nothing yet, and did not before."""
+        self._hosts4[number], self._hosts6[number] = item.hosts4, item.hosts6
+        for packed, width in ((item.hosts4, 4), (item.hosts6, 16)):
+            if len(packed) == width:
+                self._owners.add(packed, number)
+            elif packed:
+                for address in _records(packed, width):
+                    self._owners.add(address, number)
+        for net in item.nets:
+            self._owners.add(net, number)
+        self._store_nets(number, item.nets)
+        self._store_ports(number, item.ports)
 
     def _store(self, number: int, row: Row) -> None:
         old = self.row(number)
-        self.before.setdefault(number, old)
+        if number not in self._new:
+            self.before.setdefault(number, old)
         for address in row.addresses():
             self._owners.add(address, number)
         for address in set(old.addresses()).difference(row.addresses()):
@@ -178,3 +221,7 @@ class Columns:
         self._ports[number] = self._port_lists.acquire(ports) if ports else ()
         if old:
             self._port_lists.release(old)
+
+
+def _records(packed: bytes, width: int) -> Iterator[bytes]:
+    return (packed[start : start + width] for start in range(0, len(packed), width))

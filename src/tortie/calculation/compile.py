@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -16,6 +17,9 @@ from tortie.calculation.protocols import FAMILIES, protocol_number
 from tortie.desired.policy import Action, ICMPMatch, Policy, PolicyId, Rule, SetId, Side, Stage
 from tortie.selector.parser import Selector, parse
 from tortie.selector.scoping import entity_selectors
+
+_REMEMBERED = 4096
+"""How many sides of rules are remembered."""
 
 
 class CompiledPolicy(msgspec.Struct, frozen=True, gc=False):
@@ -60,8 +64,8 @@ def _compile_rule(rule: api.Rule, index: int, namespace: str, sets: dict[SetId, 
         return
     protocol = None if rule.protocol is None else protocol_number(rule.protocol)
     sides = (
-        _Entity.read(rule.source, namespace, protocol, source=True),
-        _Entity.read(rule.destination, namespace, protocol, source=False),
+        _read(rule.source, namespace, protocol, source=True),
+        _read(rule.destination, namespace, protocol, source=False),
     )
     families = _families(rule, protocol, sides)
     if families:
@@ -89,29 +93,6 @@ class _Entity(msgspec.Struct, frozen=True, gc=False):
     side: Side
     specs: tuple[SetSpec, ...]
 
-    @classmethod
-    def read(cls, entity: api.EntityRule, namespace: str, protocol: int | None, source: bool) -> _Entity:
-        ports, not_ports = split_ports(entity.ports), split_ports(entity.not_ports)
-        scoped = entity_selectors(entity, namespace)
-        positive, negative = scoped.positive, scoped.negative
-        port_sets = _port_sets(ports, positive, protocol)
-        not_port_sets = _port_sets(not_ports, positive, protocol)
-        # A set for a port name is already filtered by the selector.
-        plain = [] if ports.names and not ports.ranges else _address_sets(positive)
-        excluded = _address_sets(negative)
-        service = _service_set(entity.services, namespace, source)
-        side = Side(
-            sets=_ids([*plain, *(service if source else [])]),
-            not_sets=_ids(excluded),
-            ports=ports.ranges,
-            port_sets=_ids(port_sets),
-            not_ports=not_ports.ranges,
-            not_port_sets=_ids(not_port_sets),
-            service_sets=() if source else _ids(service),
-        )
-        specs = (*plain, *excluded, *port_sets, *not_port_sets, *service)
-        return cls(_nets(entity.nets), _nets(entity.not_nets), side, specs)
-
     def fits(self, family: int) -> bool:
         """Whether the side can match in a family: no list of prefixes is left empty, nor all excluded."""
         lists = [cidrs for cidrs in (self.nets, self.not_nets) if cidrs]
@@ -127,6 +108,31 @@ class _Entity(msgspec.Struct, frozen=True, gc=False):
         if any(net.length == 0 for net in nets):
             nets = ()
         return msgspec.structs.replace(self.side, nets=nets, not_nets=_of(family, self.not_nets))
+
+
+@lru_cache(_REMEMBERED)
+def _read(entity: api.EntityRule, namespace: str, protocol: int | None, source: bool) -> _Entity:
+    """One side of a rule; rules of a cluster have few that are different."""
+    ports, not_ports = split_ports(entity.ports), split_ports(entity.not_ports)
+    scoped = entity_selectors(entity, namespace)
+    positive, negative = scoped.positive, scoped.negative
+    port_sets = _port_sets(ports, positive, protocol)
+    not_port_sets = _port_sets(not_ports, positive, protocol)
+    # A set for a port name is already filtered by the selector.
+    plain = [] if ports.names and not ports.ranges else _address_sets(positive)
+    excluded = _address_sets(negative)
+    service = _service_set(entity.services, namespace, source)
+    side = Side(
+        sets=_ids([*plain, *(service if source else [])]),
+        not_sets=_ids(excluded),
+        ports=ports.ranges,
+        port_sets=_ids(port_sets),
+        not_ports=not_ports.ranges,
+        not_port_sets=_ids(not_port_sets),
+        service_sets=() if source else _ids(service),
+    )
+    specs = (*plain, *excluded, *port_sets, *not_port_sets, *service)
+    return _Entity(_nets(entity.nets), _nets(entity.not_nets), side, specs)
 
 
 def _families(rule: api.Rule, protocol: int | None, sides: tuple[_Entity, _Entity]) -> tuple[int | None, ...]:

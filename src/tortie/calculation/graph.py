@@ -270,7 +270,7 @@ class Calculation:
         if isinstance(resource, WorkloadEndpoint) and (self._workload_routes or resource.spec.node == self.node):
             self._cluster.put_endpoint(key, resource.spec.node, map(Cidr.host, resource.spec.ip_networks))
         elif key.kind == WorkloadEndpoint.kind:
-            self._cluster.put_endpoint(key, "", ())
+            self._cluster.remove_endpoint(key)
 
     def _remove_item(self, key: ResourceKey) -> None:
         self._place(key, None)

@@ -13,7 +13,7 @@ from tortie.api.networkset import GlobalNetworkSet, NetworkSet
 from tortie.api.node import Node
 from tortie.api.resource import Resource
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint
-from tortie.base.addresses import Cidr
+from tortie.base.addresses import Cidr, packed_host
 from tortie.calculation.labels import Labels, Parents
 from tortie.calculation.protocols import protocol_number
 from tortie.convert.nodeaddresses import node_addresses
@@ -30,7 +30,8 @@ class NamedPort(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """One possible member. Addresses are packed, sorted and distinct; `nets` are shorter than an address."""
+    """One possible member. Addresses are packed, sorted and distinct; `nets` are shorter than an address; labels are
+    in no order."""
 
     labels: Labels
     parents: Parents
@@ -97,13 +98,20 @@ def _ports(ports: Iterable[EndpointPort | HostPort]) -> tuple[NamedPort, ...]:
 def _item(
     labels: Mapping[str, str], parents: tuple[str, ...], nets: tuple[str, ...], ports: tuple[NamedPort, ...]
 ) -> Item:
-    cidrs = sorted({Cidr.parse(net) for net in nets})
-    intern = sys.intern
+    hosts4, hosts6, rest = set(), set(), set()
+    for net in nets:
+        packed = packed_host(net)
+        if packed is None:
+            rest.add(Cidr.parse(net))
+        elif len(packed) == 4:
+            hosts4.add(packed)
+        else:
+            hosts6.add(packed)
     return Item(
-        labels=tuple(sorted((intern(label), intern(value)) for label, value in labels.items())),
-        parents=tuple(intern(parent) for parent in parents),
-        hosts4=b"".join(cidr.packed for cidr in cidrs if cidr.family == 4 and cidr.is_host),
-        hosts6=b"".join(cidr.packed for cidr in cidrs if cidr.family == 6 and cidr.is_host),
-        nets=tuple(cidr for cidr in cidrs if not cidr.is_host),
-        ports=tuple(sorted(set(ports))),
+        labels=tuple(labels.items()),
+        parents=parents,
+        hosts4=b"".join(sorted(hosts4)),
+        hosts6=b"".join(sorted(hosts6)),
+        nets=tuple(sorted(rest)),
+        ports=tuple(sorted(set(ports))) if ports else (),
     )

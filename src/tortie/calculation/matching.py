@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pyroaring import BitMap
 
@@ -20,11 +20,7 @@ def select(node: Node, index: LabelIndex, within: BitMap) -> BitMap:
         case All():
             return within.copy()
         case And(operands):
-            for operand in operands:
-                if not within:
-                    break
-                within = select(operand, index, within)
-            return within.copy()
+            return _all_of(operands, index, within)
         case Or(operands):
             return BitMap.union(*(select(operand, index, within) for operand in operands))
         case Not(operand):
@@ -34,21 +30,35 @@ def select(node: Node, index: LabelIndex, within: BitMap) -> BitMap:
     raise TypeError(f"no such part of a selector: {type(node).__name__}")
 
 
-def anchors_of(selector: Selector, index: LabelIndex) -> tuple[Anchor, ...] | None:
-    """Labels of which everything selected has at least one: those that fewest items have now.
+def _all_of(operands: tuple[Node, ...], index: LabelIndex, within: BitMap) -> BitMap:
+    left = within
+    for operand in operands:
+        if not left:
+            break
+        if not isinstance(operand, All):
+            left = select(operand, index, left)
+    return left.copy() if left is within else left
+
+
+def anchors_of(selector: Selector, index: LabelIndex, crowd: Callable[[Anchor], int]) -> tuple[Anchor, ...] | None:
+    """Labels, or values of one, of which everything selected has at least one: those that fewest items have now.
 
     None when nothing is known; an empty tuple when nothing can ever be selected.
+
+    Args:
+        crowd: how many selectors are found by an anchor already; of those that equally many items have, it decides.
     """
-    choices: list[tuple[int, int, str, tuple[Anchor, ...]]] = []
+    choices: list[tuple[int, int, int, str, tuple[Anchor, ...]]] = []
     for label, known in selector.restrictions().items():
         if known.values is not None:
             anchors: tuple[Anchor, ...] = tuple((label, value) for value in sorted(known.values))
-            holders = sum(len(index.valued(label, value)) for value in known.values)
-            choices.append((holders, len(anchors), label, anchors))
+            holders = sum(map(index.values(label).count, known.values))
+            choices.append((holders, sum(map(crowd, anchors)), len(anchors), label, anchors))
         elif known.present:
             # Any value may come, so a label wanted with a value is better at equal numbers.
-            choices.append((len(index.having(label)), 1 << 30, label, ((label, None),)))
-    return min(choices)[3] if choices else None
+            anchors = ((label, None),)
+            choices.append((len(index.having(label)), crowd(anchors[0]), 1 << 30, label, anchors))
+    return min(choices)[-1] if choices else None
 
 
 def labels_of(node: Node) -> set[str]:
@@ -91,6 +101,6 @@ def _by_value(condition: Condition, index: LabelIndex, within: BitMap) -> BitMap
     label, values = condition.label, index.values(condition.label)
     if len(within) < len(values):
         return BitMap([item for item in within if condition.accepts(index.labels(item).get(label))])
-    accepted = [items & within for value, items in values.items() if condition.accepts(value)]
+    accepted = [values.bitmap(value) & within for value in values if condition.accepts(value)]
     absent = within - index.having(label) if condition.accepts(None) else BitMap()
     return BitMap.union(absent, *accepted)

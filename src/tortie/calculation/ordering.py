@@ -82,13 +82,26 @@ class Ordering:
     def __init__(self) -> None:
         self.tiers: dict[str, TierRank] = {}
         self.policies: dict[PolicyId, PolicyRank] = {}
+        self._places: dict[PolicyId, tuple[float, str]] = {}
+
+    def put(self, policy: PolicyId, rank: PolicyRank) -> None:
+        """Add or replace a policy."""
+        # A staged policy stands where it would stand if it were enforced.
+        named = becomes(policy)
+        self.policies[policy] = rank
+        self._places[policy] = (rank.order, f"{named.name}/{named.namespace}/{named.kind}")
+
+    def remove(self, policy: PolicyId) -> None:
+        """Take a policy out that is there."""
+        del self.policies[policy]
+        del self._places[policy]
 
     def tiers_of(
         self, policies: Iterable[PolicyId], way: Direction, end: Action | None = None
     ) -> tuple[TierPolicies, ...]:
         """What of `policies` governs one direction; `end` takes the place of the tiers' default actions."""
         tiers: dict[str, list[PolicyId]] = {}
-        for policy in sorted(policies, key=self._policy_key):
+        for policy in sorted(policies, key=self._places.__getitem__):
             rank = self.policies[policy]
             if way in rank.directions:
                 tiers.setdefault(rank.tier, []).append(policy)
@@ -97,7 +110,7 @@ class Ordering:
 
     def in_order(self) -> list[PolicyId]:
         """All policies by tier, and in it by their own order."""
-        return sorted(self.policies, key=lambda one: (self._tier_key(self.policies[one].tier), self._policy_key(one)))
+        return sorted(self.policies, key=lambda one: (self._tier_key(self.policies[one].tier), self._places[one]))
 
     def _rank(self, tier: str) -> TierRank | None:
         return self.tiers.get(tier) or BUILT_IN_TIERS.get(tier)
@@ -110,8 +123,3 @@ class Ordering:
         # Unknown tiers come after all others, but their policies apply.
         rank = self._rank(tier)
         return (rank is None, 0.0 if rank is None else rank.order, tier)
-
-    def _policy_key(self, policy: PolicyId) -> tuple[float, str]:
-        # A staged policy stands where it would stand if it were enforced.
-        named = becomes(policy)
-        return (self.policies[policy].order, f"{named.name}/{named.namespace}/{named.kind}")

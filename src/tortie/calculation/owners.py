@@ -1,8 +1,8 @@
-"""Who holds what, where nearly everything has one holder."""
+"""Who holds what, where most things have one holder."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from pyroaring import BitMap
@@ -19,10 +19,30 @@ class Owners(Generic[T]):
     def __len__(self) -> int:
         return len(self._owners)
 
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._owners)
+
+    def __contains__(self, thing: T) -> bool:
+        return thing in self._owners
+
     def of(self, thing: T) -> tuple[int, ...] | BitMap:
         """All items that hold it; not to be modified."""
         found = self._owners.get(thing, ())
         return (found,) if isinstance(found, int) else found
+
+    def bitmap(self, thing: T) -> BitMap:
+        """All items that hold it; not to be modified."""
+        found = self._owners.get(thing)
+        if found is None:
+            return BitMap()
+        return BitMap((found,)) if isinstance(found, int) else found
+
+    def count(self, thing: T) -> int:
+        """How many hold it."""
+        found = self._owners.get(thing)
+        if found is None:
+            return 0
+        return 1 if isinstance(found, int) else len(found)
 
     def add(self, thing: T, item: int) -> None:
         """An item holds it; once is enough."""
@@ -32,6 +52,17 @@ class Owners(Generic[T]):
         elif found != item:
             self._owners[thing] = BitMap((found, item))
 
+    def update(self, thing: T, items: list[int] | BitMap) -> None:
+        """Items hold it."""
+        if len(items) == 1:
+            self.add(thing, items[0])
+        elif items:
+            found = self._owners.get(thing)
+            if isinstance(found, BitMap):
+                found.update(items)
+            else:
+                self._owners[thing] = BitMap(items if found is None else [*items, found])
+
     def discard(self, thing: T, item: int) -> None:
         """An item that held it does so no longer."""
         found = self._owners[thing]
@@ -39,5 +70,19 @@ class Owners(Generic[T]):
             del self._owners[thing]
         elif isinstance(found, BitMap):
             found.discard(item)
-            if len(found) == 1:
-                self._owners[thing] = found[0]
+            self._shrink(thing, found)
+
+    def difference_update(self, thing: T, items: Iterable[int]) -> None:
+        """Items that held it do so no longer."""
+        found = self._owners[thing]
+        if not isinstance(found, BitMap):
+            del self._owners[thing]
+            return
+        found.difference_update(items if isinstance(items, BitMap) else BitMap(items))
+        self._shrink(thing, found)
+
+    def _shrink(self, thing: T, found: BitMap) -> None:
+        if len(found) == 1:
+            self._owners[thing] = found[0]
+        elif not found:
+            del self._owners[thing]

@@ -12,10 +12,10 @@ import msgspec
 from tortie.api.pod import Pod
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
-from tortie.calculation.columns import Columns
+from tortie.calculation.columns import Columns, Share
 from tortie.calculation.interning import Interner
 from tortie.calculation.items import Item, NamedPort
-from tortie.calculation.labels import Labels, Parents
+from tortie.calculation.labels import Parents
 from tortie.calculation.owners import Owners
 from tortie.calculation.protocols import protocol_number
 from tortie.convert.pod import ports
@@ -25,26 +25,10 @@ PodName = str
 """Namespace and name, joined by a slash."""
 
 
-class Share(msgspec.Struct, frozen=True, gc=False):
-    """What an endpoint has of its own, or from its pod."""
-
-    labels: Labels
-    parents: Parents
-    ports: tuple[NamedPort, ...]
-
-    def over(self, other: Share) -> Share:
-        """Both; where they differ about a label, this one is right."""
-        return Share(
-            labels=tuple(sorted((dict(other.labels) | dict(self.labels)).items())),
-            parents=tuple(dict.fromkeys((*other.parents, *self.parents))),
-            ports=tuple(sorted({*other.ports, *self.ports})),
-        )
-
-
 class Pods:
     """Pods and endpoints may come in any order, and either without the other.
 
-    Endpoints are ids of items, in columns: of their pods' names, and of what they have of their own.
+    Endpoints are ids of items; what those have of their own is remembered while their pods cover it.
     """
 
     def __init__(self, columns: Columns) -> None:
@@ -52,30 +36,34 @@ class Pods:
         self._given: dict[PodName, Share] = {}
         self._endpoints: Owners[PodName] = Owners()
         self._pods: list[PodName] = []
-        self._own: list[Share | None] = []
+        self._own: dict[int, Share] = {}
         self._shares: Interner[Share] = Interner()
 
     def dress(self, number: int, endpoint: Resource, item: Item) -> Item:
         """An endpoint's item with what its pod gives; the endpoint is remembered for when the pod changes."""
-        self.forget(number)
         pod = pod_of(endpoint)
-        if not pod:
+        if number >= len(self._pods):
+            self._pods += [""] * (number + 1 - len(self._pods))
+        if self._pods[number] != pod:
+            self.forget(number)
+            self._pods[number] = pod
+            if pod:
+                self._endpoints.add(pod, number)
+        given = self._given.get(pod)
+        if given is None:
+            self._own.pop(number, None)
             return item
-        self._make_room(number)
-        self._pods[number] = pod
-        self._own[number] = self._shares.acquire(Share(item.labels, item.parents, item.ports))
-        self._endpoints.add(pod, number)
-        share = self._dressed(number)
+        own = self._own[number] = Share(item.labels, item.parents, item.ports)
+        share = given.over(own)
         return msgspec.structs.replace(item, labels=share.labels, parents=share.parents, ports=share.ports)
 
     def forget(self, number: int) -> None:
         """An endpoint is gone, or was never a pod's."""
-        own = self._own[number] if number < len(self._own) else None
-        if own is None:
-            return
-        self._endpoints.discard(self._pods[number], number)
-        self._shares.release(own)
-        self._pods[number], self._own[number] = "", None
+        pod = self._pods[number] if number < len(self._pods) else ""
+        if pod:
+            self._endpoints.discard(pod, number)
+            self._pods[number] = ""
+            self._own.pop(number, None)
 
     def put(self, key: ResourceKey, pod: Pod | None) -> list[tuple[int, Parents]]:
         """Add, replace or, with None, remove a pod; returns its endpoints with the profiles that they now have."""
@@ -90,22 +78,16 @@ class Pods:
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""
-        return not (self._given or self._endpoints or self._shares)
-
-    def _make_room(self, number: int) -> None:
-        missing = number + 1 - len(self._own)
-        self._pods += [""] * missing
-        self._own += [None] * missing
+        return not (self._given or self._endpoints or self._own or self._shares)
 
     def _redress(self, number: int) -> Parents:
-        share = self._dressed(number)
-        self._columns.redress(number, share.labels, share.parents, share.ports)
+        own = self._own.pop(number, None) or self._columns.share(number)
+        given = self._given.get(self._pods[number])
+        if given is not None:
+            self._own[number] = own
+        share = own if given is None else given.over(own)
+        self._columns.redress(number, share)
         return share.parents
-
-    def _dressed(self, number: int) -> Share:
-        own, given = self._own[number], self._given.get(self._pods[number])
-        assert own is not None, "is a pod's"
-        return own if given is None else given.over(own)
 
 
 def pod_of(endpoint: Resource) -> PodName:

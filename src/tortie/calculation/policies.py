@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterator, Set
 
 import msgspec
 from pyroaring import BitMap
 
-from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
+from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy, NetworkPolicySpec
 from tortie.api.resource import ResourceKey
 from tortie.calculation.compile import CompiledPolicy, compile_policy
 from tortie.calculation.labels import LabelChanges, LabelIndex
+from tortie.calculation.multimap import Multimap
 from tortie.calculation.ordering import Ordering, PolicyRank, policy_rank
 from tortie.calculation.problems import Problems
 from tortie.calculation.programs import Programs
@@ -24,13 +25,20 @@ from tortie.selector.scoping import policy_selector
 AnyPolicy = NetworkPolicy | GlobalNetworkPolicy
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     """A policy that can select endpoints, and whom it selects now."""
 
-    policy: AnyPolicy
+    spec: NetworkPolicySpec | GlobalNetworkPolicySpec
     selector: Selector
     rank: PolicyRank
     selection: Selection | None = None
+
+
+class Kind(msgspec.Struct, frozen=True, gc=False):
+    """Of endpoints: the selectors of policies that select them, by canonical text, and the stages they are in."""
+
+    selections: frozenset[str]
+    stages: frozenset[Stage]
 
 
 class ActivePolicies:
@@ -44,8 +52,8 @@ class ActivePolicies:
         self._problems = problems
         self._entries: dict[PolicyId, _Entry] = {}
         self._pending: dict[PolicyId, AnyPolicy | None] = {}
-        self._selecting: dict[str, set[PolicyId]] = {}
-        self._matched: dict[int, set[PolicyId]] = {}
+        self._selecting: Multimap[str, PolicyId] = Multimap()
+        self._matched: dict[int, set[str]] = {}
         self._active: set[PolicyId] = set()
         self._replaced = Replacements()
 
@@ -58,31 +66,38 @@ class ActivePolicies:
         self._pending[policy_id] = staged.policy if staged else None
         self._replaced.put(policy_id, staged.target if staged else None)
 
-    def matching(self, item: int, stage: Stage) -> Set[PolicyId]:
-        """The active policies of one stage that govern an endpoint."""
-        return {policy for policy in self._governing(item, stage) if not policy.is_staged}
+    def kind_of(self, item: int) -> Kind:
+        """What decides which policies govern an endpoint; endpoints that have this in common are governed alike."""
+        stages = frozenset(stage for stage in Stage if item in self._subjects.of_stage[stage])
+        return Kind(frozenset(self._matched.get(item, ())), stages)
 
-    def pending(self, item: int) -> Set[PolicyId]:
-        """The policies that would govern an endpoint if all that is staged were enforced."""
-        return {policy for policy in self._governing(item, Stage.NORMAL) if policy not in self._replaced}
+    def matching(self, kind: Kind, stage: Stage) -> Set[PolicyId]:
+        """The active policies of one stage that govern endpoints of a kind."""
+        return {policy for policy in self._governing(kind, stage) if not policy.is_staged}
 
-    def _governing(self, item: int, stage: Stage) -> Set[PolicyId]:
+    def pending(self, kind: Kind) -> Set[PolicyId]:
+        """The policies that would govern endpoints of a kind if all that is staged were enforced."""
+        return {policy for policy in self._governing(kind, Stage.NORMAL) if policy not in self._replaced}
+
+    def _governing(self, kind: Kind, stage: Stage) -> Iterator[PolicyId]:
         """Enforced and staged."""
-        if item not in self._subjects.of_stage[stage]:
-            return set()
-        active = self._matched.get(item, set()) & self._active
-        return {policy for policy in active if self._entries[policy].rank.stage is stage}
+        if stage not in kind.stages:
+            return
+        for text in kind.selections:
+            for policy in self._selecting.of(text):
+                if policy in self._active and self._entries[policy].rank.stage is stage:
+                    yield policy
 
     def flush(self, changes: LabelChanges) -> BitMap:
         """Follow all changes; returns the endpoints whose policies, or their order, may be different."""
         touched = BitMap()
         reconsidered: set[PolicyId] = set()
         for change in self.selections.refresh(changes):
-            users = self._selecting[change.selection.selector.canonical]
-            self._match(users, change.now - change.before)
-            self._unmatch(users, change.before - change.now)
+            text = change.selection.selector.canonical
+            self._match(text, change.now - change.before)
+            self._unmatch(text, change.before - change.now)
             touched |= change.now ^ change.before
-            reconsidered |= users
+            reconsidered.update(self._selecting.of(text))
         pending, self._pending = self._pending, {}
         for policy_id, policy in pending.items():
             touched |= self._replace(policy_id, policy)
@@ -103,10 +118,12 @@ class ActivePolicies:
         touched = self._close(policy_id)
         entry = None if policy is None else self._read(policy_id, policy)
         if entry is not None:
+            text = entry.selector.canonical
             entry.selection = self.selections.acquire(entry.selector)
             self._entries[policy_id] = entry
-            self._selecting.setdefault(entry.selector.canonical, set()).add(policy_id)
-            self._match({policy_id}, entry.selection.items)
+            if text not in self._selecting:
+                self._match(text, entry.selection.items)
+            self._selecting.add(text, policy_id)
             touched |= entry.selection.items
         self._activate(policy_id, again=True)
         return touched
@@ -115,19 +132,17 @@ class ActivePolicies:
         entry = self._entries.pop(policy_id, None)
         if entry is None or entry.selection is None:
             return BitMap()
-        items = entry.selection.items.copy()
-        self._unmatch({policy_id}, items)
+        text, items = entry.selector.canonical, entry.selection.items.copy()
         self.selections.release(entry.selection)
-        users = self._selecting[entry.selector.canonical]
-        users.discard(policy_id)
-        if not users:
-            del self._selecting[entry.selector.canonical]
+        self._selecting.discard(text, policy_id)
+        if text not in self._selecting:
+            self._unmatch(text, items)
         return items
 
     def _read(self, policy_id: PolicyId, policy: AnyPolicy) -> _Entry | None:
         """None also for staged policies of early stages: those govern hosts only, where nothing is counted yet."""
         try:
-            entry = _Entry(policy, policy_selector(policy), policy_rank(policy.spec))
+            entry = _Entry(policy.spec, policy_selector(policy), policy_rank(policy.spec))
         except ValueError as error:
             self._problems.note(_key(policy_id), error)
             return None
@@ -143,11 +158,11 @@ class ActivePolicies:
         compiled = self._compile(policy_id, entry) if entry is not None and wanted else None
         if compiled is not None and entry is not None:
             self._active.add(policy_id)
-            self.ordering.policies[policy_id] = entry.rank
+            self.ordering.put(policy_id, entry.rank)
             self._programs.put(policy_id, compiled)
         elif policy_id in self._active:
             self._active.discard(policy_id)
-            del self.ordering.policies[policy_id]
+            self.ordering.remove(policy_id)
             self._programs.put(policy_id, None)
 
     def _governs_any(self, entry: _Entry) -> bool:
@@ -155,20 +170,20 @@ class ActivePolicies:
         return entry.selection is not None and entry.selection.items.intersect(governed)
 
     def _compile(self, policy_id: PolicyId, entry: _Entry) -> CompiledPolicy | None:
-        spec = entry.policy.spec
+        spec = entry.spec
         try:
             return compile_policy(policy_id, entry.rank.tier, spec.ingress, spec.egress, entry.rank.stage)
         except ValueError as error:
             self._problems.note(_key(policy_id), error)
             return None
 
-    def _match(self, policies: Iterable[PolicyId], items: BitMap) -> None:
+    def _match(self, text: str, items: BitMap) -> None:
         for item in items:
-            self._matched.setdefault(item, set()).update(policies)
+            self._matched.setdefault(item, set()).add(text)
 
-    def _unmatch(self, policies: Iterable[PolicyId], items: BitMap) -> None:
+    def _unmatch(self, text: str, items: BitMap) -> None:
         for item in items:
-            self._matched[item].difference_update(policies)
+            self._matched[item].discard(text)
             if not self._matched[item]:
                 del self._matched[item]
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Set
 
 import msgspec
 
-from tortie.calculation.policies import ActivePolicies
+from tortie.calculation.policies import ActivePolicies, Kind
 from tortie.calculation.profiles import profile_id
 from tortie.desired.hosts import Tiers
 from tortie.desired.policy import Action, Direction, PolicyId, PolicyList, Stage
 
 Profiles = tuple[str, ...]
-Key = tuple[frozenset[PolicyId], Profiles]
 
 
 class HostLists(msgspec.Struct, frozen=True, gc=False):
@@ -33,32 +32,30 @@ class PolicyLists:
     def __init__(self, policies: ActivePolicies) -> None:
         self._policies = policies
         self._ordering = policies.ordering
-        self._workloads: dict[tuple[Key, frozenset[PolicyId]], tuple[PolicyList, PolicyList]] = {}
-        self._hosts: dict[tuple[Key, frozenset[PolicyId]], HostLists] = {}
+        self._tiers: dict[Kind, tuple[PolicyList, PolicyList]] = {}
+        self._workloads: dict[tuple[Kind, Profiles], tuple[PolicyList, PolicyList]] = {}
+        self._hosts: dict[tuple[Kind, Profiles], HostLists] = {}
 
     def of_workload(self, item: int, profiles: Profiles) -> tuple[PolicyList, PolicyList]:
         """Ingress and egress."""
-        enforced = self._key(item, Stage.NORMAL, profiles)
-        pending = frozenset(self._policies.pending(item))
-        key = (enforced, pending)
+        key = (self._policies.kind_of(item), profiles)
         if key not in self._workloads:
-            self._workloads[key] = self._with_pending(self._normal(enforced), pending)
+            self._workloads[key] = self._normal(*key)
         return self._workloads[key]
 
     def of_host(self, item: int, profiles: Profiles) -> HostLists:
         """All lists of a host endpoint."""
-        enforced = (frozenset[PolicyId]().union(*(self._key(item, stage, ())[0] for stage in Stage)), profiles)
-        key = (enforced, frozenset(self._policies.pending(item)))
+        key = (self._policies.kind_of(item), profiles)
         if key not in self._hosts:
-            self._hosts[key] = self._of_host(item, profiles)
+            self._hosts[key] = self._of_host(*key)
         return self._hosts[key]
 
-    def _of_host(self, item: int, profiles: Profiles) -> HostLists:
-        normal = self._key(item, Stage.NORMAL, profiles)
-        forward = {policy for policy in normal[0] if self._ordering.policies[policy].on_forward}
-        untracked = self._key(item, Stage.UNTRACKED, ())[0]
-        pre_dnat = self._key(item, Stage.PRE_DNAT, ())[0]
-        ingress, egress = self._with_pending(self._normal(normal), frozenset(self._policies.pending(item)))
+    def _of_host(self, kind: Kind, profiles: Profiles) -> HostLists:
+        normal = self._policies.matching(kind, Stage.NORMAL)
+        forward = {policy for policy in normal if self._ordering.policies[policy].on_forward}
+        untracked = self._policies.matching(kind, Stage.UNTRACKED)
+        pre_dnat = self._policies.matching(kind, Stage.PRE_DNAT)
+        ingress, egress = self._normal(kind, profiles)
         return HostLists(
             ingress=ingress,
             egress=egress,
@@ -69,24 +66,18 @@ class PolicyLists:
             untracked_egress=self._ordering.tiers_of(untracked, Direction.EGRESS, Action.PASS),
         )
 
-    def _normal(self, key: Key) -> tuple[PolicyList, PolicyList]:
-        policies, names = key
-        profiles = tuple(profile_id(name) for name in names)
-        return (
-            PolicyList(self._ordering.tiers_of(policies, Direction.INGRESS), profiles),
-            PolicyList(self._ordering.tiers_of(policies, Direction.EGRESS), profiles),
-        )
+    def _normal(self, kind: Kind, profiles: Profiles) -> tuple[PolicyList, PolicyList]:
+        """Ingress and egress; endpoints of a kind with other profiles share the tiers."""
+        if kind not in self._tiers:
+            enforced, pending = self._policies.matching(kind, Stage.NORMAL), self._policies.pending(kind)
+            ingress, egress = (self._list(enforced, pending, way) for way in (Direction.INGRESS, Direction.EGRESS))
+            self._tiers[kind] = ingress, egress
+        ids = tuple(profile_id(name) for name in profiles)
+        ingress, egress = self._tiers[kind]
+        return msgspec.structs.replace(ingress, profiles=ids), msgspec.structs.replace(egress, profiles=ids)
 
-    def _with_pending(
-        self, enforced: tuple[PolicyList, PolicyList], policies: frozenset[PolicyId]
-    ) -> tuple[PolicyList, PolicyList]:
-        """The lists, each with what would be there if all that is staged were enforced, where that is different."""
-        ingress, egress = enforced
-        return self._pending(ingress, policies, Direction.INGRESS), self._pending(egress, policies, Direction.EGRESS)
-
-    def _pending(self, enforced: PolicyList, policies: frozenset[PolicyId], way: Direction) -> PolicyList:
-        tiers = self._ordering.tiers_of(policies, way)
-        return enforced if tiers == enforced.tiers else PolicyList(enforced.tiers, enforced.profiles, tiers)
-
-    def _key(self, item: int, stage: Stage, profiles: Iterable[str]) -> Key:
-        return frozenset(self._policies.matching(item, stage)), tuple(profiles)
+    def _list(self, enforced: Set[PolicyId], pending: Set[PolicyId], way: Direction) -> PolicyList:
+        """Without profiles; with what would be there if all that is staged were enforced, where that is different."""
+        tiers = self._ordering.tiers_of(enforced, way)
+        others = tiers if pending == enforced else self._ordering.tiers_of(pending, way)
+        return PolicyList(tiers) if tiers == others else PolicyList(tiers, pending=others)

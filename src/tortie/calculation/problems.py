@@ -20,4 +20,5 @@ class Problems:
 
     def forget(self, key: ResourceKey) -> None:
         """A resource was replaced or removed."""
-        self.current.pop(key, None)
+        if self.current:
+            self.current.pop(key, None)

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from typing import TypeVar
+from collections.abc import Callable
 
 import msgspec
 from pyroaring import BitMap
 
 from tortie.calculation.labels import LabelChanges, LabelIndex
 from tortie.calculation.matching import Anchor, anchors_of, labels_of, select
+from tortie.calculation.multimap import Multimap
 from tortie.selector.parser import Selector
 
-Key = TypeVar("Key", bound=Hashable)
 
-
-class Selection(msgspec.Struct):
+class Selection(msgspec.Struct, gc=False):
     """A selector and the items it selects.
 
     Args:
+        universe: the items among which it selects, as they are at any time; not modified.
         anchors: every selected item has one of these; None when nothing is known.
         users: how often it was acquired and not released.
+        misses: how often it was looked at, since it has these anchors, and nothing had changed.
     """
 
     selector: Selector
     items: BitMap
+    universe: BitMap
     anchors: tuple[Anchor, ...] | None
     users: int = 0
+    misses: int = 0
 
 
-class SelectionChange(msgspec.Struct):
+class SelectionChange(msgspec.Struct, gc=False):
     """A selection that was looked at again: which of the changed items it held before and holds now."""
 
     selection: Selection
@@ -41,7 +43,7 @@ class Selections:
     """Selections, one per canonical text.
 
     Args:
-        universe: the items among which a selector selects; not modified.
+        universe: the items among which a selector selects: always the same object for a selector; not modified.
 
     Args (attributes):
         evaluations: how many times a selector was evaluated, since the start.
@@ -52,9 +54,9 @@ class Selections:
         self._index = index
         self._universe = universe
         self._selections: dict[str, Selection] = {}
-        self._anchored: dict[Anchor, set[str]] = {}
+        self._anchored: dict[str, Multimap[str | None, str]] = {}
         self._unanchored: set[str] = set()
-        self._mentioning: dict[str, set[str]] = {}
+        self._conditional: Multimap[str, str] = Multimap()
 
     def __len__(self) -> int:
         return len(self._selections)
@@ -75,52 +77,91 @@ class Selections:
 
     def refresh(self, changes: LabelChanges) -> list[SelectionChange]:
         """Look again at every selection that the changes could concern."""
+        if not changes.items:
+            return []
         mine = [self._reexamine(self._selections[text], changes.items) for text in sorted(self._candidates(changes))]
-        return [change for change in mine if change.before or change.now]
+        return [change for change in mine if change is not None]
 
     def _open(self, selector: Selector) -> Selection:
-        text = selector.canonical
-        anchors = anchors_of(selector, self._index)
-        selection = Selection(selector, self._evaluate(selector, self._universe(selector)), anchors)
-        self._selections[text] = selection
-        for anchor in anchors or ():
-            self._anchored.setdefault(anchor, set()).add(text)
-        if anchors is None:
-            self._unanchored.add(text)
-        for label in labels_of(selector.root):
-            self._mentioning.setdefault(label, set()).add(text)
+        anchors = anchors_of(selector, self._index, self._crowd)
+        universe = self._universe(selector)
+        items = self._evaluate(selector, universe)
+        selection = Selection(selector, items, universe, anchors)
+        self._selections[selector.canonical] = selection
+        self._file(selection)
         return selection
 
     def _close(self, selection: Selection) -> None:
+        del self._selections[selection.selector.canonical]
+        self._unfile(selection)
+
+    def _file(self, selection: Selection) -> None:
+        """Make it found: by its anchors, and when inheritance changes also by every other label."""
         text = selection.selector.canonical
-        del self._selections[text]
+        if selection.anchors is None:
+            self._unanchored.add(text)
+            return
+        for label, value in selection.anchors:
+            if label not in self._anchored:
+                self._anchored[label] = Multimap()
+            self._anchored[label].add(value, text)
+        for label in _others(selection):
+            self._conditional.add(label, text)
+
+    def _unfile(self, selection: Selection) -> None:
+        text = selection.selector.canonical
         self._unanchored.discard(text)
-        _unindex(self._anchored, selection.anchors or (), text)
-        _unindex(self._mentioning, labels_of(selection.selector.root), text)
+        if selection.anchors is None:
+            return
+        for label, value in selection.anchors:
+            self._anchored[label].discard(value, text)
+            if not self._anchored[label]:
+                del self._anchored[label]
+        for label in _others(selection):
+            self._conditional.discard(label, text)
+
+    def _crowd(self, anchor: Anchor) -> int:
+        label, value = anchor
+        texts = self._anchored.get(label)
+        return len(texts.of(value)) if texts else 0
 
     def _evaluate(self, selector: Selector, within: BitMap) -> BitMap:
         self.evaluations += 1
         return select(selector.root, self._index, within)
 
-    def _reexamine(self, selection: Selection, changed: BitMap) -> SelectionChange:
+    def _reexamine(self, selection: Selection, changed: BitMap) -> SelectionChange | None:
         before = selection.items & changed
-        now = self._evaluate(selection.selector, changed & self._universe(selection.selector))
+        now = self._evaluate(selection.selector, changed & selection.universe)
+        if not before and not now:
+            self._missed(selection)
+            return None
         selection.items -= before
         selection.items |= now
         return SelectionChange(selection, before, now)
 
+    def _missed(self, selection: Selection) -> None:
+        """Labels that few had once may be those of many now; looked into ever more rarely."""
+        selection.misses += 1
+        if selection.anchors is None or selection.misses & (selection.misses - 1):
+            return
+        anchors = anchors_of(selection.selector, self._index, self._crowd)
+        if anchors != selection.anchors:
+            self._unfile(selection)
+            selection.anchors, selection.misses = anchors, 0
+            self._file(selection)
+
     def _candidates(self, changes: LabelChanges) -> set[str]:
-        found: set[str] = set(self._unanchored) if changes.items else set()
+        if changes.anything:
+            return set(self._selections)
+        found = set(self._unanchored)
         for label, value in changes.pairs:
-            found |= self._anchored.get((label, value), set())
-            found |= self._anchored.get((label, None), set())
+            if texts := self._anchored.get(label):
+                found.update(texts.of(value), texts.of(None))
         for label in changes.names:
-            found |= self._mentioning.get(label, set())
+            found.update(self._conditional.of(label))
         return found
 
 
-def _unindex(table: dict[Key, set[str]], keys: Iterable[Key], text: str) -> None:
-    for key in keys:
-        table[key].discard(text)
-        if not table[key]:
-            del table[key]
+def _others(selection: Selection) -> set[str]:
+    """The labels that it mentions besides those of its anchors."""
+    return labels_of(selection.selector.root).difference([label for label, _ in selection.anchors or ()])

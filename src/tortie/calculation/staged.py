@@ -96,7 +96,8 @@ class Replacements:
             if one is not None:
                 self._count[one] += step
                 self._changed.add(one)
-        self._count = +self._count
+        if old is not None and not self._count[old]:
+            del self._count[old]
         if target is not None:
             self._targets[policy] = target
 

@@ -43,7 +43,7 @@ class Subjects:
         """What of the changes concerns subjects, or what was one when this was last called."""
         items = changes.items & (self.items | self._left)
         self._left = BitMap()
-        return LabelChanges(items, changes.pairs, changes.names) if items else LabelChanges()
+        return LabelChanges(items, changes.pairs, changes.names, changes.anything) if items else LabelChanges()
 
     def is_empty(self) -> bool:
         """Whether there are none."""

@@ -23,8 +23,12 @@ LONGEST_SERVICE_ACCOUNT = 62
 
 
 def own_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Without those that can only be inherited."""
-    return {label: value for label, value in labels.items() if not label.startswith(INHERITED)}
+    """A copy, without those that can only be inherited."""
+    own = dict(labels)
+    for label in labels:
+        if label.startswith(INHERITED):
+            del own[label]
+    return own
 
 
 def account_labels(account: str) -> dict[str, str]:

@@ -11,6 +11,8 @@ that no text can exhaust it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from tortie.selector import ast
@@ -34,12 +36,26 @@ _COMPARISONS: dict[str, type[ast.Equal | ast.NotEqual | ast.Contains | ast.Start
 _MEMBERSHIPS: dict[str, type[ast.In | ast.NotIn]] = {"in": ast.In, "not in": ast.NotIn}
 
 
+_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 256
+"""How many of the last texts are remembered, and up to how many characters: rules repeat few of them."""
+
+
 def parse(text: str) -> Selector:
     """Read a selector; an empty or blank text selects everything.
 
     Raises:
         InvalidSelector: the text is not a selector, is nested too deeply or is not valid Unicode.
     """
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _parse(text)
+
+
+@lru_cache(_REMEMBERED)
+def _remembered(text: str) -> Selector:
+    return _parse(text)
+
+
+def _parse(text: str) -> Selector:
     _check_unicode(text)
     parser = _Parser(text)
     return Selector.of(ast.All() if parser.takes(Kind.END) else parser.expression())

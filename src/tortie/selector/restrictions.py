@@ -58,7 +58,8 @@ def _all(parts: Iterable[Restrictions]) -> Restrictions:
     merged: Restrictions = {}
     for part in parts:
         for label, restriction in part.items():
-            merged[label] = _both(merged.get(label, _NOTHING), restriction)
+            known = merged.get(label)
+            merged[label] = restriction if known is None else _both(known, restriction)
     return merged
 
 

@@ -1,0 +1,1 @@
+"""Clusters to measure with, made up from numbers; the same every time."""
