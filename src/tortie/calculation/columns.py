@@ -14,6 +14,7 @@ from tortie.calculation.interning import Interner
 from tortie.calculation.items import Item, NamedPort
 from tortie.calculation.labels import LabelIndex, Labels, Parents
 from tortie.calculation.owners import Owners
+from tortie.calculation.packedcolumn import PackedColumn
 from tortie.desired.packed import distinct
 from tortie.desired.sets import Members
 from tortie.selector.scoping import means_nodes
@@ -73,8 +74,8 @@ class Columns:
         self._new = BitMap()
         self._label_index = labels
         self._ids: dict[ResourceKey, int] = {}
-        self._hosts4: list[bytes] = []
-        self._hosts6: list[bytes] = []
+        self._hosts4 = PackedColumn(4)
+        self._hosts6 = PackedColumn(16)
         self._nets: dict[int, tuple[Cidr, ...]] = {}
         self._netted = BitMap()
         self._ports: list[tuple[NamedPort, ...]] = []
@@ -109,11 +110,10 @@ class Columns:
 
     def members(self, items: BitMap) -> Members:
         """All addresses and prefixes of many items, in bulk."""
-        ids = items.to_array().tolist()
         nets = {net for item in self._netted & items for net in self._nets[item]}
         return Members(
-            hosts4=distinct(b"".join([self._hosts4[item] for item in ids]), 4),
-            hosts6=distinct(b"".join([self._hosts6[item] for item in ids]), 16),
+            hosts4=distinct(self._hosts4.gather(items), 4),
+            hosts6=distinct(self._hosts6.gather(items), 16),
             nets4=tuple(sorted(net for net in nets if net.family == 4)),
             nets6=tuple(sorted(net for net in nets if net.family == 6)),
         )
@@ -176,8 +176,6 @@ class Columns:
             number = self._free.pop()
         else:
             number = len(self._ports)
-            self._hosts4.append(b"")
-            self._hosts6.append(b"")
             self._ports.append(())
         self._new.add(number)
         return number

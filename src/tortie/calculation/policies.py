@@ -53,7 +53,7 @@ class ActivePolicies:
         self._entries: dict[PolicyId, _Entry] = {}
         self._pending: dict[PolicyId, AnyPolicy | None] = {}
         self._selecting: Multimap[str, PolicyId] = Multimap()
-        self._matched: dict[int, set[str]] = {}
+        self._matched: Multimap[int, str] = Multimap()
         self._active: set[PolicyId] = set()
         self._replaced = Replacements()
 
@@ -69,7 +69,7 @@ class ActivePolicies:
     def kind_of(self, item: int) -> Kind:
         """What decides which policies govern an endpoint; endpoints that have this in common are governed alike."""
         stages = frozenset(stage for stage in Stage if item in self._subjects.of_stage[stage])
-        return Kind(frozenset(self._matched.get(item, ())), stages)
+        return Kind(frozenset(self._matched.of(item)), stages)
 
     def matching(self, kind: Kind, stage: Stage) -> Set[PolicyId]:
         """The active policies of one stage that govern endpoints of a kind."""
@@ -179,13 +179,11 @@ class ActivePolicies:
 
     def _match(self, text: str, items: BitMap) -> None:
         for item in items:
-            self._matched.setdefault(item, set()).add(text)
+            self._matched.add(item, text)
 
     def _unmatch(self, text: str, items: BitMap) -> None:
         for item in items:
-            self._matched[item].discard(text)
-            if not self._matched[item]:
-                del self._matched[item]
+            self._matched.discard(item, text)
 
 
 def _key(policy: PolicyId) -> ResourceKey:
