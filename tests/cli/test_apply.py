@@ -198,6 +198,20 @@ spec: {peerIP: 192.0.2.1, asNumber: 64512, filters: [in, out]}
     assert run("apply", "-f", "-", text=peer + filters).exit_code == 0
 
 
+def test_the_revision_of_an_object_in_kubernetes_says_nothing_of_its_copy_here(run: Run) -> None:
+    identity = "resourceVersion: '987654', uid: 11111111-2222-3333-4444-555555555555"
+    exported = f"apiVersion: v1\nkind: Service\nmetadata: {{name: web, namespace: shop, {identity}}}\n"
+    exported += "spec: {ports: [{port: 80}]}\n"
+    assert run("apply", "-f", "-", text=exported).stdout == "service shop/web created\n"
+    assert run("apply", "-f", "-", text=exported).stdout == "service shop/web unchanged\n"
+    assert run("replace", "-f", "-", text=exported.replace("80", "81")).stdout == "service shop/web replaced\n"
+    own = run("get", "svc", "web", "-n", "shop", "-o", "yaml").stdout
+    run("label", "svc", "web", "-n", "shop", "a=b")
+    for verb in ("apply", "delete"):
+        assert "is at revision" in run(verb, "-f", "-", text=own).stderr
+    assert run("delete", "-f", "-", text=exported).stdout == "service shop/web deleted\n"
+
+
 def test_a_revision_in_the_input_must_be_the_current_one(run: Run) -> None:
     run("apply", "-f", "-", text=TIER)
     shown = run("get", "tier", "security", "-o", "yaml").output

@@ -59,6 +59,15 @@ def test_several_objects_are_changed_together_or_not_at_all(run: Run, labels: Ca
     ]
 
 
+def test_objects_of_every_namespace_are_chosen_on_demand(run: Run, labels: Callable[..., dict[str, str]]) -> None:
+    run("apply", "-f", "-", "-n", "shop", text=SETS)
+    assert run("label", "netsets", "--all", "x=1").output.count("labeled") == 2
+    assert sorted(run("label", "netsets", "-l", "!x", "-A", "y=2").output.splitlines()) == [
+        "networkset shop/a labeled",
+        "networkset shop/b labeled",
+    ]
+
+
 def test_annotations_take_any_text(run: Run, labels: Callable[..., dict[str, str]]) -> None:
     assert run("annotate", "netset", "a", "note=a = b, and more").output == "networkset default/a annotated\n"
     assert labels("annotations") == {"note": "a = b, and more"}

@@ -81,6 +81,12 @@ def test_of_a_list_the_objects_are_counted_each_for_itself(run: Run) -> None:
         assert run("validate", "-f", "-", text=text).stderr.splitlines()[-1] == counted
 
 
+def test_a_link_that_leads_to_itself_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    result = run("validate", "-f", str(tmp_path / "loop.yaml"))
+    assert (result.exit_code, result.stderr.count("Too many levels of symbolic links")) == (1, 1)
+
+
 def test_problems_can_be_had_for_machines(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text("apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: x}\nspec: {ordr: 1}\n---\n[\n")

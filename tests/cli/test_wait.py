@@ -32,6 +32,21 @@ def test_what_is_so_already_is_told_at_once(run: Run, condition: str) -> None:
     assert (result.exit_code, result.stdout.startswith("Tier security: ")) == (0, True), result.output
 
 
+@pytest.mark.parametrize(
+    ("condition", "status", "words"),
+    [
+        ("Ready", 0, "Tier security: condition Ready is True\n"),
+        ("ready=true", 0, "Tier security: condition ready is true\n"),
+        ("Ready=False", 1, "Tier security: condition Ready is True, not False\n"),
+        ("Happy", 1, "Tier security: has no condition Happy\n"),
+    ],
+)
+def test_conditions_of_the_status_are_waited_for(run: Run, condition: str, status: int, words: str) -> None:
+    run("apply", "-f", "-", text=f"{TIER}status: {{conditions: [{{type: Ready, status: 'True'}}]}}\n")
+    result = run("wait", "tier/security", f"--for=condition={condition}", "--timeout=0")
+    assert (result.exit_code, result.output) == (status, words)
+
+
 def test_a_path_may_hold_signs_of_equality_itself(run: Run) -> None:
     run("apply", "-f", "-", text=TIER)
     path = "{.spec[?(@==100)]}"

@@ -16,7 +16,7 @@ def write_named(path: Path, data: bytes, mode: int = 0o644, sync: bool = False) 
         with path.open("wb") as file:
             file.write(data)
         return
-    write_atomically(path.resolve(), data, mode, sync)
+    write_atomically(Path(os.path.realpath(path)), data, mode, sync)
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600, sync: bool = False) -> None:

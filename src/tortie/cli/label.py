@@ -80,6 +80,7 @@ def _marking_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--remove", is_flag=True, help="Remove the keys, which stand without a value."),
         selector_option,
         click.option("--all", "everything", is_flag=True, help="All of the kind, in the namespace."),
+        click.option("-A", "--all-namespaces", is_flag=True, help="With --all or -l: of every namespace."),
         namespace_option,
         dry_run_option,
         written_option,
@@ -123,6 +124,7 @@ def _mark(
     remove: bool,
     selector: str | None,
     everything: bool,
+    all_namespaces: bool,
     namespace: str,
     dry_run: str,
     output: str | None,
@@ -134,7 +136,7 @@ def _mark(
     values = _values(marks, remove)
     if not values:
         raise click.UsageError(f"name the {FIELDS[verb]}: KEY=VALUE to set, KEY- to remove")
-    wanted = or_exit(lambda: selection(objects, namespace))
+    wanted = or_exit(lambda: selection(objects, namespace, all_namespaces))
     if wanted.keys is None and not (selector or everything):
         raise click.UsageError(f"name which {objects[0]}, or choose them with -l SELECTOR or --all")
     change = Change(FIELDS[verb], values, overwrite, strict=remove)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
+from os.path import realpath
 from pathlib import Path
 
 import msgspec
@@ -106,10 +107,12 @@ class Named(msgspec.Struct, frozen=True):
 
     Args:
         revision: which it must be at; empty for any.
+        uid: whose revision that is, where it is told.
     """
 
     key: ResourceKey
     revision: str = ""
+    uid: str = ""
     document: Document | None = None
 
 
@@ -242,13 +245,13 @@ def placed(problem: Problem, document: Document) -> Problem:
 def read_documents(given: Input) -> Scanned:
     """The objects of all files, each read once, in order; and what cannot be read of them."""
     parts: list[Scanned] = []
-    read: set[Path] = set()
+    read: set[str] = set()
     for path in given.paths:
         files = _files(path, given.recursive)
         if not files and not given.skip_empty:
             parts.append(_nothing(str(path), "holds no .yaml, .yml or .json file", "name a file, or add -R"))
-        files = [file for file in files if file.resolve() not in read]
-        read.update(file.resolve() for file in files)
+        files = [file for file in files if realpath(file) not in read]
+        read.update(map(realpath, files))
         parts += map(_scan, files)
     whole = joined(parts)
     scoped = [msgspec.structs.replace(document, scope=given.namespace) for document in whole.documents]
@@ -282,7 +285,8 @@ def _named(document: Document, namespace: str) -> Named:
     if not is_resource(document) or not isinstance(metadata, dict) or not isinstance(name, str) or not name:
         return Named(read_resource(document, namespace)[0].key, document=document)
     scope = str(metadata.get("namespace") or namespace) if KINDS[document.kind].namespaced else ""
-    return Named(ResourceKey(document.kind, scope, name), str(metadata.get("resourceVersion") or ""), document)
+    revision, uid = (str(metadata.get(field) or "") for field in ("resourceVersion", "uid"))
+    return Named(ResourceKey(document.kind, scope, name), revision, uid, document)
 
 
 def _repeated(found: Iterable[tuple[ResourceKey, Document]]) -> Iterator[Problem]:

@@ -9,7 +9,8 @@ import msgspec
 
 from tortie.api.codec import encode
 from tortie.api.documents import Document
-from tortie.api.resource import Metadata, Resource, ResourceKey
+from tortie.api.kinds import KINDS
+from tortie.api.resource import API_VERSION, Metadata, Resource, ResourceKey
 from tortie.base.errors import (
     AlreadyExists,
     Conflict,
@@ -39,6 +40,7 @@ class Wish(msgspec.Struct, frozen=True):
     Args:
         make: what to store in place of what is stored; None stands for nothing. Raises TortieError.
         revision: which the stored one must be at; empty for any.
+        uid: whose revision that is, where it is told.
         may_create, may_change: whether it may be absent, or there.
         skip: what is there already is left alone.
         whole: it describes all of the object, so that it can take the place of one that cannot be read.
@@ -48,6 +50,7 @@ class Wish(msgspec.Struct, frozen=True):
     key: ResourceKey
     make: Callable[[Resource | None], Resource]
     revision: str = ""
+    uid: str = ""
     may_create: bool = True
     may_change: bool = True
     skip: bool = False
@@ -100,6 +103,7 @@ def wish_for(manifest: Manifest, *, may_create: bool = True, may_change: bool = 
         key=resource.key,
         make=lambda stored: _fresh(resource) if stored is None else _over(resource, stored),
         revision=resource.metadata.resource_version if may_change else "",
+        uid=resource.metadata.uid,
         may_create=may_create,
         may_change=may_change,
         skip=skip,
@@ -144,8 +148,9 @@ async def plan_deletions(store: ResourceStore, names: Sequence[Named], *, skip_a
     for named in sorted(names, key=lambda named: -rank(named.key.kind)):
         try:
             stored = await _stored(store, named.key)
-            _check_revision(named.key, named.revision, stored.metadata.resource_version)
-            steps.append(Step(named.key, stored, None, revision=named.revision))
+            expected = _expected(named, stored)
+            _check_revision(named.key, expected, stored.metadata.resource_version)
+            steps.append(Step(named.key, stored, None, revision=expected))
         except NotFound as error:
             if not skip_absent:
                 refusals.append(await _absence(store, named.key, error, named.document))
@@ -206,8 +211,9 @@ async def step_for(store: ResourceStore, wish: Wish) -> Step:
         return Step(wish.key, stored, stored, wish)
     if (stored is not None or unreadable) and not wish.may_change:
         raise AlreadyExists(str(wish.key))
-    _check_revision(wish.key, wish.revision, revision)
-    return Step(wish.key, stored, wish.make(stored), wish, wish.revision, unreadable)
+    expected = _expected(wish, stored)
+    _check_revision(wish.key, expected, revision)
+    return Step(wish.key, stored, wish.make(stored), wish, expected, unreadable)
 
 
 def refusal(key: ResourceKey, error: TortieError, document: Document | None = None) -> Refusal:
@@ -272,6 +278,13 @@ async def _stored(store: ResourceStore, key: ResourceKey) -> Resource:
     if stored is None:
         raise NotFound(str(key))
     return stored
+
+
+def _expected(wanted: Wish | Named, stored: Resource | None) -> str:
+    """The revision to insist on; that of an object in Kubernetes says nothing of its copy here."""
+    if stored is None or KINDS[wanted.key.kind].api_version == API_VERSION:
+        return wanted.revision
+    return wanted.revision if wanted.uid in ("", stored.metadata.uid) else ""
 
 
 def _check_revision(key: ResourceKey, expected: str, actual: str) -> None:

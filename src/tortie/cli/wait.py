@@ -49,13 +49,35 @@ def _condition(context: click.Context, parameter: click.Parameter, text: str) ->
     if text == "create":
         return Condition("created", lambda resource: resource is not None, lambda _: "does not exist")
     word, _, rest = text.partition("=")
+    if word == "condition" and rest:
+        return _status_condition(*rest.partition("=")[::2])
     if word != "jsonpath" or not rest:
-        raise click.BadParameter(f"{text!r} is none of delete, create, jsonpath='{{.spec.order}}'=100")
+        example = "jsonpath='{.spec.order}'=100, condition=Ready"
+        raise click.BadParameter(f"{text!r} is none of delete, create, {example}")
     # What a field is compared with comes after the braces, which may hold signs of equality themselves.
     end = rest.rfind("}=") + 1 if rest.startswith("{") else rest.find("=")
     if end <= 0:
         return _field_condition(rest, None)
     return _field_condition(rest[:end], rest[end + 1 :].strip("'\""))
+
+
+def _status_condition(type: str, wanted: str) -> Condition:
+    """That one of the conditions in the status has a value, True when none is given."""
+    wanted = wanted or "True"
+
+    def value(resource: Resource | None) -> str:
+        conditions = getattr(getattr(resource, "status", None), "conditions", ())
+        return next((one.status for one in conditions if one.type.lower() == type.lower()), "")
+
+    def otherwise(resource: Resource | None) -> str:
+        if resource is None:
+            return "does not exist"
+        found = value(resource)
+        return f"condition {type} is {found}, not {wanted}" if found else f"has no condition {type}"
+
+    return Condition(
+        f"condition {type} is {wanted}", lambda resource: value(resource).lower() == wanted.lower(), otherwise
+    )
 
 
 def _field_condition(text: str, wanted: str | None) -> Condition:
@@ -98,7 +120,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, text: str) -> f
     metavar="CONDITION",
     required=True,
     callback=_condition,
-    help="delete, create, or jsonpath=PATH[=VALUE]: a field that is there, or has a value.",
+    help="delete, create, jsonpath=PATH[=VALUE]: a field that is there, or has a value; or condition=TYPE[=STATUS].",
 )
 @click.option(
     "--timeout",
