@@ -198,6 +198,17 @@ spec: {peerIP: 192.0.2.1, asNumber: 64512, filters: [in, out]}
     assert run("apply", "-f", "-", text=peer + filters).exit_code == 0
 
 
+def test_a_pool_for_load_balancers_stays_one(run: Run) -> None:
+    pool = POOL.replace("26}", "26, allowedUses: [LoadBalancer]}")
+    run("apply", "-f", "-", text=pool)
+    result = run("apply", "-f", "-", text=POOL)
+    assert (result.exit_code, "spec.allowedUses: cannot lose LoadBalancer (make a new pool)" in result.stderr) == (
+        1,
+        True,
+    )
+    assert run("apply", "-f", "-", text=pool).stdout == "ippool blue unchanged\n"
+
+
 def test_the_revision_of_an_object_in_kubernetes_says_nothing_of_its_copy_here(run: Run) -> None:
     identity = "resourceVersion: '987654', uid: 11111111-2222-3333-4444-555555555555"
     exported = f"apiVersion: v1\nkind: Service\nmetadata: {{name: web, namespace: shop, {identity}}}\n"

@@ -222,7 +222,11 @@ def test_addresses_in_use_are_told_before_their_pool_or_node_goes(run: Run, tmp_
         gone = run("delete", "ippool", "p", *options)
         assert gone.exit_code == 0
         assert gone.stderr.startswith("warning: IPPool p: 3 addresses of 10.65.0.0/26 in use: whoever has one keeps it")
-    run("apply", "-f", "-", text=pool)
+    smaller = run("apply", "-f", "-", text=pool.replace("/26", "/24, blockSize: 28"))
+    assert (
+        "IPPool p: spec.blockSize: is 28, and there is a block of another size: 10.65.0.0/26 (take 26" in smaller.stderr
+    )
+    assert run("apply", "-f", "-", text=pool.replace("/26", "/24")).exit_code == 0
     shown = [run("ipam", "show", f"--ip={address}").stdout for address in (first, *others)]
     assert ["is in use" in one for one in shown] == [True] * 3
 

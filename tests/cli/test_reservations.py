@@ -101,3 +101,13 @@ def test_bgp_settings_under_a_name_that_nothing_looks_at_are_told(run: Run, name
     assert result.exit_code == 0
     told = f"BGPConfiguration {name}: metadata.name: is a name that nothing looks at (call it default, or node.NAME"
     assert (told in result.stderr) is warned
+
+
+@pytest.mark.parametrize(("value", "warned"), [("EF", False), ("'46'", False), ("CS7", True), ("'64'", True)])
+def test_a_code_point_of_a_host_endpoint_that_is_none_is_told(run: Run, value: str, warned: bool) -> None:
+    annotations = f"annotations: {{qos.projectcalico.org/dscp: {value}}}"
+    text = f"apiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {{name: h, {annotations}}}\n"
+    result = run("validate", "-f", "-", text=f"{text}spec: {{node: n, interfaceName: eth0}}\n")
+    assert result.exit_code == 0
+    told = "HostEndpoint h: metadata.annotations[qos.projectcalico.org/dscp]: "
+    assert (told in result.stderr and "is no code point; use a number from 0 to 63" in result.stderr) is warned

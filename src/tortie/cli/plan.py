@@ -266,7 +266,7 @@ def _references(store: ResourceStore, planned: Mapping[ResourceKey, Resource | N
             listed[kind] = [*stored, *_of_kind(planned.values(), kind)]
         return listed[kind]
 
-    return References(get, list_kind)
+    return References(get, list_kind, store.blocks)
 
 
 def _of_kind(resources: Iterable[Resource | None], kind: str) -> list[Resource]:

@@ -10,9 +10,14 @@ from tortie.api.bgp import BGPConfiguration
 from tortie.api.defaults import FELIX_DEFAULTS
 from tortie.api.endpointslice import SERVICE_LABEL, EndpointSlice
 from tortie.api.felixconfiguration import FelixConfiguration, stored_name
+from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.resource import Resource
 from tortie.api.service import Service
 from tortie.base.errors import Problem
+from tortie.calculation.codepoints import code_point
+
+CODE_POINT = "qos.projectcalico.org/dscp"
+"""The annotation of a HostEndpoint with the code point of what its host sends."""
 
 _NOT_DONE = "is stored, but this release does not carry it out"
 _FOR_PROXIES = "is for L7 proxies: the kernel allows all that the rest of the rule matches"
@@ -51,6 +56,7 @@ def reservations(resource: Resource) -> Iterator[Problem]:
     if resource.kind in STORED_ONLY:
         yield Problem(object, "", _NOT_DONE)
     yield from _of_names(resource)
+    yield from _of_hosts(resource)
     yield from _of_backends(resource)
     yield from _of_settings(resource)
     for field, asks in FIELDS.get(resource.kind, {}).items():
@@ -67,6 +73,15 @@ def _of_names(resource: Resource) -> Iterator[Problem]:
     if isinstance(resource, BGPConfiguration) and name != "default" and not name.startswith("node."):
         remedy = "call it default, or node.NAME for one node"
         yield Problem(str(resource.key), "metadata.name", "is a name that nothing looks at", remedy)
+
+
+def _of_hosts(resource: Resource) -> Iterator[Problem]:
+    if not isinstance(resource, HostEndpoint):
+        return
+    try:
+        code_point(resource.metadata.annotations.get(CODE_POINT))
+    except ValueError as error:
+        yield Problem(str(resource.key), f"metadata.annotations[{CODE_POINT}]", str(error))
 
 
 def _of_backends(resource: Resource) -> Iterator[Problem]:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from tortie.api.builtin import ALLOW_PROFILE
 from tortie.api.kinds import KINDS
 from tortie.api.resource import Resource, ResourceKey
+from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource, Problem
 from tortie.base.logs import Logger
 from tortie.datastore.contract import Datastore, KeyValue
-from tortie.datastore.keys import parse_resource_key, resource_key, resource_prefix
+from tortie.datastore.keys import BLOCK_PREFIX, parse_key, parse_resource_key, resource_key, resource_prefix
 from tortie.datastore.values import decode_resource
 
 _DECODE_SLICE = 500
@@ -100,6 +101,11 @@ class ResourceReader:
         if kind == ALLOW_PROFILE.kind:
             named.add(ALLOW_PROFILE.key)
         return sorted(key for key in named if key is not None)
+
+    async def blocks(self) -> builtins.list[Cidr]:
+        """Which blocks of addresses there are, readable or not."""
+        named = (parse_key(item.key) for item in (await self._datastore.list(BLOCK_PREFIX)).items)
+        return [Cidr.parse(name.name) for name in named if name is not None]
 
     async def _stored(self, kind: str, namespace: str | None) -> Sequence[KeyValue]:
         prefix = resource_prefix(kind, namespace if KINDS[kind].namespaced else None)

@@ -15,6 +15,7 @@ from tortie.base.errors import InvalidResource, Problem
 
 Get = Callable[[ResourceKey], Awaitable[Resource | None]]
 List = Callable[[str], Awaitable[Sequence[Resource]]]
+Blocks = Callable[[], Awaitable[Sequence[Cidr]]]
 
 _Policy = NetworkPolicy | GlobalNetworkPolicy | StagedNetworkPolicy | StagedGlobalNetworkPolicy
 _POLICY_KINDS = ("NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy")
@@ -28,11 +29,13 @@ class References:
     Args:
         get: reads one resource.
         list: reads all resources of a kind.
+        blocks: tells which blocks of addresses there are.
     """
 
-    def __init__(self, get: Get, list: List) -> None:
+    def __init__(self, get: Get, list: List, blocks: Blocks) -> None:
         self._get = get
         self._list = list
+        self._blocks = blocks
 
     async def check_write(self, resource: Resource, old: Resource | None) -> None:
         """Raises InvalidResource when the resource may not be written in place of `old`."""
@@ -46,6 +49,7 @@ class References:
                 found += await self._missing_tier(resource.key, _tier(resource))
             case IPPool():
                 found += _moved_pool(resource, old) + await self._overlaps(resource)
+                found += await self._other_blocks(resource) if old is None else []
             case BGPPeer():
                 found += await self._missing_filters(resource)
         return found
@@ -80,6 +84,16 @@ class References:
         count = "1 policy" if len(users) == 1 else f"{len(users)} policies"
         return [_problem(key, "", f"still holds {count}: {shown}", "delete or move them first")]
 
+    async def _other_blocks(self, pool: IPPool) -> list[Problem]:
+        """Blocks that an earlier pool left there, with addresses in use, decide on the size of all."""
+        cidr = Cidr.parse(pool.spec.cidr)
+        others = [one for one in await self._blocks() if cidr.overlaps(one) and one.length != pool.spec.block_size]
+        if not others:
+            return []
+        problem = f"is {pool.spec.block_size}, and there is a block of another size: {others[0]}"
+        remedy = f"take {others[0].length}, or release its addresses first (ipam check tells them)"
+        return [_problem(pool.key, "spec.blockSize", problem, remedy)]
+
     async def _overlaps(self, pool: IPPool) -> list[Problem]:
         cidr = Cidr.parse(pool.spec.cidr)
         return [
@@ -87,6 +101,10 @@ class References:
             for other in await self._list("IPPool")
             if isinstance(other, IPPool) and other.key != pool.key and cidr.overlaps(Cidr.parse(other.spec.cidr))
         ]
+
+
+LOAD_BALANCER = "LoadBalancer"
+"""A use of pools that stands alone, and stays."""
 
 
 def _tier(policy: Resource) -> str:
@@ -100,11 +118,14 @@ def _moved_pool(pool: IPPool, old: Resource | None) -> list[Problem]:
         ("cidr", old.spec.cidr, pool.spec.cidr),
         ("blockSize", old.spec.block_size, pool.spec.block_size),
     )
-    return [
+    found = [
         _problem(pool.key, f"spec.{field}", f"cannot change from {before} to {after}", "make a new pool")
         for field, before, after in fields
         if before and before != after
     ]
+    if LOAD_BALANCER in old.spec.allowed_uses and LOAD_BALANCER not in pool.spec.allowed_uses:
+        found.append(_problem(pool.key, "spec.allowedUses", f"cannot lose {LOAD_BALANCER}", "make a new pool"))
+    return found
 
 
 def _built_in(key: ResourceKey) -> list[Problem]:

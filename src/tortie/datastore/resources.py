@@ -81,7 +81,7 @@ class ResourceStore(ResourceReader):
         self._clock = clock
         self._check_selector = check_selector
         self._new_uid = new_uid
-        self._references = References(self.get, self.list)
+        self._references = References(self.get, self.list, self.blocks)
 
     async def create(self, resource: Resource) -> Resource:
         """Store a new resource; returns it with defaults, uid, creation time and revision.

@@ -153,6 +153,7 @@ def test_what_must_not_change_says_so() -> None:
     spec = document("IPPool")["properties"]["spec"]["properties"]
     for name in ("cidr", "blockSize"):
         assert [one["rule"] for one in spec[name]["x-kubernetes-validations"]] == ["self == oldSelf"]
+    assert "'LoadBalancer' in oldSelf" in spec["allowedUses"]["x-kubernetes-validations"][0]["rule"]
 
 
 def test_columns_show_fields_that_exist() -> None:

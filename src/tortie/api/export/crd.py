@@ -25,6 +25,16 @@ DERIVED = (LiveMigration, Node, Profile, WorkloadEndpoint)
 UNCHANGING: dict[type[Resource], tuple[str, ...]] = {IPPool: ("cidr", "blockSize")}
 """Fields of a specification that keep their first value."""
 
+TRANSITIONS: dict[type[Resource], dict[str, tuple[str, str]]] = {
+    IPPool: {
+        "allowedUses": (
+            "!('LoadBalancer' in oldSelf) || 'LoadBalancer' in self",
+            "allowedUses cannot lose LoadBalancer",
+        )
+    }
+}
+"""Rules between the old and the new value of a field of a specification, and what to say of who breaks them."""
+
 COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
     "BGPPeer": (("Peer", "peerIP"), ("ASN", "asNumber")),
     "BlockAffinity": (("Node", "node"), ("CIDR", "cidr"), ("State", "state")),
@@ -94,9 +104,10 @@ def _document(kind: type[Resource]) -> Schema:
         "type": "object",
         "properties": {"name": text_schema(NAMES.get(kind.kind, formats.NAME))},
     }
-    for name in UNCHANGING.get(kind, ()):
-        rule = {"rule": "self == oldSelf", "message": f"{name} cannot be changed"}
-        properties["spec"]["properties"][name]["x-kubernetes-validations"] = [rule]
+    unchanging = {name: ("self == oldSelf", f"{name} cannot be changed") for name in UNCHANGING.get(kind, ())}
+    for name, (rule, message) in {**unchanging, **TRANSITIONS.get(kind, {})}.items():
+        validations = [{"rule": rule, "message": message}]
+        properties["spec"]["properties"][name]["x-kubernetes-validations"] = validations
     schema["properties"] = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}} | properties
     return schema
 

@@ -20,7 +20,7 @@ MEANINGS: Meanings = {
         "it must not change.",
         "node_selector": "Labels of the nodes that may take blocks.",
         "namespace_selector": "Labels of the namespaces whose pods may use the pool; empty selects all.",
-        "allowed_uses": "What addresses are for; LoadBalancer stands alone.",
+        "allowed_uses": "What addresses are for; LoadBalancer stands alone, and stays.",
         "assignment_mode": "Whether addresses are given out to whoever asks for any, or only to who names the pool.",
     },
     IPPoolStatus: {"conditions": "Observations of controllers, such as Allocatable."},
