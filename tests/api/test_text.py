@@ -119,7 +119,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: [", 2, 1, ""),
         ("a:\n\t- b", 2, 1, ""),
         ("a: \x01", 0, 0, "control characters"),
-        ("a: \ud800", 0, 0, "surrogates"),
+        ("a: \ud800", 0, 0, "no text (write it in UTF-8)"),
     ],
 )
 def test_hostile_text_is_refused_with_its_place(text: str, line: int, column: int, words: str) -> None:

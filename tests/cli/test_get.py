@@ -282,6 +282,13 @@ def test_a_datastore_that_does_not_answer_ends_with_status_3(tmp_path: Path) -> 
         assert (result.exit_code, place.removeprefix("http://") in result.output) == (3, True), result.output
 
 
+@pytest.mark.parametrize("words", [("tiers", "\udcff"), ("tier/\udcff",), ("\udcff",), ("np", "a", "-n", "\udcff")])
+def test_bytes_that_are_no_text_are_no_name(full: Run, words: tuple[str, ...]) -> None:
+    for verb in ("get", "describe", "delete"):
+        result = full(verb, *words)
+        assert (result.exit_code, "'\\udcff' is not text in UTF-8" in result.stderr.replace("tier/", "")) == (2, True)
+
+
 class Watching:
     """A `tortie get --watch` of its own process."""
 

@@ -146,7 +146,9 @@ class _Reader:
             found = explained(error, text)
             self._give_up(found.mark, found.problem, found.remedy)
             return error.problem_mark
-        except (yaml.YAMLError, UnicodeEncodeError) as error:
+        except UnicodeEncodeError:
+            self._give_up(None, "holds bytes, or halves of characters, that are no text", "write it in UTF-8")
+        except yaml.YAMLError as error:
             self._give_up(None, " ".join(str(error).split()), "")
         except _Stop as stop:
             return stop.mark

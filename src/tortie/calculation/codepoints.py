@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+CODE_POINT = "qos.projectcalico.org/dscp"
+"""The annotation of a HostEndpoint with the code point of what its host sends."""
+
 _NAMED = {"DF": 0, "EF": 46}
 """RFC 2474, RFC 3246."""
 

@@ -9,14 +9,11 @@ import msgspec
 from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.workloadendpoint import WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
-from tortie.calculation.codepoints import code_point
+from tortie.calculation.codepoints import CODE_POINT, code_point
 from tortie.calculation.permissions import Permissions
 from tortie.desired.endpoints import EndpointId
 from tortie.desired.hosts import HostEndpointName
 from tortie.desired.network import FloatingAddress
-
-CODE_POINT = "qos.projectcalico.org/dscp"
-"""The annotation of a HostEndpoint with the code point of what its host sends."""
 
 Asking = EndpointId | HostEndpointName
 

@@ -14,10 +14,7 @@ from tortie.api.hostendpoint import HostEndpoint
 from tortie.api.resource import Resource
 from tortie.api.service import Service
 from tortie.base.errors import Problem
-from tortie.calculation.codepoints import code_point
-
-CODE_POINT = "qos.projectcalico.org/dscp"
-"""The annotation of a HostEndpoint with the code point of what its host sends."""
+from tortie.calculation.codepoints import CODE_POINT, code_point
 
 _NOT_DONE = "is stored, but this release does not carry it out"
 _FOR_PROXIES = "is for L7 proxies: the kernel allows all that the rest of the rule matches"

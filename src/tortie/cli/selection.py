@@ -68,6 +68,7 @@ def selection(words: Sequence[str], namespace: str, all_namespaces: bool = False
         click.UsageError: the words do not go together.
     """
     scope = None if all_namespaces else namespace
+    _require_text(*words, namespace)
     if not words:
         raise click.UsageError(f"name a kind of resource, as in: {program()} get nodes")
     if "/" in words[0]:
@@ -82,6 +83,13 @@ def selection(words: Sequence[str], namespace: str, all_namespaces: bool = False
         raise click.UsageError("a name is of one namespace: say which by -n NAMESPACE")
     keys = tuple(located(ResourceKey(kind, namespace, name)) for kind in kinds for name in words[1:])
     return Selection(kinds, keys, scope)
+
+
+def _require_text(*words: str) -> None:
+    """Bytes of a command line that are no text are in no name. Raises click.UsageError."""
+    for word in words:
+        if not word.isascii() and any("\udc80" <= character <= "\udcff" for character in word):
+            raise click.UsageError(f"{word!r} is not text in UTF-8")
 
 
 def kinds_of(text: str) -> tuple[str, ...]:

@@ -78,7 +78,12 @@ def read_endpoints(settings: EtcdSettings) -> Sequence[Endpoint]:
     Raises:
         InvalidResource: what must be corrected.
     """
-    problems = [*_endpoint_problems(settings), *_pair_problems(settings), *_timeout_problems(settings)]
+    problems = [
+        *_endpoint_problems(settings),
+        *_pair_problems(settings),
+        *_text_problems(settings),
+        *_timeout_problems(settings),
+    ]
     if problems:
         raise InvalidResource(*problems)
     found = [_ENDPOINT.fullmatch(endpoint.strip()) for endpoint in settings.endpoints]
@@ -100,7 +105,7 @@ def _endpoint_problems(settings: EtcdSettings) -> list[Problem]:
     return [
         _problem(f"endpoints[{index}]", f"{endpoint!r} is no URL with a port", "such as https://etcd-1.example:2379")
         for index, endpoint in enumerate(settings.endpoints)
-        if not _ENDPOINT.fullmatch(endpoint.strip())
+        if not _ENDPOINT.fullmatch(endpoint.strip()) or not _is_text(endpoint)
     ]
 
 
@@ -110,6 +115,20 @@ def _pair_problems(settings: EtcdSettings) -> list[Problem]:
         for first, second in (("username", "password"), ("certificate", "key"))
         if bool(getattr(settings, first)) != bool(getattr(settings, second))
     ]
+
+
+def _text_problems(settings: EtcdSettings) -> list[Problem]:
+    """Of what may come from an environment, in whatever encoding."""
+    return [
+        _problem(name, "is not text in UTF-8", "write it anew in a terminal that uses UTF-8")
+        for name in ("username", "password")
+        if not _is_text(getattr(settings, name))
+    ]
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be sent: bytes that were no text have no encoding."""
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _timeout_problems(settings: EtcdSettings) -> list[Problem]:
