@@ -241,6 +241,10 @@ async def test_processes_that_contend_for_one_counter_all_succeed(store: Embedde
     assert stored.value == b"200"
 
 
+FIRST = 6
+"""Writes of each process that are waited for, however busy the machine is."""
+
+
 @pytest.fixture
 def writers(path: Path) -> Iterator[list[subprocess.Popen[str]]]:
     processes: list[subprocess.Popen[str]] = []
@@ -266,15 +270,17 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_store(
         for process in writers:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
+        first = [process.stdout.readline() for process in writers for _ in range(FIRST) if process.stdout]
         time.sleep(moments.uniform(0, 0.3))
         for process in writers:
             process.kill()
-            for line in lines_of(process):
+        for process in writers:
+            for line in (*first, *lines_of(process)):
                 key, revision, number = line.split()
                 acknowledged[key] = max(acknowledged.get(key, (0, 0)), (int(revision), int(number)))
         writers.clear()
         check_whole(path, acknowledged)
-    assert len(acknowledged) > 10
+    assert len(acknowledged) > FIRST
 
 
 def lines_of(process: subprocess.Popen[str]) -> list[str]:
