@@ -30,6 +30,7 @@ from tortie.calculation.items import Item
 from tortie.calculation.labels import LabelIndex
 from tortie.calculation.problems import Problems
 from tortie.calculation.services import Services
+from tortie.calculation.steps import finished
 from tortie.desired.delta import Delta
 from tortie.desired.policy import SetId
 from tortie.selector.parser import parse
@@ -119,7 +120,7 @@ class Index:
         self.columns.put(ResourceKey("WorkloadEndpoint", "default", f"endpoint-{number}"), item)
 
     def flush(self) -> int:
-        output = self.sets.flush(self.labels.take_changes())
+        output = finished(self.sets.flush(self.labels.take_changes()))
         self.columns.settle()
         return len(output.sets) + len(output.changes) + len(output.removed)
 

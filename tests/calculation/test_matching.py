@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tortie.calculation.labels import LabelIndex
 from tortie.calculation.matching import anchors_of, labels_of, select
 from tortie.calculation.selections import Selections
+from tortie.calculation.steps import finished
 from tortie.selector.parser import parse
 
 CONDITIONS = st.one_of(
@@ -84,7 +85,7 @@ def test_refreshed_selections_are_those_of_a_fresh_start(
             index.put(number, tuple(sorted(new[number].items())), ())
         else:
             index.remove(number)
-    selections.refresh(index.take_changes())
+    finished(selections.refresh(index.take_changes()))
     for text, selection in held.items():
         assert set(selection.items) == {number for number, labels in enumerate(new) if parse(text).matches(labels)}
         selections.release(selection)

@@ -133,7 +133,7 @@ class Feed:
         first = not self.synchronised.is_set()
         if first:
             self._calculation.set_in_sync()
-        delta = self._shape(self._calculation.flush())
+        delta = self._shape(await self._calculated())
         if delta or first:
             self._reconciler.update(delta)
             self._told(delta)
@@ -146,6 +146,25 @@ class Feed:
             self.synchronised.set()
             self._log.info("datastore_in_sync", endpoints=len(self._revisions))
 
+    async def _calculated(self) -> Delta:
+        """What follows from all updates; others get their turn meanwhile."""
+        steps = self._calculation.steps()
+        slice_ends = self._clock.monotonic() + SLICE_SECONDS
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                delta: Delta = end.value
+                return delta
+            slice_ends = await self._pause(slice_ends)
+
+    async def _pause(self, slice_ends: float) -> float:
+        """Let others work if the time is over; returns when it will be."""
+        if self._clock.monotonic() <= slice_ends:
+            return slice_ends
+        await asyncio.sleep(0)
+        return self._clock.monotonic() + SLICE_SECONDS
+
     async def _update(self, changes: Sequence[Change]) -> None:
         slice_ends = self._clock.monotonic() + SLICE_SECONDS
         for change in changes:
@@ -156,9 +175,7 @@ class Feed:
                 continue
             self._calculation.update(change.key, value)
             self._note(change)
-            if self._clock.monotonic() > slice_ends:
-                await asyncio.sleep(0)
-                slice_ends = self._clock.monotonic() + SLICE_SECONDS
+            slice_ends = await self._pause(slice_ends)
 
     def _note(self, change: Change) -> None:
         """Which revision of each endpoint of this node the calculation has; 0 is none any more."""

@@ -13,6 +13,7 @@ from tortie.base.addresses import Cidr
 from tortie.calculation.holders import Hold, NodeFacts, PoolFacts, Role, block_holds, node_facts, pool_facts
 from tortie.calculation.prefixes import Prefixes
 from tortie.calculation.problems import Problems
+from tortie.calculation.steps import Steps
 from tortie.desired.cluster import ClusterRoute, Encapsulation, Kinds, Vtep, VtepId
 
 _KINDS = {
@@ -69,11 +70,12 @@ class Cluster:
         if key in self._given:
             self._give(key, ())
 
-    def flush(self) -> tuple[list[ClusterRoute], list[Cidr]]:
+    def flush(self) -> Steps[tuple[list[ClusterRoute], list[Cidr]]]:
         """What is new or different since the last flush, and what is gone."""
         changed: list[ClusterRoute] = []
         removed: list[Cidr] = []
         for prefix in sorted(self._concerned()):
+            yield
             route, old = self._route(prefix), self._told.get(prefix)
             if route == old:
                 continue

@@ -16,6 +16,7 @@ from tortie.calculation.permissions import NO_PERMISSIONS, Permissions
 from tortie.calculation.policylists import PolicyLists
 from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.routes import LocalRoutes
+from tortie.calculation.steps import Steps
 from tortie.calculation.subjects import Subjects
 from tortie.desired.endpoints import Endpoint, EndpointId, Migration
 from tortie.desired.policy import Direction, PolicyList
@@ -103,7 +104,7 @@ class LocalEndpoints:
         del self._endpoints[endpoint_id]
         del self._by_item[local.item]
 
-    def flush(self, items: Iterable[int], lists: PolicyLists) -> tuple[list[Endpoint], list[EndpointId]]:
+    def flush(self, items: Iterable[int], lists: PolicyLists) -> Steps[tuple[list[Endpoint], list[EndpointId]]]:
         """What is new or different since the last flush, and what is gone."""
         dirty, self._dirty = self._dirty, set()
         dirty.update(self._by_item[item] for item in items if item in self._by_item)
@@ -116,6 +117,7 @@ class LocalEndpoints:
                 removed.append(endpoint_id)
             elif local is not None:
                 changed += self._tell(self._endpoint(endpoint_id, local, lists))
+            yield
         return changed, removed
 
     def contested(self) -> Iterator[str]:

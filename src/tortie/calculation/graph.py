@@ -43,6 +43,7 @@ from tortie.calculation.profiles import ActiveProfiles
 from tortie.calculation.programs import Programs
 from tortie.calculation.services import Services
 from tortie.calculation.staged import AnyStaged, staged
+from tortie.calculation.steps import Steps, finished
 from tortie.calculation.subjects import Subjects
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
@@ -166,27 +167,31 @@ class Calculation:
 
     def flush(self) -> Delta:
         """The exact difference between what was last told and what the resources now imply."""
+        return finished(self.steps())
+
+    def steps(self) -> Steps[Delta]:
+        """`flush`, with pauses: nothing may be updated in them, but everything may be read."""
         if not self._in_sync:
             return Delta()
         settings = self._configured()
         changes = self._labels.take_changes()
-        touched = self._policies.flush(self._subjects.concerned(changes))
+        touched = yield from self._policies.flush(self._subjects.concerned(changes))
         if self._all_dirty:
             touched |= self._subjects.items
             self._all_dirty = False
         if self._migrations.selects:
             touched |= changes.items & self._subjects.items
         lists = PolicyLists(self._policies)
-        endpoints, removed_endpoints = self._endpoints.flush(touched, lists)
+        endpoints, removed_endpoints = yield from self._endpoints.flush(touched, lists)
         hosts, removed_hosts = self._hosts.flush(touched, lists)
         self._profiles.flush()
         policies, removed_policies = self._programs.flush()
-        sets = self._sets.flush(changes)
+        sets = yield from self._sets.flush(changes)
         network = self._network.flush(sets)
         self._columns.settle()
         self._services.settle()
         routes, removed_routes = self._endpoints.routes.flush()
-        cluster_routes, removed_cluster_routes = self._cluster.flush()
+        cluster_routes, removed_cluster_routes = yield from self._cluster.flush()
         vteps, removed_vteps = self._cluster.flush_ends()
         return Delta(
             settings=settings,

@@ -13,6 +13,7 @@ from tortie.calculation.labels import LabelChanges, LabelIndex
 from tortie.calculation.selections import Selection, SelectionChange, Selections
 from tortie.calculation.services import ServiceName, Services
 from tortie.calculation.setindex import port_suffix
+from tortie.calculation.steps import Steps
 from tortie.desired.packed import pack
 from tortie.desired.policy import SetId
 from tortie.desired.sets import IPSet, Members, SetChange
@@ -75,16 +76,20 @@ class IPSets:
             self._users[spec.id] -= 1
             self._dirty.add(spec.id)
 
-    def flush(self, changes: LabelChanges) -> SetOutput:
+    def flush(self, changes: LabelChanges) -> Steps[SetOutput]:
         """The exact difference since the last flush. Neither columns nor services must be settled yet."""
         output = SetOutput()
         dirty, self._dirty = sorted(self._dirty), set()
         output.removed += [set_id for set_id in dirty if not self._users[set_id] and self._drop(set_id)]
-        for change in self.selections.refresh(changes):
+        for change in (yield from self.selections.refresh(changes)):
             output.changes += self._changes(change, changes.items)
+            yield
         for service in self._services.changed:
             output.changes += self._service_changes(service)
-        output.sets += [self._create(set_id) for set_id in dirty if set_id in self._users and set_id not in self._live]
+        for set_id in dirty:
+            if set_id in self._users and set_id not in self._live:
+                output.sets.append(self._create(set_id))
+                yield
         output.changes.sort(key=lambda change: change.id)
         return output
 

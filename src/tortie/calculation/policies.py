@@ -17,6 +17,7 @@ from tortie.calculation.problems import Problems
 from tortie.calculation.programs import Programs
 from tortie.calculation.selections import Selection, Selections
 from tortie.calculation.staged import Replacements, Staged
+from tortie.calculation.steps import Steps
 from tortie.calculation.subjects import Subjects
 from tortie.desired.policy import PolicyId, Stage
 from tortie.selector.parser import Selector
@@ -88,11 +89,11 @@ class ActivePolicies:
                 if policy in self._active and self._entries[policy].rank.stage is stage:
                     yield policy
 
-    def flush(self, changes: LabelChanges) -> BitMap:
+    def flush(self, changes: LabelChanges) -> Steps[BitMap]:
         """Follow all changes; returns the endpoints whose policies, or their order, may be different."""
         touched = BitMap()
         reconsidered: set[PolicyId] = set()
-        for change in self.selections.refresh(changes):
+        for change in (yield from self.selections.refresh(changes)):
             text = change.selection.selector.canonical
             self._match(text, change.now - change.before)
             self._unmatch(text, change.before - change.now)
@@ -101,8 +102,10 @@ class ActivePolicies:
         pending, self._pending = self._pending, {}
         for policy_id, policy in pending.items():
             touched |= self._replace(policy_id, policy)
+            yield
         for policy_id in reconsidered - pending.keys():
             self._activate(policy_id, again=False)
+            yield
         for policy_id in self._replaced.take_changed():
             if (entry := self._entries.get(policy_id)) and entry.selection:
                 touched |= entry.selection.items

@@ -10,6 +10,7 @@ from pyroaring import BitMap
 from tortie.calculation.labels import LabelChanges, LabelIndex
 from tortie.calculation.matching import Anchor, anchors_of, labels_of, select
 from tortie.calculation.multimap import Multimap
+from tortie.calculation.steps import Steps
 from tortie.selector.parser import Selector
 
 
@@ -75,12 +76,14 @@ class Selections:
         if not selection.users:
             self._close(selection)
 
-    def refresh(self, changes: LabelChanges) -> list[SelectionChange]:
+    def refresh(self, changes: LabelChanges) -> Steps[list[SelectionChange]]:
         """Look again at every selection that the changes could concern."""
-        if not changes.items:
-            return []
-        mine = [self._reexamine(self._selections[text], changes.items) for text in sorted(self._candidates(changes))]
-        return [change for change in mine if change is not None]
+        found: list[SelectionChange] = []
+        for text in sorted(self._candidates(changes)) if changes.items else ():
+            change = self._reexamine(self._selections[text], changes.items)
+            found += [change] if change else []
+            yield
+        return found
 
     def _open(self, selector: Selector) -> Selection:
         anchors = anchors_of(selector, self._index, self._crowd)

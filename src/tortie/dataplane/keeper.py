@@ -134,7 +134,8 @@ class Keeper:
         # Cleared before reading: what drifts while it is being read is looked at again.
         self._drifted = False
         actual = await self._run(self.target.read)
-        plan = self.target.plan(desired, actual, None)
+        # There, because comparing everything takes long; the desired state stands still meanwhile.
+        plan = await self._run(self.target.plan, desired, actual, None)
         await self._carry_out(actual, plan)
         self._waiting = dict(plan.waiting)
         self._succeeded()

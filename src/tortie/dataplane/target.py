@@ -35,8 +35,8 @@ class Plan(msgspec.Struct, Generic[Operation], frozen=True):
 class Target(Protocol[Actual, Operation]):
     """One kind of kernel object.
 
-    `read` and `apply` block and run in the worker thread of the node's network namespace; `plan` and
-    `applied` are pure and run in the event loop.
+    `read` and `apply` block and run in the worker thread of the node's network namespace, where a `plan` of everything
+    is made too; `plan` and `applied` are pure, and never run beside one another.
     """
 
     @property

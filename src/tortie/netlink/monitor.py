@@ -65,7 +65,7 @@ Event = LinkEvent | AddressEvent | RouteEvent | Resync
 
 
 class LinkTable:
-    """Links by name, as the events heard so far tell. For use by one thread.
+    """Links by name, as the events heard so far tell. One thread takes them in; others may read.
 
     While two devices seem to have one name (events of two renames crossing), the one heard of last has it.
     """
