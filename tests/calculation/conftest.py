@@ -198,7 +198,7 @@ def readable(members: Members) -> set[str]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> Make:
     return Make()
 

@@ -12,7 +12,6 @@ from tortie.api.node import Node, NodeAddress
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.calculation.macs import tunnel_mac
-from tortie.calculation.steps import finished
 from tortie.desired.cluster import ClusterRoute, Encapsulation, Kinds, Vtep, VtepId
 
 
@@ -69,18 +68,18 @@ def test_another_prefix_length_of_the_own_address_moves_the_others(cluster: Any,
 
 def test_an_address_that_moves_to_another_host_is_one_route_more(cluster: Any) -> None:
     put_block(cluster, "10.0.2.0/30", "host:near", _1="near", _2="far", _3="here")
-    delta = finished(cluster.flush())
+    delta = cluster.flush()
     assert [str(one.destination) for one in delta.cluster_routes] == ["10.0.2.2/32", "10.0.2.3/32"]
     lent = route(cluster, "10.0.2.2/32")
     assert (lent.node, lent.borrowed, lent.kinds, lent.same_subnet) == ("far", True, Kinds.REMOTE_WORKLOAD, False)
     assert route(cluster, "10.0.2.3/32").kinds == Kinds.LOCAL_WORKLOAD | Kinds.REMOTE_WORKLOAD
     put_block(cluster, "10.0.2.0/30", "host:near")
-    assert len(finished(cluster.flush()).removed_cluster_routes) == 2
+    assert len(cluster.flush().removed_cluster_routes) == 2
 
 
 def test_what_blocks_say_of_addresses_holds_without_an_owner_of_the_block_too(cluster: Any) -> None:
     put_block(cluster, "10.0.2.0/30", None, _1="near")
-    finished(cluster.flush())
+    cluster.flush()
     assert Cidr.parse("10.0.2.0/30") not in cluster.state.cluster_routes
     left = route(cluster, "10.0.2.1/32")
     assert (left.node, left.borrowed) == ("near", False)
@@ -110,7 +109,7 @@ def test_a_pool_inside_another_decides_for_what_is_in_it(cluster: Any, make: Any
     found = route(cluster, "10.0.3.0/30")
     assert (found.encapsulation, found.masqueraded) == (Encapsulation.IPIP, True)
     cluster.remove(inner)
-    finished(cluster.flush())
+    cluster.flush()
     assert route(cluster, "10.0.3.0/30").encapsulation is Encapsulation.VXLAN
 
 
@@ -138,6 +137,6 @@ def test_a_node_without_a_bgp_address_is_reached_by_its_internal_one(world: Any,
 def test_a_block_that_cannot_be_read_counts_as_absent(cluster: Any) -> None:
     key = ResourceKey("IPAMBlock", "", "10.0.2.0/30")
     cluster.calculation.update(key, IPAMBlock(cidr="10.0.2.0/30", affinity="host:near", allocations=(7,)))
-    finished(cluster.flush())
+    cluster.flush()
     assert key in cluster.calculation.problems.current
     assert Cidr.parse("10.0.2.0/30") not in cluster.state.cluster_routes

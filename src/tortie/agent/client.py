@@ -29,6 +29,19 @@ def is_ready(run_directory: Path) -> bool:
         return False
 
 
+def is_alive(run_directory: Path) -> bool:
+    """Whether an agent answers there that its event loop turns."""
+    try:
+        return _get(run_directory / SOCKET, "/liveness")[0] == http.client.OK
+    except Unavailable:
+        return False
+
+
+def metrics(run_directory: Path) -> str:
+    """What an agent tells Prometheus. Raises Unavailable."""
+    return _get(run_directory / SOCKET, "/metrics")[1].decode()
+
+
 def ask(run_directory: Path) -> AgentReport:
     """The report of the agent of a run directory. Raises Unavailable."""
     path = run_directory / SOCKET

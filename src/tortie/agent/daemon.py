@@ -25,6 +25,7 @@ from tortie.agent.configuration import Configuration
 from tortie.agent.consent import Consent
 from tortie.agent.cutting import Cutter
 from tortie.agent.dataplane import Dataplane, open_dataplane
+from tortie.agent.delays import Delays
 from tortie.agent.feed import Feed
 from tortie.agent.first_look import FirstLook
 from tortie.agent.health_port import HealthPort
@@ -115,6 +116,7 @@ class Agent:
         self._look: FirstLook | None = None
         self._parts: Parts | None = None
         self._delayed = "starting"
+        self._delays = Delays(self._clock)
         self.ready = asyncio.Event()
 
     @property
@@ -173,7 +175,10 @@ class Agent:
         self.configuration.listen(movers.configure)
         reconciler.listen(movers.after_pass)
         told = {"told": cutter.note} if cutter else {}
-        feed = Feed(stream, calculation, reconciler, consent, self._clock, **told, shape=movers.take)
+        feed = Feed(
+            stream, calculation, reconciler, consent, self._clock, **told, shape=movers.take, delays=self._delays
+        )
+        reconciler.listen(lambda _: self._delays.after_pass(reconciler))
         observed = Observed(
             node=self._settings.node,
             order=calculation.policy_order,
@@ -251,7 +256,9 @@ class Agent:
 
     async def _serve_status(self) -> None:
         more = watching_routes(self._observed)
-        app = application(self.report, self.ready.is_set, registry(self._report_without_bgp), more)
+        app = application(
+            self.report, self.ready.is_set, registry(self._report_without_bgp, self._delays.histogram), more
+        )
         health = HealthPort(app, self._settings.health_host, self._settings.health_port)
         self.configuration.listen(lambda settings: health.move(settings.health_host, settings.health_port))
         async with asyncio.TaskGroup() as tasks:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from tortie.agent.consent import Consent
+from tortie.agent.delays import Delays
 from tortie.api.ipam import IPAMConfig, IPAMHandle
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.clock import Clock
@@ -44,6 +45,7 @@ class Feed:
         consent: whether the datastore lets us work.
         told: hears of every delta that the reconciler is told.
         shape: changes every delta before anybody is told.
+        delays: measures how long changes take.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Feed:
         clock: Clock,
         told: Callable[[Delta], None] = _nobody,
         shape: Callable[[Delta], Delta] = _as_it_is,
+        delays: Delays | None = None,
     ) -> None:
         self._stream = stream
         self._calculation = calculation
@@ -63,6 +66,9 @@ class Feed:
         self._clock = clock
         self._told = told
         self._shape = shape
+        self._delays = delays
+        self._heard: float | None = None
+        self._began = clock.monotonic()
         self._log = structlog.get_logger("tortie.feed")
         self._listings = 0
         self._refusal = ""
@@ -89,6 +95,7 @@ class Feed:
     async def run(self) -> None:
         """Work until cancelled."""
         async for batch in self._stream.batches():
+            self._heard = self._clock.monotonic() if self._heard is None else self._heard
             await self._update(batch.changes)
             if batch.in_sync and await self._is_allowed():
                 await self._hand_on()
@@ -130,13 +137,13 @@ class Feed:
         return not refusal
 
     async def _hand_on(self) -> None:
-        first = not self.synchronised.is_set()
+        first, read = not self.synchronised.is_set(), self._clock.monotonic()
         if first:
             self._calculation.set_in_sync()
         delta = self._shape(await self._calculated())
         if delta or first:
-            self._reconciler.update(delta)
-            self._told(delta)
+            self._hand_over(delta, first)
+        self._heard = None
         async with self._news:
             self._revisions.update(self._untold)
             self._untold.clear()
@@ -144,7 +151,18 @@ class Feed:
         if first:
             self._reconciler.start()
             self.synchronised.set()
-            self._log.info("datastore_in_sync", endpoints=len(self._revisions))
+            self._log.info(
+                "datastore_in_sync",
+                endpoints=len(self._revisions),
+                seconds_reading=round(read - self._began, 3),
+                seconds_calculating=round(self._clock.monotonic() - read, 3),
+            )
+
+    def _hand_over(self, delta: Delta, first: bool) -> None:
+        generation = self._reconciler.update(delta)
+        self._told(delta)
+        if self._delays is not None and self._heard is not None and not first:
+            self._delays.began(generation, self._heard)
 
     async def _calculated(self) -> Delta:
         """What follows from all updates; others get their turn meanwhile."""

@@ -50,9 +50,11 @@ class _AgentCollector(Collector):
         yield waiting
 
 
-def registry(report: Callable[[], AgentReport]) -> CollectorRegistry:
+def registry(report: Callable[[], AgentReport], *more: Collector) -> CollectorRegistry:
     """A registry of one agent's metrics, and those of its process; several agents may live in one."""
     found = CollectorRegistry()
     found.register(_AgentCollector(report))
+    for collector in more:
+        found.register(collector)
     ProcessCollector(registry=found)
     return found

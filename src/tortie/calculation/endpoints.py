@@ -38,7 +38,11 @@ class _Local(msgspec.Struct, frozen=True, gc=False):
 
 
 class LocalEndpoints:
-    """Of endpoints that claim one interface only the one with the lowest id is programmed."""
+    """Of endpoints that claim one interface only the one with the lowest id is programmed.
+
+    Args (attributes):
+        made: how many were made anew to see whether they differ from what was told, since the start.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class LocalEndpoints:
     ) -> None:
         self.routes = LocalRoutes()
         self.network = LocalNetwork()
+        self.made = 0
         self._permissions = permissions
         self._migrations = migrations
         self._subjects = subjects
@@ -136,6 +141,7 @@ class LocalEndpoints:
         return local if held else None
 
     def _endpoint(self, endpoint_id: EndpointId, local: _Local, lists: PolicyLists) -> Endpoint:
+        self.made += 1
         migration = self._migrations.of(endpoint_id, local.spec, local.item)
         return _endpoint(endpoint_id, local, lists.of_workload(local.item, local.profiles), migration)
 

@@ -61,11 +61,13 @@ class Work(msgspec.Struct, frozen=True, gc=False):
         touched: items put, removed or visited one by one in the label index.
         set_evaluations: selectors of IP sets evaluated.
         policy_evaluations: selectors of policies evaluated.
+        endpoints: endpoints of this node made anew.
     """
 
     touched: int
     set_evaluations: int
     policy_evaluations: int
+    endpoints: int
 
 
 class Calculation:
@@ -118,7 +120,12 @@ class Calculation:
     @property
     def work(self) -> Work:
         """How much was done since the start."""
-        return Work(self._labels.touched, self._sets.selections.evaluations, self._policies.selections.evaluations)
+        return Work(
+            self._labels.touched,
+            self._sets.selections.evaluations,
+            self._policies.selections.evaluations,
+            self._endpoints.made,
+        )
 
     def update(self, key: ResourceKey, value: Value) -> None:
         """The resource is now this; None when it is gone. Cheap: most of the work is left to `flush`."""

@@ -37,7 +37,7 @@ class LabelChanges(msgspec.Struct):
     Args:
         items: new, changed and removed items, and those that inherit otherwise.
         pairs: labels, old and new: all those of items that were put or removed, and of the others those that changed.
-        names: labels that items inherit otherwise.
+        names: labels that many items inherit otherwise.
         anything: so many labels changed that they were not noted; any other may have, too.
     """
 
@@ -52,6 +52,10 @@ class LabelChanges(msgspec.Struct):
             self.pairs.update(pairs)
             if len(self.pairs) > NOTED:
                 self.anything, self.pairs = True, set()
+
+
+FEW = 64
+"""Heirs of a label that are looked at one by one."""
 
 
 class Shape(msgspec.Struct, frozen=True, gc=False):
@@ -293,6 +297,14 @@ class LabelIndex:
                 if label in values:
                     move(label, values[label], heirs)
                     self._changes.note(((label, values[label]),))
+            self._note_heirs(label, heirs)
+
+    def _note_heirs(self, label: str, heirs: BitMap) -> None:
+        """Where few inherit otherwise, all that they have leads to fewer selectors than the label does."""
+        if len(heirs) <= FEW:
+            self.touched += len(heirs)
+            self._note(heirs)
+        else:
             self._changes.items |= heirs
             self._changes.names.add(label)
 

@@ -63,6 +63,10 @@ class Reconciler:
         """Number of the latest update; 0 before the first."""
         return self._generation
 
+    def acknowledged(self, targets: Collection[str]) -> int:
+        """The last generation that all of these targets have wholly in the kernel."""
+        return min((keeper.acknowledged for name, keeper in self._keepers.items() if name in targets), default=0)
+
     def update(self, delta: Delta) -> int:
         """Take in a change of the desired state; returns its generation, for `wait_applied`."""
         self._deltas.append(delta)
