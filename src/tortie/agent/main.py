@@ -108,7 +108,6 @@ def _leaves(group: BaseExceptionGroup[TortieError]) -> Iterator[TortieError]:
 
 
 async def _freeze(ready: asyncio.Event) -> None:
-    """What came with the snapshot stays; the collector need not look at it again."""
+    """What came with the snapshot stays; the collector need not look at it again, nor now: that would take long."""
     await ready.wait()
-    gc.collect()
     gc.freeze()

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 from pyroaring import BitMap
 
-from tortie.calculation.owners import Owners
+from tortie.calculation.owners import Owners, take_out
 
 Pair = tuple[str, str]
 Labels = tuple[Pair, ...]
@@ -23,7 +23,7 @@ Parents = tuple[str, ...]
 
 Key = TypeVar("Key", bound=Hashable)
 
-BATCH = 4096
+BATCH = 1024
 """Items that are indexed together at most: few enough that other work does not wait for it."""
 
 
@@ -233,7 +233,7 @@ class LabelIndex:
     def _leave_all(self, batch: _Batch) -> None:
         for parents, family in batch.families.items():
             items = BitMap(family)
-            self._items -= items
+            take_out(self._items, items)
             for label, value in self._inherited(parents).items():
                 self._leave(label, value, items - self._carriers.get(label, BitMap()))
             self._changes.note(self._inherited(parents).items())
@@ -345,6 +345,6 @@ def _add(table: dict[Key, BitMap], key: Key, items: list[int]) -> None:
 
 def _discard(table: dict[Key, BitMap], key: Key, items: BitMap) -> None:
     """Take items out of a bitmap and drop it when it is empty."""
-    table[key] -= items
+    take_out(table[key], items)
     if not table[key]:
         del table[key]

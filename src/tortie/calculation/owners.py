@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 from pyroaring import BitMap
 
 T = TypeVar("T", bound=Hashable)
+
+
+def take_out(items: BitMap, gone: BitMap) -> None:
+    """Items that are there are there no longer; one by itself is taken out without a look at the others."""
+    if len(gone) == 1:
+        items.discard(gone[0])
+    else:
+        items -= gone
 
 
 class Owners(Generic[T]):
@@ -72,13 +80,13 @@ class Owners(Generic[T]):
             found.discard(item)
             self._shrink(thing, found)
 
-    def difference_update(self, thing: T, items: Iterable[int]) -> None:
+    def difference_update(self, thing: T, items: BitMap) -> None:
         """Items that held it do so no longer."""
         found = self._owners[thing]
         if not isinstance(found, BitMap):
             del self._owners[thing]
             return
-        found.difference_update(items if isinstance(items, BitMap) else BitMap(items))
+        take_out(found, items)
         self._shrink(thing, found)
 
     def _shrink(self, thing: T, found: BitMap) -> None:
