@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=${1:?"runtime or dev"}
-packages=(bird2 conntrack dnsmasq-base iproute2 nftables)
+packages=(bird2 conntrack dnsmasq-base iproute2 nftables wireguard-go wireguard-tools)
 [ "$kind" = dev ] && packages+=(dbus-daemon etcd-client etcd-server iputils-ping netbase openssl procps python3-dbus python3-gi tcpdump)
 python=${PYTHON:-python3}
 

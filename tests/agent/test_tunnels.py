@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -9,7 +10,7 @@ from random import Random
 import msgspec
 import pytest
 
-from tortie.agent.tunnels import TunnelAddresses
+from tortie.agent.tunnels import Encryption, TunnelAddresses
 from tortie.api.ippool import IPPool, IPPoolSpec
 from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
 from tortie.api.resource import Metadata, Resource, ResourceKey
@@ -19,6 +20,7 @@ from tortie.base.errors import TortieError
 from tortie.datastore.contract import Datastore
 from tortie.datastore.open import open_datastore
 from tortie.datastore.resources import ResourceStore
+from tortie.desired.state import Changes
 from tortie.ipam.allocator import Allocator
 from tortie.selector.check import selector_problem
 
@@ -42,7 +44,8 @@ class Cluster:
         clock = SystemClock()
         self.store = ResourceStore(datastore, clock, selector_problem)
         self.allocator = Allocator(datastore, clock, Random(1))
-        self.addresses = TunnelAddresses("here", self.store, self.allocator, clock, str)
+        self.encryption = Encryption()
+        self.addresses = TunnelAddresses("here", self.store, self.allocator, clock, str, lambda: self.encryption)
 
     async def go(self, *resources: Resource) -> str:
         """Apply, settle, and check that a second look changes nothing."""
@@ -156,3 +159,51 @@ async def test_full_pools_are_an_error_that_is_tried_again(cluster: Cluster) -> 
     await cluster.allocator.assign_address(Cidr.host("10.65.0.0"), "here", "pod", {})
     with pytest.raises(TortieError, match="0 of 1 IPv4"):
         await cluster.addresses.settle()
+
+
+def key(number: int) -> tuple[bytes, str]:
+    return bytes([number]) * 32, base64.b64encode(bytes([number]) * 32).decode()
+
+
+async def test_encryption_gets_addresses_of_any_pool_of_its_family_and_publishes_its_keys(cluster: Cluster) -> None:
+    cluster.encryption = Encryption(frozenset({4, 6}), {4: key(1)[0]})
+    assert await cluster.go(pool("p", "10.65.0.0/16", "Never"), pool("q", "fd00:65::/64", "Never")) == ""
+    found = await cluster.node()
+    wireguard = found.spec.wireguard
+    assert wireguard is not None
+    held = [await cluster.allocator.addresses_of(f"wireguard{v6}-tunnel-addr-here") for v6 in ("", "-v6")]
+    assert [[one.text for one in some] for some in held] == [
+        [wireguard.interface_ipv4_address],
+        [wireguard.interface_ipv6_address],
+    ]
+    assert (found.status.wireguard_public_key, found.status.wireguard_public_key_v6) == (key(1)[1], "")
+
+
+async def test_a_key_that_is_not_known_yet_stays_and_one_of_what_is_switched_off_goes(cluster: Cluster) -> None:
+    status = NodeStatus(wireguard_public_key=key(1)[1], wireguard_public_key_v6=key(2)[1])
+    cluster.encryption = Encryption(None)
+    await cluster.go(msgspec.structs.replace(await cluster.node(), status=status), pool("p", "10.65.0.0/16", "Never"))
+    assert (await cluster.node()).status == status
+    cluster.encryption = Encryption(frozenset({4}))
+    await cluster.go()
+    found = (await cluster.node()).status
+    assert (found.wireguard_public_key, found.wireguard_public_key_v6) == (key(1)[1], "")
+    cluster.encryption = Encryption()
+    await cluster.go()
+    found = await cluster.node()
+    assert (found.status.wireguard_public_key, found.spec.wireguard) == ("", None)
+    assert not await cluster.allocator.addresses_of("wireguard-tunnel-addr-here")
+
+
+async def test_encryption_without_a_pool_that_gives_addresses_is_told(cluster: Cluster) -> None:
+    cluster.encryption = Encryption(frozenset({4}))
+    problem = await cluster.go(pool("p", "10.65.0.0/16", "Never", disabled=True))
+    assert problem == "no enabled IPv4 pool gives this node addresses of tunnels (see allowedUses)"
+
+
+def test_a_new_key_is_written_at_once(cluster: Cluster) -> None:
+    cluster.addresses.after_pass(Changes())
+    assert not cluster.addresses._wake.is_set()
+    cluster.encryption = Encryption(frozenset({4}), {4: key(1)[0]})
+    cluster.addresses.after_pass(Changes())
+    assert cluster.addresses._wake.is_set()

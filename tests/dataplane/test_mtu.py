@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tortie.dataplane.mtu import workload_mtu
+from tortie.dataplane.mtu import Chosen, workload_mtu
 from tortie.desired.network import Tunnels
 from tortie.netlink.links import Link
 
@@ -36,6 +36,11 @@ def test_without_an_interface_that_is_up_nothing_is_known() -> None:
 
 def test_what_is_chosen_for_a_tunnel_counts_in_place_of_what_fits() -> None:
     host, both = [Link(1, "eth0", up=True, mtu=9000)], Tunnels(vxlan=(4, 6))
-    assert workload_mtu(host, HOSTS, both, {4: 1400, 6: 0}) == 1400
-    assert workload_mtu(host, HOSTS, both, {4: 0, 6: 0}) == 8930
-    assert workload_mtu(host, HOSTS, Tunnels(vxlan=(4,)), {4: 8990, 6: 1400}) == 8990
+    assert workload_mtu(host, HOSTS, both, Chosen(vxlan={4: 1400, 6: 0})) == 1400
+    assert workload_mtu(host, HOSTS, both, Chosen(vxlan={4: 0, 6: 0})) == 8930
+    assert workload_mtu(host, HOSTS, Tunnels(vxlan=(4,)), Chosen(vxlan={4: 8990, 6: 1400})) == 8990
+    chosen = Chosen(ipip=1300, wireguard={4: 1380})
+    assert workload_mtu(host, HOSTS, Tunnels(ipip=True), chosen) == 1300
+    assert workload_mtu(host, HOSTS, Tunnels(wireguard=(4,)), chosen) == 1380
+    assert workload_mtu(host, HOSTS, Tunnels(wireguard=(4, 6)), chosen) == 1380
+    assert workload_mtu(host, HOSTS, Tunnels(), chosen) == 9000

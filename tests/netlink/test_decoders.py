@@ -11,7 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tortie.base.errors import KernelError
-from tortie.netlink import addresses, conntrack, links, monitor, neighbours, route, traffic, vxlan, wire
+from tortie.netlink import (
+    addresses,
+    conntrack,
+    links,
+    monitor,
+    neighbours,
+    route,
+    rules,
+    traffic,
+    vxlan,
+    wire,
+    wireguard,
+)
 from tortie.netlink.socket import raise_on_error
 
 DECODERS: dict[str, Callable[[wire.Message], object]] = {
@@ -24,6 +36,8 @@ DECODERS: dict[str, Callable[[wire.Message], object]] = {
     "tunnel": vxlan.decode_vxlan,
     "forwarding": vxlan.decode_forwarding,
     "connection": conntrack.decode_connection,
+    "rule": rules.decode_rule,
+    "encryption": lambda message: wireguard.decode([message]),
     "event": lambda message: monitor.interpret(message, monitor.LinkTable(), monitor.AddressTable()),
 }
 HEADERS = [
@@ -35,6 +49,9 @@ HEADERS = [
     struct.pack("=BBBBBBBBI", 10, 128, 0, 0, 254, 80, 0, 1, 0),
     struct.pack("=BxHiHBB", 10, 0, 7, 0x80, 8, 0),
     struct.pack("=BBH", 2, 0, 0),
+    struct.pack("=BBH", 0, 1, 0)
+    + wire.nested(8, wire.nested(0, wire.attribute(1, bytes(32)), wire.nested(9, b"\4\0\0\0"))),
+    struct.pack("=BBBBBBBBI", 2, 0, 0, 0, 80, 0, 0, 1, 2),
     struct.pack("=B3xiIII", 0, 7, 0x800000, 0xFFFFFFFF, 0) + wire.text(1, "tbf"),
     struct.pack("=B3xiIII", 0, 7, 0, 0xFFFF0000, 0) + wire.text(1, "u32"),
 ]

@@ -12,6 +12,7 @@ import msgspec
 
 from tortie.base.errors import TortieError
 from tortie.dataplane.nftables.target import NftablesTarget
+from tortie.dataplane.wireguard.userspace import find_program
 from tortie.desired.state import DesiredState
 from tortie.netlink import conntrack, links
 from tortie.netlink.batch import execute
@@ -96,6 +97,12 @@ def _devices(kind: str, data: bytes = b"") -> Callable[[], None]:
     return probe
 
 
+def _wireguard() -> None:
+    """Of the kernel, or of the program that stands for it."""
+    if find_program() is None:
+        _devices("wireguard")()
+
+
 def _ipv6() -> None:
     if not Path("/proc/thread-self/net/if_inet6").exists():
         raise Refused("the kernel was started without IPv6")
@@ -140,6 +147,6 @@ CHECKS = (
     Check("inotify", _inotify, f"sysctl fs.inotify.max_user_instances={ENOUGH_INSTANCES}", required=False),
     Check("VXLAN devices", _devices("vxlan", VXLAN_NUMBER), "load vxlan; only overlays need it", required=False),
     Check("IP-in-IP devices", _devices("ipip"), "load ipip; only overlays need it", required=False),
-    Check("WireGuard devices", _devices("wireguard"), "load wireguard; only encryption needs it", required=False),
+    Check("WireGuard devices", _wireguard, "load wireguard, or apt-get install wireguard-go", required=False),
 )
 """What to try, in the order in which it is told."""

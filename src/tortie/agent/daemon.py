@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+import msgspec
 import structlog
 
 from tortie import __version__
@@ -27,6 +28,7 @@ from tortie.agent.cutting import Cutter
 from tortie.agent.dataplane import Dataplane, open_dataplane
 from tortie.agent.delays import Delays
 from tortie.agent.feed import Feed
+from tortie.agent.filter_settings import chosen_mtus
 from tortie.agent.first_look import FirstLook
 from tortie.agent.health_port import HealthPort
 from tortie.agent.http import application, listen_unix, serve
@@ -40,7 +42,7 @@ from tortie.agent.parts import Parts
 from tortie.agent.reporting import Reporter, Sources
 from tortie.agent.settings import Settings, Values
 from tortie.agent.status import AgentReport, DatastoreReport
-from tortie.agent.tunnels import TunnelAddresses
+from tortie.agent.tunnels import Encryption, TunnelAddresses
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import InvalidResource, KernelError, Unavailable
@@ -191,14 +193,21 @@ class Agent:
         sources = Sources(stream, feed, reconciler, dataplane, self._settings.interface_prefix)
         reporter = Reporter(self._settings, datastore, sources, self._clock)
         reconciler.listen(reporter.after_pass)
-        tunnels = self._make_tunnels(datastore, feed)
+        tunnels = self._make_tunnels(datastore, feed, reconciler, dataplane)
         reconciler.listen(tunnels.after_pass)
         return Parts(datastore, stream, calculation, feed, reconciler, observed, reporter, tunnels, movers, cutter)
 
-    def _make_tunnels(self, datastore: Datastore, feed: Feed) -> TunnelAddresses:
+    def _make_tunnels(
+        self, datastore: Datastore, feed: Feed, reconciler: Reconciler, dataplane: Dataplane
+    ) -> TunnelAddresses:
+        def encryption() -> Encryption:
+            settings = reconciler.desired.settings
+            families = frozenset(settings.filter.wireguard) if settings else None
+            return Encryption(families, dict(dataplane.keys))
+
         store = ResourceStore(datastore, self._clock, selector_problem)
         allocator = Allocator(datastore, self._clock, Random())
-        return TunnelAddresses(self._settings.node, store, allocator, self._clock, lambda: feed.closed)
+        return TunnelAddresses(self._settings.node, store, allocator, self._clock, lambda: feed.closed, encryption)
 
     def _make_cutter(self, reconciler: Reconciler, dataplane: Dataplane, kernel: Executor) -> Cutter | None:
         if self._settings.conntrack_on_policy_change == "Keep":
@@ -231,9 +240,11 @@ class Agent:
 
     def _cni_server(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> CniServer:
         def mtu() -> int:
-            tunnels = parts.reconciler.desired.network.tunnels
-            chosen = {4: self._settings.vxlan_mtu, 6: self._settings.vxlan_mtu_v6}
-            return workload_mtu(dataplane.links, self._settings.mtu_iface_pattern, tunnels, chosen)
+            desired = parts.reconciler.desired
+            # Those that are enabled count before the first key is known.
+            encrypted = tuple(sorted(desired.settings.filter.wireguard)) if desired.settings else ()
+            tunnels = msgspec.structs.replace(desired.network.tunnels, wireguard=encrypted)
+            return workload_mtu(dataplane.links, self._settings.mtu_iface_pattern, tunnels, chosen_mtus(self._settings))
 
         attachments = Attachments(
             node=self._settings.node,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
@@ -13,7 +13,8 @@ import msgspec
 
 from tortie.agent.filter_settings import filter_settings
 from tortie.agent.settings import Settings
-from tortie.agent.watching import LinkWatch, held_addresses
+from tortie.agent.watching import Encrypted, LinkWatch, held_addresses
+from tortie.agent.wireguard_settings import device_names
 from tortie.base.addresses import Cidr
 from tortie.base.errors import KernelError
 from tortie.bgp.target import BirdTarget
@@ -26,9 +27,15 @@ from tortie.dataplane.routes import PROTOCOL, RoutesTarget
 from tortie.dataplane.target import Target
 from tortie.dataplane.underlay import Underlay
 from tortie.dataplane.vxlan import VxlanSettings, VxlanTarget
+from tortie.dataplane.wireguard.devices import WireguardTarget
+from tortie.dataplane.wireguard.driver import Driver
+from tortie.dataplane.wireguard.keys import KeyFiles
+from tortie.dataplane.wireguard.routing import EncryptionTarget
+from tortie.dataplane.wireguard.userspace import Userspace
 from tortie.desired.state import DesiredState
 from tortie.netlink import netconf, route
 from tortie.netlink.address_table import AddressTable
+from tortie.netlink.generic import NETLINK_GENERIC
 from tortie.netlink.monitor import LinkTable
 from tortie.netlink.nftables import EVENTS
 from tortie.netlink.socket import NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket
@@ -43,6 +50,7 @@ class Sockets(msgspec.Struct, frozen=True):
     interfaces: NetlinkSocket
     filter_events: NetlinkSocket
     setting_events: NetlinkSocket
+    generic: NetlinkSocket
 
     def close(self) -> None:
         """Close all."""
@@ -68,16 +76,24 @@ class Dataplane:
         self._guarded = guarded
         self._elevated = (settings.ipv4_elevated_route_priority, settings.ipv6_elevated_route_priority)
         self.prefix = settings.interface_prefix
-        names = settings.run_directory / "rules.jsonl"
-        self._filter = NftablesTarget(filter_settings(settings), names, partial(held_addresses, links, addresses))
+        identities = settings.run_directory / "rules.jsonl"
+        self._filter = NftablesTarget(filter_settings(settings), identities, partial(held_addresses, links, addresses))
         underlay = Underlay(links, addresses, settings.node)
         vxlan = VxlanTarget(underlay, sockets.routes, _vxlan_settings(settings))
         routes = RoutesTarget(links, sockets.routes, sockets.connections, underlay)
+        names = device_names(settings)
+        driver = Driver(sockets.routes, sockets.generic, Userspace(settings.wireguard_directory))
+        files = KeyFiles(settings.run_directory)
+        self._wireguard = WireguardTarget(underlay, sockets.routes, driver, names, files)
+        encryption = EncryptionTarget(links, sockets.routes, settings.node, names)
         self.targets: list[Target[Any, Any]] = [
             self._filter,
             InterfacesTarget(links, sockets.interfaces, prefixes),
             vxlan,
             IpipTarget(underlay, sockets.routes, settings.ipip_mtu),
+            self._wireguard,
+            # Before the routes that lead there in the clear.
+            encryption,
             routes,
             BandwidthTarget(links, sockets.interfaces, prefixes),
         ]
@@ -86,7 +102,8 @@ class Dataplane:
             self.targets.append(
                 BirdTarget(settings.bird_directory, settings.bird_program, settings.interface_prefix, secrets)
             )
-        self._links = LinkWatch(links, addresses, routes, executor, settings.interface_prefix, vxlan)
+        encrypted = Encrypted(self._wireguard, encryption)
+        self._links = LinkWatch(links, addresses, routes, executor, settings.interface_prefix, vxlan, encrypted)
 
     def anew(self, settings: Settings) -> Dataplane:
         """The same for other prefixes of workloads; this one is not to be used any more. For the executor's thread."""
@@ -126,6 +143,11 @@ class Dataplane:
     def links(self) -> LinkTable:
         """The node's interfaces."""
         return self._link_table
+
+    @property
+    def keys(self) -> Mapping[int, bytes]:
+        """Public keys of the WireGuard devices that work, by family."""
+        return self._wireguard.keys
 
     def addresses(self) -> dict[str, frozenset[Cidr]]:
         """What each interface has."""
@@ -192,4 +214,5 @@ def _open_sockets() -> Sockets:
         interfaces=NetlinkSocket(NETLINK_ROUTE),
         filter_events=NetlinkSocket(NETLINK_NETFILTER, (EVENTS,)),
         setting_events=NetlinkSocket(NETLINK_ROUTE, netconf.GROUPS),
+        generic=NetlinkSocket(NETLINK_GENERIC),
     )

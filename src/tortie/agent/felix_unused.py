@@ -50,15 +50,7 @@ _BY_REASON: tuple[tuple[str, tuple[str, ...]], ...] = (
             *("program_cluster_routes", "require_mtu_file"),
         ),
     ),
-    (
-        "this release makes no WireGuard devices",
-        (
-            *("wireguard_enabled", "wireguard_enabled_v6", "wireguard_threading_enabled"),
-            *("wireguard_listening_port_v6", "wireguard_routing_rule_priority", "wireguard_interface_name"),
-            *("wireguard_interface_name_v6", "wireguard_mtu", "wireguard_mtu_v6"),
-            *("wireguard_host_encryption_enabled", "wireguard_keep_alive"),
-        ),
-    ),
+    ("the kernel chooses the threads that take packets of WireGuard", ("wireguard_threading_enabled",)),
     (
         "routes of the agent are of protocol 80, in the main table, and those of others are left alone",
         (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tortie.agent.settings import Settings
+from tortie.agent.wireguard_settings import wireguard
 from tortie.calculation.permissions import Permissions
+from tortie.dataplane.mtu import Chosen
 from tortie.desired.failsafes import Failsafes
 from tortie.desired.settings import (
     EndpointToHost,
@@ -36,7 +38,7 @@ def filter_settings(settings: Settings) -> FilterSettings:
         log_group=settings.log_group,
         failsafes=Failsafes(settings.failsafe_inbound_host_ports, settings.failsafe_outbound_host_ports),
         vxlan_port=settings.vxlan_port,
-        wireguard_port=settings.wireguard_listening_port,
+        wireguard=wireguard(settings),
         external_nodes=settings.external_nodes_cidr_list,
         vxlan_from_workloads=settings.allow_vxlan_packets_from_workloads,
         ipip_from_workloads=settings.allow_ipip_packets_from_workloads,
@@ -44,6 +46,15 @@ def filter_settings(settings: Settings) -> FilterSettings:
         metadata=_metadata(settings),
         service_loops=ServiceLoops(settings.service_loop_prevention),
         openstack=_is_openstack(settings),
+    )
+
+
+def chosen_mtus(settings: Settings) -> Chosen:
+    """What the MTUs of devices are set to."""
+    return Chosen(
+        ipip=settings.ipip_mtu,
+        vxlan={4: settings.vxlan_mtu, 6: settings.vxlan_mtu_v6},
+        wireguard={4: settings.wireguard_mtu, 6: settings.wireguard_mtu_v6},
     )
 
 

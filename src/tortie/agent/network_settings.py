@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tortie.agent.moving_settings import MovingSettings
 from tortie.agent.setting import Setting
 from tortie.agent.setting_values import flag, one_of, port
+from tortie.agent.wireguard_settings import EncryptionSettings
 from tortie.base.addresses import Cidr
 from tortie.dataplane.nftables.settings import MarkBits
 
@@ -14,8 +14,8 @@ _RANGE = re.compile(r"([0-9]{1,5})[:-]([0-9]{1,5})")
 _INTERFACE = re.compile(r"[a-zA-Z0-9:._-]{1,15}|[a-zA-Z0-9:._-]{0,14}\+")
 
 
-class NetworkSettings(MovingSettings, frozen=True, kw_only=True):
-    """Effective settings; see NETWORK_TABLE for what each means, and those of routes that move."""
+class NetworkSettings(EncryptionSettings, frozen=True, kw_only=True):
+    """Effective settings; see NETWORK_TABLE for what each means, and those of routes that move and of encryption."""
 
     vxlan_port: int
     vxlan_vni: int
@@ -23,7 +23,6 @@ class NetworkSettings(MovingSettings, frozen=True, kw_only=True):
     vxlan_mtu: int
     vxlan_mtu_v6: int
     route_source: str
-    wireguard_listening_port: int
     external_nodes_cidr_list: tuple[Cidr, ...]
     allow_vxlan_packets_from_workloads: bool
     allow_ipip_packets_from_workloads: bool
@@ -150,13 +149,6 @@ NETWORK_TABLE: tuple[Setting, ...] = (
         "CalicoIPAM",
         "What routes through overlays follow: blocks of addresses, or each workload's own where those know nothing.",
         ("FELIX_ROUTESOURCE",),
-    ),
-    Setting(
-        "wireguard_listening_port",
-        _used_port,
-        "51820",
-        "UDP port of WireGuard.",
-        ("FELIX_WIREGUARDLISTENINGPORT",),
     ),
     Setting(
         "external_nodes_cidr_list",

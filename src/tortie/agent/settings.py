@@ -32,6 +32,7 @@ from tortie.agent.setting_values import (
     whole_seconds,
 )
 from tortie.agent.whereabouts import COMMAND_LINE, CONFIGURATION_FILE, DEFAULT, ENVIRONMENT, Origin, find, shown
+from tortie.agent.wireguard_settings import WIREGUARD_TABLE
 from tortie.base.errors import InvalidResource, Problem
 from tortie.datastore.location import DEFAULT_FILE, Location
 from tortie.desired.failsafes import DEFAULT_FAILSAFES, Failsafe, failsafes_text, parse_failsafes
@@ -246,6 +247,7 @@ TABLE: tuple[Setting, ...] = (
         ("FELIX_FAILSAFEOUTBOUNDHOSTPORTS",),
     ),
     *NETWORK_TABLE,
+    *WIREGUARD_TABLE,
     *MOVING_TABLE,
     Setting("health_host", str, "localhost", "Where health, status and metrics are served.", ("FELIX_HEALTHHOST",)),
     Setting("health_port", port, "9099", "TCP port of health, status and metrics; 0 for none.", ("FELIX_HEALTHPORT",)),

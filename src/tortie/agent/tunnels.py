@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import structlog
 
 from tortie.api.ippool import IPPool
-from tortie.api.node import Node, NodeSpec
+from tortie.api.node import Node, NodeSpec, NodeStatus, NodeWireguard
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.base.backoff import Backoff
@@ -32,8 +33,8 @@ class Tunnel(msgspec.Struct, frozen=True):
     """One overlay of one family.
 
     Args:
-        mode: the field of a pool that asks for it.
-        field: of a Node, where the address stands; in its spec, or for IP in IP in that of BGP.
+        mode: the field of a pool that asks for it; empty for WireGuard, which the settings ask for.
+        field: of a Node, where the address stands; in its spec, or for IP in IP in that of BGP, or its own.
         handle: beginning of the handle that holds it; the node's name follows.
         type: what the records of addresses call it.
     """
@@ -49,20 +50,47 @@ TUNNELS = (
     Tunnel(4, "vxlan_mode", "ipv4_vxlan_tunnel_addr", "vxlan-tunnel-addr-", "vxlanTunnelAddress"),
     Tunnel(6, "vxlan_mode", "ipv6_vxlan_tunnel_addr", "vxlan-v6-tunnel-addr-", "vxlanV6TunnelAddress"),
     Tunnel(4, "ipip_mode", "ipv4_ipip_tunnel_addr", "ipip-tunnel-addr-", "ipipTunnelAddress"),
+    Tunnel(4, "", "interface_ipv4_address", "wireguard-tunnel-addr-", "wireguardTunnelAddress"),
+    Tunnel(6, "", "interface_ipv6_address", "wireguard-v6-tunnel-addr-", "wireguardV6TunnelAddress"),
 )
 """As Calico calls them, so that a node that changes over keeps its addresses."""
 
+_KEYS = {4: "wireguard_public_key", 6: "wireguard_public_key_v6"}
+"""Fields of a Node's status, by family."""
+_NAMES = {"vxlan_mode": " with VXLAN", "ipip_mode": " with IP in IP", "": ""}
+
+
+class Encryption(msgspec.Struct, frozen=True):
+    """What this node's WireGuard is like.
+
+    Args:
+        families: that are to be encrypted; None while that is not known.
+        keys: public ones, of devices that work.
+    """
+
+    families: frozenset[int] | None = frozenset()
+    keys: Mapping[int, bytes] = {}
+
 
 class TunnelAddresses:
-    """Keeps the addresses of one node as its pools ask.
+    """Keeps the addresses of one node as its pools ask, and its keys of WireGuard.
 
     Args:
         refusal: why nothing may be written now; empty when it may.
+        encryption: tells of WireGuard.
     """
 
     def __init__(
-        self, node: str, store: ResourceStore, allocator: Allocator, clock: Clock, refusal: Callable[[], str]
+        self,
+        node: str,
+        store: ResourceStore,
+        allocator: Allocator,
+        clock: Clock,
+        refusal: Callable[[], str],
+        encryption: Callable[[], Encryption] = Encryption,
     ) -> None:
+        self._encryption = encryption
+        self._seen = Encryption()
         self._node = node
         self._store = store
         self._allocator = allocator
@@ -74,7 +102,7 @@ class TunnelAddresses:
 
     def after_pass(self, changes: Changes) -> None:
         """To be called after every pass of the reconciler."""
-        if changes.network or changes.vteps:
+        if changes.network or changes.vteps or self._encryption() != self._seen:
             self._wake.set()
 
     async def run(self) -> None:
@@ -100,31 +128,34 @@ class TunnelAddresses:
         node = await self._store.get(key)
         if not isinstance(node, Node):
             return ""
+        encryption = self._seen = self._encryption()
+        if encryption.families is None:
+            return ""
         pools = [pool for pool in await self._store.list(IPPool.kind) if isinstance(pool, IPPool)]
-        found = {one.field: await self._address(one, node, pools) for one in TUNNELS}
-        wanted = msgspec.structs.replace(node, spec=_with(node.spec, found))
+        found = {one.field: await self._address(one, node, _asking(pools, one, encryption)) for one in TUNNELS}
+        status = _with_keys(node.status, encryption)
+        wanted = msgspec.structs.replace(node, spec=_with(node.spec, found), status=status)
         if wanted != node:
             await self._store.update(wanted)
             self._log.info("tunnel_addresses", **{field: text for field, text in found.items() if text})
-        missing = [one for one in TUNNELS if not found[one.field] and any(_carries(pool, one) for pool in pools)]
+        missing = [one for one in TUNNELS if not found[one.field] and _asking(pools, one, encryption)]
         if missing:
-            what = f"IPv{missing[0].family} pool with {'VXLAN' if missing[0].mode == 'vxlan_mode' else 'IP in IP'}"
+            what = f"IPv{missing[0].family} pool{_NAMES[missing[0].mode]}"
             return f"no enabled {what} gives this node addresses of tunnels (see allowedUses)"
         return ""
 
     async def _address(self, tunnel: Tunnel, node: Node, pools: Sequence[IPPool]) -> str:
-        """The address to have, or empty."""
+        """The address to have, or empty; `pools` are those that the tunnel is for."""
         handle = f"{tunnel.handle}{self._node}"
         held = await self._allocator.addresses_of(handle)
-        serving = [pool for pool in pools if _carries(pool, tunnel)]
-        keepable = [one for one in held if any(_prefix(pool).contains(one) for pool in serving)]
+        keepable = [one for one in held if any(_prefix(pool).contains(one) for pool in pools)]
         current = _current(node.spec, tunnel)
         if keepable:
             recorded = [one.text for one in keepable]
             return current if current in recorded else recorded[0]
         if held:
             await self._allocator.release_by_handle(handle)
-        usable = [pool for pool in serving if _gives(pool, node)]
+        usable = [pool for pool in pools if _gives(pool, node)]
         return await self._take(tunnel, handle, current, usable) if usable else ""
 
     async def _take(self, tunnel: Tunnel, handle: str, current: str, pools: Sequence[IPPool]) -> str:
@@ -154,16 +185,36 @@ class TunnelAddresses:
 
 
 def _current(spec: NodeSpec, tunnel: Tunnel) -> str:
-    place = spec if tunnel.mode == "vxlan_mode" else spec.bgp
+    place = {"vxlan_mode": spec, "ipip_mode": spec.bgp}.get(tunnel.mode, spec.wireguard)
     return getattr(place, tunnel.field) if place else ""
 
 
 def _with(spec: NodeSpec, found: Mapping[str, str]) -> NodeSpec:
     """With these addresses; without BGP there is no place for that of IP in IP."""
-    of_vxlan = {one.field: found[one.field] for one in TUNNELS if one.mode == "vxlan_mode"}
-    of_bgp = {one.field: found[one.field] for one in TUNNELS if one.mode == "ipip_mode"}
-    bgp = msgspec.structs.replace(spec.bgp, **of_bgp) if spec.bgp else None
-    return msgspec.structs.replace(spec, bgp=bgp, **of_vxlan)
+    by_mode = {mode: {one.field: found[one.field] for one in TUNNELS if one.mode == mode} for mode in _NAMES}
+    bgp = msgspec.structs.replace(spec.bgp, **by_mode["ipip_mode"]) if spec.bgp else None
+    wireguard = NodeWireguard(**by_mode[""]) if any(by_mode[""].values()) else None
+    return msgspec.structs.replace(spec, bgp=bgp, wireguard=wireguard, **by_mode["vxlan_mode"])
+
+
+def _with_keys(status: NodeStatus, encryption: Encryption) -> NodeStatus:
+    """What is not known yet stays: others encrypt with it."""
+    found = {field: "" for family, field in _KEYS.items() if family not in (encryption.families or ())}
+    for family, key in encryption.keys.items():
+        found.setdefault(_KEYS[family], base64.b64encode(key).decode())
+    return msgspec.structs.replace(status, **found)
+
+
+def _asking(pools: Sequence[IPPool], tunnel: Tunnel, encryption: Encryption) -> list[IPPool]:
+    """The pools that a tunnel is for."""
+    if tunnel.mode:
+        return [pool for pool in pools if _carries(pool, tunnel)]
+    is_used = tunnel.family in (encryption.families or ())
+    return [pool for pool in pools if is_used and _prefix(pool).family == tunnel.family and _is_for_workloads(pool)]
+
+
+def _is_for_workloads(pool: IPPool) -> bool:
+    return pool.spec.allowed_uses != ("LoadBalancer",)
 
 
 def _carries(pool: IPPool, tunnel: Tunnel) -> bool:

@@ -5,15 +5,33 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Executor
 
+import msgspec
+
 from tortie.base.addresses import Cidr
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.routes import RoutesTarget
 from tortie.dataplane.vxlan import VxlanTarget
+from tortie.dataplane.wireguard.devices import WireguardTarget
+from tortie.dataplane.wireguard.routing import EncryptionTarget
 from tortie.netlink.address_table import AddressTable
 from tortie.netlink.addresses import Address, list_addresses
 from tortie.netlink.links import Link, list_links
 from tortie.netlink.monitor import AddressEvent, Event, LinkEvent, LinkTable, Monitor, Resync, RouteEvent
 from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
+
+
+class Encrypted(msgspec.Struct, frozen=True):
+    """What is WireGuard's."""
+
+    devices: WireguardTarget
+    routes: EncryptionTarget
+
+    def changed(self, link: Link | None, name: str, reconciler: Reconciler) -> None:
+        """An interface of the host is otherwise than before."""
+        if self.devices.has_drifted(link, name):
+            reconciler.drifted(self.devices.name)
+        if self.routes.is_device(name):
+            reconciler.drifted(self.routes.name)
 
 
 class LinkWatch:
@@ -25,7 +43,7 @@ class LinkWatch:
         routes: tells which route changes are someone else's.
         executor: a thread in the namespace.
         prefix: how names of workload interfaces begin.
-        vxlan: tells which changes of tunnels are someone else's.
+        vxlan, encrypted: tell which changes of tunnels are someone else's.
     """
 
     def __init__(
@@ -36,8 +54,10 @@ class LinkWatch:
         executor: Executor,
         prefix: str,
         vxlan: VxlanTarget | None = None,
+        encrypted: Encrypted | None = None,
     ) -> None:
         self._vxlan = vxlan
+        self._encrypted = encrypted
         self._links = links
         self._addresses = addresses
         self._routes = routes
@@ -60,8 +80,11 @@ class LinkWatch:
                 await self._lost.wait()
                 self._lost.clear()
                 monitor.resynchronised(*await loop.run_in_executor(self._executor, _list))
-                for target in ("routes", "interfaces", "bandwidth", *(("vxlan",) if self._vxlan else ())):
-                    reconciler.drifted(target)
+                for name in ("routes", "interfaces", "bandwidth"):
+                    reconciler.drifted(name)
+                for target in (self._vxlan, *(msgspec.structs.astuple(self._encrypted) if self._encrypted else ())):
+                    if target is not None:
+                        reconciler.drifted(target.name)
         finally:
             monitor.close()
 
@@ -81,6 +104,8 @@ class LinkWatch:
                 self._host_changed(self._links.name_of(index), reconciler)
             case RouteEvent() if self._routes.is_foreign(event):
                 reconciler.drifted("routes")
+            case RouteEvent() if self._encrypted and self._encrypted.routes.is_foreign(event):
+                reconciler.drifted(self._encrypted.routes.name)
             case Resync():
                 self._lost.set()
             case _:
@@ -92,6 +117,8 @@ class LinkWatch:
         held = self._addresses.of(link.index) if link else frozenset()
         if self._vxlan is not None and self._vxlan.has_drifted(link, name, held):
             reconciler.drifted(self._vxlan.name)
+        if self._encrypted is not None:
+            self._encrypted.changed(link, name, reconciler)
 
 
 def held_addresses(links: LinkTable, addresses: AddressTable) -> dict[str, frozenset[Cidr]]:

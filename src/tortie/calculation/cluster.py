@@ -44,6 +44,7 @@ class Cluster:
         self._dirty_nodes: set[str] = set()
         self._of_node: dict[str, set[Cidr]] = {}
         self._told: dict[Cidr, ClusterRoute] = {}
+        self._shifted: set[str] = set()
         self._ends: dict[VtepId, Vtep] = {}
         self._ends_are_dirty = False
 
@@ -85,6 +86,15 @@ class Cluster:
             else:
                 changed.append(route)
         return changed, removed
+
+    def shifted(self) -> set[str]:
+        """Nodes at which something is otherwise since this was last asked."""
+        found, self._shifted = self._shifted, set()
+        return found
+
+    def at(self, node: str) -> list[ClusterRoute]:
+        """What was last told to be at a node."""
+        return [self._told[prefix] for prefix in self._of_node.get(node, ())]
 
     def flush_ends(self) -> tuple[list[Vtep], list[VtepId]]:
         """Ends of VXLAN that are new or different since the last flush, and those that are gone."""
@@ -168,6 +178,7 @@ class Cluster:
         return found.union(*(self._known.inside(prefix) for prefix in dirty if not prefix.is_host))
 
     def _tell(self, prefix: Cidr, old: ClusterRoute | None, new: ClusterRoute | None) -> None:
+        self._shifted.update(one.node for one in (old, new) if one is not None)
         if old is not None and old.node:
             self._of_node[old.node].discard(prefix)
             if not self._of_node[old.node]:

@@ -24,6 +24,7 @@ from tortie.calculation.bgp import BGP
 from tortie.calculation.cluster import Cluster
 from tortie.calculation.columns import Columns
 from tortie.calculation.configurations import Configurations, Configure
+from tortie.calculation.encrypted import EncryptedPeers
 from tortie.calculation.endpoints import LocalEndpoints
 from tortie.calculation.hosts import HostEndpoints
 from tortie.calculation.ipsets import IPSets
@@ -115,6 +116,7 @@ class Calculation:
         self._policies = ActivePolicies(self._subjects, self._labels, self._programs, self.problems)
         self._bgp = BGP(node, self.problems, router_id)
         self._cluster = Cluster(node, self.problems)
+        self._encrypted = EncryptedPeers(node, self.problems)
         self._network = ClusterNetwork(node, self.problems, self._endpoints.network)
 
     @property
@@ -160,6 +162,7 @@ class Calculation:
                 if key.kind == Node.kind:
                     self._update_item(key, value if isinstance(value, Node) else None)
                     self._configurations.put_node(key.name, value if isinstance(value, Node) else None)
+                    self._encrypted.put(key, value if isinstance(value, Node) else None)
                 self._bgp.put(key, value if not isinstance(value, IPAMBlock) else None)
                 self._network.put(key, value)
                 self._cluster.put(key, value)
@@ -200,6 +203,8 @@ class Calculation:
         routes, removed_routes = self._endpoints.routes.flush()
         cluster_routes, removed_cluster_routes = yield from self._cluster.flush()
         vteps, removed_vteps = self._cluster.flush_ends()
+        self._encrypted.at(self._cluster.shifted())
+        peers, removed_peers = self._encrypted.flush(self._cluster.at)
         return Delta(
             settings=settings,
             sets=tuple(sets.sets),
@@ -209,11 +214,13 @@ class Calculation:
             endpoints=tuple(endpoints),
             host_endpoints=tuple(hosts),
             vteps=tuple(vteps),
+            wireguard_peers=tuple(peers),
             routes=tuple(routes),
             cluster_routes=tuple(cluster_routes),
             bgp=self._bgp.flush(),
             removed_cluster_routes=tuple(removed_cluster_routes),
             removed_routes=tuple(removed_routes),
+            removed_wireguard_peers=tuple(removed_peers),
             removed_vteps=tuple(removed_vteps),
             removed_host_endpoints=tuple(removed_hosts),
             removed_endpoints=tuple(removed_endpoints),
@@ -226,6 +233,7 @@ class Calculation:
         yield from self._endpoints.contested()
         yield from self._profiles.missing()
         yield from self._bgp.shared_addresses()
+        yield from self._encrypted.shared_keys()
 
     def is_empty(self) -> bool:
         """Whether nothing is held any more: after every resource is gone, and a flush."""
@@ -240,6 +248,7 @@ class Calculation:
             self._bgp,
             self._network,
             self._cluster,
+            self._encrypted,
             self._migrations,
         )
         return (

@@ -8,7 +8,7 @@ import msgspec
 
 from tortie.api.bgp import BGPConfiguration
 from tortie.api.ippool import IPPool
-from tortie.api.node import Node
+from tortie.api.node import Node, NodeSpec
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.calculation.holders import reached_at
@@ -38,6 +38,7 @@ class _Node(msgspec.Struct, frozen=True, gc=False):
     wireguard: tuple[int, ...]
     own: tuple[Cidr, ...] = ()
     ipip_end: Cidr | None = None
+    wireguard_ends: tuple[Cidr, ...] = ()
 
 
 class ClusterNetwork:
@@ -108,8 +109,9 @@ class ClusterNetwork:
             services=self._services,
             floating=self._local.floating(),
             code_points=code_points,
-            own=here.own if here and tunnels.ipip else (),
+            own=here.own if here and (tunnels.ipip or tunnels.wireguard) else (),
             ipip_end=here.ipip_end if here and tunnels.ipip else None,
+            wireguard_ends=here.wireguard_ends if here else (),
         )
 
     def _tunnels(self) -> Tunnels:
@@ -142,7 +144,14 @@ def _node(node: Node) -> _Node:
         tuple(family for family in (4, 6) if keys[family]),
         tuple(one for _, one in sorted(reached_at(spec).items())),
         Cidr.host(inside) if inside else None,
+        _wireguard_ends(spec),
     )
+
+
+def _wireguard_ends(spec: NodeSpec) -> tuple[Cidr, ...]:
+    ends = spec.wireguard
+    texts = (ends.interface_ipv4_address, ends.interface_ipv6_address) if ends else ()
+    return tuple(Cidr.host(text) for text in texts if text)
 
 
 def _pool(pool: IPPool) -> _Pool:

@@ -17,26 +17,37 @@ WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 """Bytes of outer headers, by family of the outer packet."""
 
 
+class Chosen(msgspec.Struct, frozen=True):
+    """What the MTU of each kind of device is set to, by family; 0, and what is not there, is what fits."""
+
+    ipip: int = 0
+    vxlan: Mapping[int, int] = MappingProxyType({})
+    wireguard: Mapping[int, int] = MappingProxyType({})
+
+
 def workload_mtu(
-    links: Iterable[Link], pattern: re.Pattern[str], tunnels: Tunnels, vxlan: Mapping[int, int] = MappingProxyType({})
+    links: Iterable[Link], pattern: re.Pattern[str], tunnels: Tunnels, chosen: Chosen | None = None
 ) -> int:
-    """Bytes; 0 when no interface of the host that is up has a name of the pattern, so that nothing is known.
-
-    Args:
-        vxlan: what the MTU of the VXLAN device of each family is set to; 0 is what fits.
-    """
-    sizes = [link.mtu for link in links if link.up and link.mtu and pattern.search(link.name)]
-    if not sizes:
-        return 0
-    chosen = [size for family in tunnels.vxlan if (size := vxlan.get(family, 0))]
-    by_itself = tuple(family for family in tunnels.vxlan if not vxlan.get(family))
-    fits = min(sizes) - overhead(msgspec.structs.replace(tunnels, vxlan=by_itself))
-    return max(0, min([fits, *chosen]))
+    """Bytes; 0 when no interface of the host that is up has a name of the pattern, so that nothing is known."""
+    underneath = host_mtu(links, pattern)
+    fits = [underneath - room for room in overheads(tunnels, chosen or Chosen())]
+    return max(0, min([underneath, *fits, *_set(tunnels, chosen or Chosen())]))
 
 
-def overhead(tunnels: Tunnels) -> int:
-    """Of the largest encapsulation that the cluster uses."""
-    used = [IPIP_OVERHEAD] if tunnels.ipip else []
-    used += [VXLAN_OVERHEAD[family] for family in tunnels.vxlan]
-    used += [WIREGUARD_OVERHEAD[family] for family in tunnels.wireguard]
-    return max(used, default=0)
+def host_mtu(links: Iterable[Link], pattern: re.Pattern[str]) -> int:
+    """The smallest of the host's interfaces that are up and have a name of the pattern; 0 when there is none."""
+    return min((link.mtu for link in links if link.up and link.mtu and pattern.search(link.name)), default=0)
+
+
+def overheads(tunnels: Tunnels, chosen: Chosen) -> list[int]:
+    """Of each encapsulation that the cluster uses, without those whose MTU is set."""
+    used = [IPIP_OVERHEAD] if tunnels.ipip and not chosen.ipip else []
+    used += [VXLAN_OVERHEAD[family] for family in tunnels.vxlan if not chosen.vxlan.get(family)]
+    return used + [WIREGUARD_OVERHEAD[family] for family in tunnels.wireguard if not chosen.wireguard.get(family)]
+
+
+def _set(tunnels: Tunnels, chosen: Chosen) -> list[int]:
+    of_ipip = chosen.ipip if tunnels.ipip else 0
+    of_vxlan = (chosen.vxlan.get(family, 0) for family in tunnels.vxlan)
+    of_wireguard = (chosen.wireguard.get(family, 0) for family in tunnels.wireguard)
+    return [size for size in (of_ipip, *of_vxlan, *of_wireguard) if size]

@@ -18,6 +18,7 @@ from tortie.desired.policy import Policy, PolicyId, SetId
 from tortie.desired.routes import Route
 from tortie.desired.sets import IPSet, SetChange
 from tortie.desired.settings import NodeSettings
+from tortie.desired.wireguard import WireguardPeer, WireguardPeerId
 
 
 class Delta(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +33,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
         endpoints: new or changed local endpoints.
         host_endpoints: new or changed host endpoints of this node.
         vteps: new or changed ends of VXLAN.
+        wireguard_peers: new or changed peers of WireGuard.
         routes: new or changed routes (replacing the one to the same destination).
         cluster_routes: new or changed prefixes of the cluster.
         bgp: the BGP speaker's state when it changed; None takes it away.
@@ -46,11 +48,13 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     endpoints: tuple[Endpoint, ...] = ()
     host_endpoints: tuple[HostEndpoint, ...] = ()
     vteps: tuple[Vtep, ...] = ()
+    wireguard_peers: tuple[WireguardPeer, ...] = ()
     routes: tuple[Route, ...] = ()
     cluster_routes: tuple[ClusterRoute, ...] = ()
     bgp: BGPNode | msgspec.UnsetType | None = msgspec.UNSET
     removed_cluster_routes: tuple[Cidr, ...] = ()
     removed_routes: tuple[Cidr, ...] = ()
+    removed_wireguard_peers: tuple[WireguardPeerId, ...] = ()
     removed_vteps: tuple[VtepId, ...] = ()
     removed_host_endpoints: tuple[HostEndpointName, ...] = ()
     removed_endpoints: tuple[EndpointId, ...] = ()

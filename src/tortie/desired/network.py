@@ -54,8 +54,9 @@ class Network(msgspec.Struct, frozen=True, gc=False):
         floating: sorted; each external address once.
         code_points: differentiated services code points that workloads of this node ask for, sorted; the set
             `code_point_set` of each is there and holds their addresses.
-        own: addresses that other nodes reach this one by, one of a family, while IP in IP is used.
+        own: addresses that other nodes reach this one by, one of a family, while IP in IP or WireGuard is used.
         ipip_end: this node's address inside IP in IP, while that is used and it has one.
+        wireguard_ends: its addresses inside WireGuard, at most one of a family.
     """
 
     tunnels: Tunnels = Tunnels()
@@ -66,6 +67,7 @@ class Network(msgspec.Struct, frozen=True, gc=False):
     code_points: tuple[int, ...] = ()
     own: tuple[Cidr, ...] = ()
     ipip_end: Cidr | None = None
+    wireguard_ends: tuple[Cidr, ...] = ()
 
     def set_ids(self) -> set[SetId]:
         """The sets that it refers to."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -70,6 +71,28 @@ class MetadataService(msgspec.Struct, frozen=True):
     port: int
 
 
+class WireguardSettings(msgspec.Struct, frozen=True):
+    """How one family is encrypted between nodes.
+
+    Args:
+        interface: name of the device.
+        port: UDP port of every node.
+        mtu: of the device; 0 follows from the interface underneath.
+        keepalive: seconds between packets that keep a path open; 0 sends none.
+        priority: of the routing rule; the smaller number is asked first.
+        hosts: what nodes send each other for themselves is encrypted too.
+        required: what is for workloads of nodes without a key is refused rather than sent in the clear.
+    """
+
+    interface: str
+    port: int
+    mtu: int = 0
+    keepalive: int = 0
+    priority: int = 99
+    hosts: bool = False
+    required: bool = False
+
+
 class FilterSettings(msgspec.Struct, frozen=True):
     """Choices about the packet filter; none needs the table to be made anew.
 
@@ -81,7 +104,8 @@ class FilterSettings(msgspec.Struct, frozen=True):
         log_rate: most messages of each Log rule; None is no limit.
         log_group: nflog group of Log rules; None is the kernel's log.
         failsafes: what host endpoints always let pass.
-        vxlan_port, wireguard_port: UDP ports of these encapsulations.
+        vxlan_port: UDP port of this encapsulation.
+        wireguard: of each family that is encrypted.
         external_nodes: who may send us encapsulated packets besides the nodes of the cluster.
         nat: how sources are translated.
         metadata: where workloads get their metadata from; None serves none.
@@ -99,7 +123,7 @@ class FilterSettings(msgspec.Struct, frozen=True):
     log_group: int | None = None
     failsafes: Failsafes = DEFAULT_FAILSAFES
     vxlan_port: int = VXLAN_PORT
-    wireguard_port: int = 51820
+    wireguard: Mapping[int, WireguardSettings] = {}
     external_nodes: tuple[Cidr, ...] = ()
     nat: Outgoing = Outgoing()
     metadata: MetadataService | None = None

@@ -16,6 +16,7 @@ from tortie.desired.policy import Policy, PolicyId, SetId
 from tortie.desired.routes import Route
 from tortie.desired.sets import IPSet, SetChange
 from tortie.desired.settings import NodeSettings
+from tortie.desired.wireguard import WireguardPeer, WireguardPeerId
 
 
 class Changes(msgspec.Struct):
@@ -34,6 +35,7 @@ class Changes(msgspec.Struct):
     routes: set[Cidr] = msgspec.field(default_factory=set)
     cluster_routes: set[Cidr] = msgspec.field(default_factory=set)
     vteps: set[VtepId] = msgspec.field(default_factory=set)
+    wireguard_peers: set[WireguardPeerId] = msgspec.field(default_factory=set)
     interfaces: set[str] = msgspec.field(default_factory=set)
     addresses: bool = False
     network: bool = False
@@ -66,6 +68,8 @@ class Changes(msgspec.Struct):
         self.cluster_routes.update(delta.removed_cluster_routes)
         self.vteps.update(vtep.id for vtep in delta.vteps)
         self.vteps.update(delta.removed_vteps)
+        self.wireguard_peers.update(peer.id for peer in delta.wireguard_peers)
+        self.wireguard_peers.update(delta.removed_wireguard_peers)
         self.network = self.network or delta.network is not msgspec.UNSET
         self.bgp = self.bgp or delta.bgp is not msgspec.UNSET
         self.settings = self.settings or delta.settings is not msgspec.UNSET
@@ -81,6 +85,7 @@ class DesiredState(msgspec.Struct):
     routes: dict[Cidr, Route] = msgspec.field(default_factory=dict)
     cluster_routes: dict[Cidr, ClusterRoute] = msgspec.field(default_factory=dict)
     vteps: dict[VtepId, Vtep] = msgspec.field(default_factory=dict)
+    wireguard_peers: dict[WireguardPeerId, WireguardPeer] = msgspec.field(default_factory=dict)
     network: Network = NO_NETWORK
     bgp: BGPNode | None = None
     settings: NodeSettings | None = None
@@ -100,6 +105,7 @@ class DesiredState(msgspec.Struct):
         self.endpoints.update((endpoint.id, endpoint) for endpoint in delta.endpoints)
         self.host_endpoints.update((endpoint.name, endpoint) for endpoint in delta.host_endpoints)
         self.vteps.update((vtep.id, vtep) for vtep in delta.vteps)
+        self.wireguard_peers.update((peer.id, peer) for peer in delta.wireguard_peers)
         self.routes.update((route.destination, route) for route in delta.routes)
         self.cluster_routes.update((route.destination, route) for route in delta.cluster_routes)
         if delta.bgp is not msgspec.UNSET:
@@ -108,6 +114,8 @@ class DesiredState(msgspec.Struct):
             del self.cluster_routes[destination]
         for destination in delta.removed_routes:
             del self.routes[destination]
+        for peer_id in delta.removed_wireguard_peers:
+            del self.wireguard_peers[peer_id]
         for vtep_id in delta.removed_vteps:
             del self.vteps[vtep_id]
         for name in delta.removed_host_endpoints:

@@ -214,6 +214,7 @@ def _agent_environment(topology: Topology, place: Place) -> dict[str, str]:
         "TORTIE_DATASTORE": urls_inside(topology),
         "TORTIE_RUN_DIRECTORY": str(place.directory),
         "TORTIE_DEFAULT_ENDPOINT_TO_HOST_ACTION": "Return",
+        "TORTIE_WIREGUARD_DIRECTORY": str(place.directory / "wireguard"),
     }
 
 

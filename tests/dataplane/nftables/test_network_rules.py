@@ -15,10 +15,12 @@ from tortie.desired.hosts import HostEndpoint, HostEndpointName
 from tortie.desired.limits import Limits
 from tortie.desired.network import NO_NETWORK, FloatingAddress, Network, Tunnels
 from tortie.desired.policy import Direction, PolicyList
+from tortie.desired.settings import WireguardSettings
 from tortie.desired.state import DesiredState
 
 POOLS = (Cidr.parse("10.0.0.0/8"), Cidr.parse("fd00::/8"))
 DEFAULTS = Settings()
+ENCRYPTED = Settings(wireguard={4: WireguardSettings("wireguard.cali", 51820)})
 GUARD = HostEndpoint(HostEndpointName("h"), "eth0")
 
 
@@ -61,13 +63,20 @@ def test_base_chains_are_there_only_while_they_do_something(network: Network, ex
 
 def test_tunnels_pass_host_endpoints_only_where_there_are_any() -> None:
     guarded = DesiredState(host_endpoints={GUARD.name: GUARD})
-    assert counted(Network(Tunnels(True, (4, 6), (4,))), state=guarded) == {
+    assert counted(Network(Tunnels(True, (4, 6), (4, 6))), ENCRYPTED, guarded) == {
         "tunnel-admission": 6,
         "tunnel-departure": 4,
         "tunnel-untracked-in": 1,
         "tunnel-untracked-out": 1,
-        "nat-out": 4,
+        "nat-out": 6,
     }
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_packets_are_marked_on_arrival_only_where_hosts_encrypt_for_themselves(required: bool) -> None:
+    assert counted(settings=ENCRYPTED) == {"nat-out": 2}
+    hosts = {4: WireguardSettings("wireguard.cali", 51820, hosts=True, required=required)}
+    assert counted(settings=Settings(wireguard=hosts)) == {"encrypted-arrival": 1}
 
 
 @pytest.mark.parametrize(

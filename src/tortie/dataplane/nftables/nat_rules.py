@@ -80,7 +80,10 @@ def nat_rules(settings: Settings, network: Network) -> Iterator[Rendered]:
             for family in (4, 6):
                 _write_outgoing(writer, settings, network, family)
             for family in network.tunnels.vxlan:
-                _write_tunnelled(writer, settings, family)
+                _write_tunnelled(writer, family, VXLAN_DEVICES[family], settings.vxlan_port)
+            for family, one in sorted(settings.wireguard.items()):
+                if not one.hosts:
+                    _write_tunnelled(writer, family, one.interface, one.port)
         else:
             _write_floating(writer, network)
             if name == _IN and settings.metadata:
@@ -133,15 +136,15 @@ def _write_outgoing(writer: ChainWriter, settings: Settings, network: Network, f
         writer.match("snat", [*conditions, *way.conditions], counter() + then, GUIDE)
 
 
-def _write_tunnelled(writer: ChainWriter, settings: Settings, family: int) -> None:
+def _write_tunnelled(writer: ChainWriter, family: int, device: str, port: int) -> None:
     """What the host itself sends into a tunnel from an address that is not the tunnel's: answers would go elsewhere.
 
     So it is when a service proxy has translated the destination to one behind the tunnel.
     """
     foreign = fib(_ADDRESS_TYPE, _OF_SOURCE) + compare(host32(_LOCAL_ADDRESS))
     foreign += fib(_ADDRESS_TYPE, _OF_SOURCE | _AT_OUTPUT) + compare(host32(_LOCAL_ADDRESS), Operator.NOT_EQUAL)
-    conditions = [of_family(family), _interface(VXLAN_DEVICES[family]), Condition(foreign)]
-    for way in (_Way((of_protocol(UDP),), _clear_of(settings.vxlan_port)), _Way()):
+    conditions = [of_family(family), _interface(device), Condition(foreign)]
+    for way in (_Way((of_protocol(UDP),), _clear_of(port)), _Way()):
         writer.match("snat", [*conditions, *way.conditions], counter() + masquerade(way.ports))
 
 

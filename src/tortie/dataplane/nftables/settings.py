@@ -19,12 +19,13 @@ class MarkBits(msgspec.Struct, frozen=True, gc=False):
     Args:
         accept: policy of an early stage accepted the packet, see `host_layout`.
         passed: a policy passed it to the next tier.
-        drop, scratch: kept for later use.
+        encrypted: what WireGuard has done its work on: it is routed as if there were none.
+        scratch: what a staged policy would do with it.
     """
 
     accept: int
     passed: int
-    drop: int
+    encrypted: int
     scratch: int
 
     @classmethod

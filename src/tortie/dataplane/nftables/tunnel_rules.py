@@ -68,9 +68,9 @@ def encapsulated(settings: Settings) -> Iterator[list[Condition]]:
 
 def _write_admission(writer: ChainWriter, settings: Settings, tunnels: Tunnels, guarded: bool) -> None:
     admit = (_spare(settings) if guarded else b"") + counter() + verdict(Verdict.ACCEPT)
-    if tunnels.wireguard and guarded:
+    if guarded:
         # Keys tell who it is from.
-        writer.match("accept", _to_port(settings.wireguard_port), admit)
+        _write_wireguard(writer, settings, tunnels, admit)
     if tunnels.ipip:
         _write_peers(writer, [of_family(4), of_protocol(IPIP)], _peers(NODES, 4, settings.external_nodes), admit)
         writer.match("drop", [of_family(4), of_protocol(IPIP)], _DROP, END)
@@ -84,14 +84,19 @@ def _write_admission(writer: ChainWriter, settings: Settings, tunnels: Tunnels, 
 def _write_departure(writer: ChainWriter, settings: Settings, tunnels: Tunnels) -> None:
     """Where they go to is known, so that policy for the host need not say it again."""
     leave = _spare(settings) + counter() + verdict(Verdict.ACCEPT)
-    if tunnels.wireguard:
-        writer.match("accept", _to_port(settings.wireguard_port), leave)
+    _write_wireguard(writer, settings, tunnels, leave)
     if tunnels.ipip:
         peers = _peers(NODES, 4, settings.external_nodes, _DESTINATION)
         _write_peers(writer, [of_family(4), of_protocol(IPIP)], peers, leave)
     for family in tunnels.vxlan:
         peers = _peers(VXLAN_PEERS, family, settings.external_nodes, _DESTINATION)
         _write_peers(writer, [of_family(family), *_to_port(settings.vxlan_port)], peers, leave)
+
+
+def _write_wireguard(writer: ChainWriter, settings: Settings, tunnels: Tunnels, then: bytes) -> None:
+    for family in tunnels.wireguard:
+        if family in settings.wireguard:
+            writer.match("accept", [of_family(family), *_to_port(settings.wireguard[family].port)], then)
 
 
 def _write_peers(

@@ -18,6 +18,7 @@ from tortie.dataplane.nftables.settings import Settings
 from tortie.desired.network import IPIP, NODES, VXLAN_PEERS, Network, Tunnels
 from tortie.desired.policy import Action, Direction
 from tortie.desired.sets import IPSet, Members
+from tortie.desired.settings import WireguardSettings
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink.namespace import inside
 
@@ -129,11 +130,13 @@ def test_workloads_make_tunnels_where_an_operator_says_so(lab: Any, guarded: Any
 
 
 def test_wireguard_passes_host_endpoints(lab: Any, guarded: Any) -> None:
-    lab.target.settings = Settings(wireguard_port=80)
+    families = {4: WireguardSettings("wireguard.cali", 80), 6: WireguardSettings("wg-v6.cali", 82)}
+    lab.target.settings = Settings(wireguard=families)
     lab.bring(with_tunnels(guarded.endpoint("h", "eth0").state, tunnels=Tunnels(wireguard=(4,))))
     assert lab.answers("near", HOST[0], 80)
     assert lab.answers("host", NEAR[0], 80)
     assert not lab.arrives("near", HOST[0], 81)
+    assert not lab.arrives("near", HOST[1], 80)
 
 
 @contextmanager

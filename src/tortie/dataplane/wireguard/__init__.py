@@ -1,0 +1,1 @@
+"""Encrypted tunnels between nodes: devices, keys, peers, routes."""
