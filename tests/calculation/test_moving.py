@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
-from tortie.calculation.moving import ELEVATED, HESITATION, TRANSITIONS, UNROUTED, Cause, Moves, Priorities, Stage
+from tortie.calculation.moving import (
+    ELEVATED,
+    HESITATION,
+    TRANSITIONS,
+    UNROUTED,
+    Awaited,
+    Cause,
+    Moves,
+    Priorities,
+    Stage,
+)
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import Endpoint, EndpointId, Migration
 from tortie.desired.policy import PolicyList
@@ -19,6 +29,7 @@ from tortie.desired.routes import Route
 GUEST = EndpointId("vms", "guest")
 A4, A6, OTHER = Cidr.host("10.65.0.1"), Cidr.host("fd65::1"), Cidr.host("10.65.0.2")
 CONVERGENCE = Priorities().convergence
+MAC = "02:00:00:00:00:07"
 
 
 class Host:
@@ -40,7 +51,7 @@ class Host:
     def put(self, part: Migration) -> Delta:
         fresh = tuple(Route(one, "cali1") for one in (A4, A6)) if not self.is_there else ()
         self.is_there, self.told = True, part
-        endpoint = Endpoint(GUEST, "cali1", (A4, A6), PolicyList(), PolicyList(), migration=part)
+        endpoint = Endpoint(GUEST, "cali1", (A4, A6), PolicyList(), PolicyList(), MAC, migration=part)
         return self(self.moves.take(Delta(endpoints=(endpoint,), routes=fresh), self.now))
 
     def remove(self) -> Delta:
@@ -101,14 +112,14 @@ def test_each_cause_leads_from_each_stage_where_the_table_says(stage: Stage, cau
     metrics = set() if expected in UNROUTED else {512} if expected in ELEVATED else {1024}
     assert host.metrics == metrics
     assert {one.moving for one in host.routes.values()} <= {expected is not Stage.SETTLED}
-    assert host.moves.listened == ({"cali1": GUEST} if expected in UNROUTED else {})
+    assert host.moves.awaited == ({GUEST: Awaited("cali1", MAC)} if expected in UNROUTED else {})
 
 
 @pytest.mark.parametrize("stage", Stage, ids=lambda one: one.value)
 def test_what_is_deleted_has_no_route_at_once_and_leaves_nothing_behind(stage: Stage) -> None:
     host = at(stage)
     host.remove()
-    assert (host.routes, host.moves.stages, host.moves.listened, host.moves.due) == ({}, {}, {}, float("inf"))
+    assert (host.routes, host.moves.stages, host.moves.awaited, host.moves.due) == ({}, {}, {}, float("inf"))
     host.put(Migration.NONE)
     assert (host.stage, host.metrics) == (Stage.SETTLED, {1024})
 
@@ -173,6 +184,27 @@ def test_what_waited_when_the_agent_died_waits_on() -> None:
     host = Host(elevated={OTHER})
     host.put(Migration.TARGET)
     assert host.stage is Stage.WAITING
+
+
+def test_what_the_kernel_preferred_counts_only_for_what_is_here_at_the_start() -> None:
+    host = Host(elevated={A4, A6})
+    host.moves.take(Delta(), 0)
+    host.put(Migration.TARGET)
+    assert host.stage is Stage.WAITING
+
+
+def test_an_endpoint_of_another_name_at_the_same_interface_inherits_no_stage() -> None:
+    host = at(Stage.CONVERGING)
+    renamed = Endpoint(EndpointId("vms", "again"), "cali1", (A4, A6), PolicyList(), PolicyList())
+    host(host.moves.take(Delta(endpoints=(renamed,), removed_endpoints=(GUEST,)), host.now))
+    assert (host.metrics, host.moves.stages) == ({1024}, {})
+
+
+def test_another_hardware_address_is_listened_for_from_then_on() -> None:
+    host = at(Stage.WAITING)
+    other = Endpoint(GUEST, "cali1", (A4, A6), PolicyList(), PolicyList(), "02::", migration=Migration.TARGET)
+    host(host.moves.take(Delta(endpoints=(other,)), host.now))
+    assert host.moves.awaited == {GUEST: Awaited("cali1", "02::")}
 
 
 def test_other_priorities_count_at_once() -> None:

@@ -60,10 +60,20 @@ def test_nothing_else_is_heard_and_nothing_that_the_host_sends(cable: Cable) -> 
     advertisement = FRAMES[2]
     udp = advertisement[:20] + b"\x11" + advertisement[21:]
     solicitation = advertisement[:54] + b"\x87" + advertisement[55:]
-    for frame in (udp, solicitation, FRAMES[1][:12] + b"\x08\x00" + FRAMES[1][14:]):
+    solicited = advertisement[:58] + b"\x60" + advertisement[59:]
+    arp = FRAMES[1]
+    question, probe = arp[:38] + bytes([169, 254, 1, 1]), arp[:28] + bytes(4) + arp[32:]
+    for frame in (udp, solicitation, solicited, arp[:12] + b"\x08\x00" + arp[14:], question, probe, arp[:40]):
         cable.guest.send(frame)
     cable.host.send(FRAMES[1])
     assert not hears(cable.ear, "")
+
+
+def test_a_guest_that_never_stops_talking_holds_nobody_up(cable: Cable) -> None:
+    for _ in range(100):
+        cable.guest.send(FRAMES[0])
+    assert not hears(cable.ear, STRANGER)
+    assert hears(cable.ear, MAC)
 
 
 def test_an_interface_that_is_not_there_is_no_bug(namespace: int) -> None:

@@ -151,10 +151,15 @@ class Agent:
             if self._settings.interface_prefix != dataplane.prefix:
                 dataplane = await asyncio.get_running_loop().run_in_executor(kernel, dataplane.anew, self._settings)
                 await self._retried(dataplane.stand_guard)
+            moves = await self._retried(lambda: self._moves(dataplane, kernel))
             self._delayed = ""
-            preferred = await asyncio.get_running_loop().run_in_executor(kernel, dataplane.preferred)
-            moves = Moves(priorities(self._settings), preferred)
             await self._work(self._make_parts(dataplane, datastore, kernel, moves), dataplane, wiring)
+
+    async def _moves(self, dataplane: Dataplane, kernel: Executor) -> Moves:
+        """With what was preferred when the last agent ended. Raises KernelError."""
+        known = priorities(self._settings)
+        found = await asyncio.get_running_loop().run_in_executor(kernel, dataplane.preferred, known.normal)
+        return Moves(known, found)
 
     async def _configure(self, datastore: Datastore) -> None:
         """What can only be chosen at the start must be known before."""

@@ -74,7 +74,6 @@ class Dataplane:
         self._sockets = sockets
         self._executor = executor
         self._guarded = guarded
-        self._elevated = (settings.ipv4_elevated_route_priority, settings.ipv6_elevated_route_priority)
         self.prefix = settings.interface_prefix
         identities = settings.run_directory / "rules.jsonl"
         self._filter = NftablesTarget(filter_settings(settings), identities, partial(held_addresses, links, addresses))
@@ -153,12 +152,14 @@ class Dataplane:
         """What each interface has."""
         return held_addresses(self._link_table, self._addresses)
 
-    def preferred(self) -> set[Cidr]:
-        """Addresses whose routes to workloads are better than normal; for the executor's thread. Raises KernelError."""
-        routes = [
-            one for family in (4, 6) for one in route.list_routes(self._sockets.routes, family, protocol=PROTOCOL)
-        ]
-        return {one.destination for one in routes if one.gateway is None and one.metric in self._elevated}
+    def preferred(self, normal: Mapping[int, int]) -> set[Cidr]:
+        """Addresses whose routes to workloads have a metric below the normal one of their family.
+
+        For the executor's thread. Raises KernelError.
+        """
+        found = [one for family in (4, 6) for one in route.list_routes(self._sockets.routes, family, protocol=PROTOCOL)]
+        attached = (one for one in found if one.gateway is None and one.type is route.RouteType.UNICAST)
+        return {one.destination for one in attached if one.metric < normal[one.destination.family]}
 
     async def close(self) -> None:
         """Wait for what the worker thread is doing, end it, and close all sockets."""

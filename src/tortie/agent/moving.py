@@ -13,7 +13,7 @@ import structlog
 from tortie.agent.moving_settings import MovingSettings, priorities
 from tortie.base.clock import Clock
 from tortie.base.errors import KernelError
-from tortie.calculation.moving import Moves
+from tortie.calculation.moving import Awaited, Moves
 from tortie.dataplane.announcements import hears, listen
 from tortie.dataplane.loop import Reconciler
 from tortie.desired.delta import Delta
@@ -24,8 +24,8 @@ from tortie.netlink.monitor import LinkTable
 class _Ear:
     """A socket on an interface of some index, and what is called when the guest there is heard."""
 
-    def __init__(self, index: int, one: socket.socket, mac: str, heard: Callable[[], None]) -> None:
-        self.index = index
+    def __init__(self, index: int, mac: str, one: socket.socket, heard: Callable[[], None]) -> None:
+        self.place = index, mac
         self._socket = one
         self._mac = mac
         self._heard = heard
@@ -72,7 +72,7 @@ class Movers:
 
     def after_pass(self, _: object) -> None:
         """Interfaces may have come or gone."""
-        if self._moves.listened or self._ears:
+        if self._moves.awaited or self._ears:
             self._news.set()
 
     def configure(self, settings: MovingSettings) -> None:
@@ -107,23 +107,23 @@ class Movers:
 
     async def _listen(self) -> None:
         """Have an ear at every interface whose guest is waited for, and at no other."""
-        wanted = {one: interface for interface, one in self._moves.listened.items()}
-        indexes = {one: link.index for one, name in wanted.items() if (link := self._links.get(name))}
-        for one in [one for one, ear in self._ears.items() if indexes.get(one) != ear.index]:
+        awaited = self._moves.awaited
+        places = {
+            one: (link.index, guest.mac) for one, guest in awaited.items() if (link := self._links.get(guest.interface))
+        }
+        for one in [one for one, ear in self._ears.items() if places.get(one) != ear.place]:
             self._ears.pop(one).close()
-        for one in indexes.keys() - self._ears.keys():
-            await self._open(one, wanted[one], indexes[one])
+        for one in places.keys() - self._ears.keys():
+            await self._open(one, awaited[one], places[one][0])
 
-    async def _open(self, one: EndpointId, interface: str, index: int) -> None:
+    async def _open(self, one: EndpointId, guest: Awaited, index: int) -> None:
         try:
-            opened = await asyncio.get_running_loop().run_in_executor(self._executor, listen, interface)
+            opened = await asyncio.get_running_loop().run_in_executor(self._executor, listen, guest.interface)
         except KernelError as error:
             # An interface that vanished meanwhile is reported by an event.
             self._log.warning("guest_not_heard", endpoint=str(one), reason=str(error))
             return
-        endpoint = self._reconciler.desired.endpoints.get(one)
-        mac = endpoint.mac if endpoint else ""
-        self._ears[one] = _Ear(index, opened, mac, lambda: self._announced(one))
+        self._ears[one] = _Ear(index, guest.mac, opened, lambda: self._announced(one))
 
     def _announced(self, one: EndpointId) -> None:
         self._happened(lambda: self._moves.announced(one, self._clock.monotonic()))

@@ -88,10 +88,18 @@ class Priorities(msgspec.Struct, frozen=True):
     convergence: float = 30.0
 
 
+class Awaited(msgspec.Struct, frozen=True):
+    """A guest that is listened for: at which interface, and its hardware address, or nothing where that is unknown."""
+
+    interface: str
+    mac: str
+
+
 class _Mover(msgspec.Struct):
     """One endpoint; `due` is when the time moves it on."""
 
     interface: str
+    mac: str
     stage: Stage = Stage.SETTLED
     due: float = float("inf")
 
@@ -111,6 +119,7 @@ class Moves:
         self._by_interface: dict[str, EndpointId] = {}
         self._unsettled: dict[EndpointId, _Mover] = {}
         self._given: dict[Cidr, Route] = {}
+        self._through: dict[str, set[Cidr]] = {}
         self._told: dict[Cidr, Route] = {}
 
     @property
@@ -119,9 +128,10 @@ class Moves:
         return {one: mover.stage for one, mover in self._unsettled.items()}
 
     @property
-    def listened(self) -> dict[str, EndpointId]:
-        """Interfaces whose guest is listened for."""
-        return {mover.interface: one for one, mover in self._unsettled.items() if mover.stage in UNROUTED}
+    def awaited(self) -> dict[EndpointId, Awaited]:
+        """Guests that are listened for."""
+        waiting = ((one, mover) for one, mover in self._unsettled.items() if mover.stage in UNROUTED)
+        return {one: Awaited(mover.interface, mover.mac) for one, mover in waiting}
 
     @property
     def due(self) -> float:
@@ -129,15 +139,17 @@ class Moves:
         return min((mover.due for mover in self._unsettled.values()), default=float("inf"))
 
     def take(self, delta: Delta, now: float) -> Delta:
-        """What the calculation says, with the routes that it has here."""
+        """What the calculation says, with the routes that it has here. The first delta tells of all that is here."""
         touched = {route.destination for route in delta.routes}.union(delta.removed_routes)
-        self._given.update((route.destination, route) for route in delta.routes)
-        for destination in delta.removed_routes:
-            del self._given[destination]
+        for destination in touched:
+            self._give(destination, None)
+        for route in delta.routes:
+            self._give(route.destination, route)
         for endpoint in delta.endpoints:
             touched |= self._put(endpoint, now)
         for one in delta.removed_endpoints:
-            self._remove(one)
+            touched |= self._remove(one)
+        self._found = frozenset()
         if not touched:
             return delta
         routes, removed = self._tell(touched)
@@ -159,24 +171,39 @@ class Moves:
         self._priorities = priorities
         return self._moved(set(self._given))
 
+    def _give(self, destination: Cidr, route: Route | None) -> None:
+        old = self._given.pop(destination, None)
+        if old is not None:
+            self._through[old.interface].remove(destination)
+            if not self._through[old.interface]:
+                del self._through[old.interface]
+        if route is not None:
+            self._given[destination] = route
+            self._through.setdefault(route.interface, set()).add(destination)
+
     def _put(self, endpoint: Endpoint, now: float) -> set[Cidr]:
         """Destinations whose routes may be others now."""
         mover = self._movers.get(endpoint.id)
-        if mover is None or mover.interface != endpoint.interface:
-            self._remove(endpoint.id)
-            mover = self._movers[endpoint.id] = _Mover(endpoint.interface)
-            self._by_interface[endpoint.interface] = endpoint.id
-            if not self._found.isdisjoint(endpoint.addresses):
-                self._found -= set(endpoint.addresses)
-                self._enter(endpoint.id, mover, _FOUND[endpoint.migration], now)
-                return self._routed_to(mover)
-        return self._move(endpoint.id, _CAUSES[endpoint.migration], now)
+        if mover is not None and mover.interface == endpoint.interface:
+            mover.mac = endpoint.mac
+            return self._move(endpoint.id, _CAUSES[endpoint.migration], now)
+        touched = self._remove(endpoint.id)
+        mover = self._movers[endpoint.id] = _Mover(endpoint.interface, endpoint.mac)
+        self._by_interface[endpoint.interface] = endpoint.id
+        if self._found.isdisjoint(endpoint.addresses):
+            self._move(endpoint.id, _CAUSES[endpoint.migration], now)
+        else:
+            self._enter(endpoint.id, mover, _FOUND[endpoint.migration], now)
+        return touched | self._routed_to(mover)
 
-    def _remove(self, one: EndpointId) -> None:
+    def _remove(self, one: EndpointId) -> set[Cidr]:
+        """Destinations whose routes may be others now: whoever has the interface next inherits no stage."""
         mover = self._movers.pop(one, None)
         self._unsettled.pop(one, None)
-        if mover is not None and self._by_interface.get(mover.interface) == one:
-            del self._by_interface[mover.interface]
+        if mover is None or self._by_interface.get(mover.interface) != one:
+            return set()
+        del self._by_interface[mover.interface]
+        return self._routed_to(mover)
 
     def _move(self, one: EndpointId, cause: Cause, now: float) -> set[Cidr]:
         """Destinations whose routes may be others now."""
@@ -196,7 +223,7 @@ class Moves:
             self._unsettled[one] = mover
 
     def _routed_to(self, mover: _Mover) -> set[Cidr]:
-        return {one.destination for one in self._given.values() if one.interface == mover.interface}
+        return set(self._through.get(mover.interface, ()))
 
     def _moved(self, *touched: set[Cidr]) -> Delta:
         routes, removed = self._tell(set().union(*touched))

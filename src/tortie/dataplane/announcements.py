@@ -1,8 +1,8 @@
-"""Guests that announce themselves: ARP and RARP frames and neighbour advertisements that a workload sends.
+"""Guests that announce themselves: RARP, gratuitous ARP and neighbour advertisements that a workload sends.
 
-A hypervisor sends RARP when a machine runs on where it arrived (IEEE 802.3, EtherType 0x8035); the guest itself sends
-ARP (RFC 826, RFC 5227) or an unsolicited neighbour advertisement (RFC 4861, section 7.2.6). A machine that is still
-elsewhere sends nothing, so any of these is proof.
+A hypervisor sends RARP when a machine runs on where it arrived (EtherType 0x8035, RFC 903); the guest itself sends
+gratuitous ARP (RFC 5227, section 3) or an unsolicited neighbour advertisement (RFC 4861, section 7.2.6). No other
+packet counts: what is around a machine that is still elsewhere, such as its pod, may ask for its neighbours.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ _PACKET_TYPE = (1 << 32) - 0x1000 + 4
 _OUTGOING = 4
 _KEPT = 128
 """Bytes of a frame that are read: more than is looked at."""
+_AT_ONCE = 64
+"""Frames that are taken in a row, however fast a guest sends them."""
+_SENDER, _TARGET, _ARP_END = 28, 38, 42
+"""Offsets of the protocol addresses in an ARP frame."""
+_FLAGS, _SOLICITED = _ICMPV6_TYPE + 4, 0x40
 
 _PROGRAM = (
     (_LOAD_WORD, 0, 0, _PACKET_TYPE),
@@ -66,18 +71,29 @@ def listen(interface: str) -> socket.socket:
 
 
 def hears(one: socket.socket, mac: str) -> bool:
-    """Take what has arrived; whether something of it is the guest's, which an empty address says of everything.
+    """Take what has arrived until the guest announces itself; with an empty address anybody is the guest.
 
     An interface that is gone says nothing.
     """
     own = bytes.fromhex(mac.replace(":", ""))
-    found = False
-    try:
-        while True:
+    for _ in range(_AT_ONCE):
+        try:
             frame = one.recv(_KEPT)
-            found |= not own or frame[6:12] == own
-    except OSError:
-        return found
+        except OSError:
+            return False
+        if (not own or frame[6:12] == own) and _announces(frame):
+            return True
+    return False
+
+
+def _announces(frame: bytes) -> bool:
+    """Of what passes the filter."""
+    protocol = int.from_bytes(frame[12:14])
+    if protocol == _ARP:
+        return len(frame) >= _ARP_END and frame[_SENDER : _SENDER + 4] == frame[_TARGET:_ARP_END] != bytes(4)
+    if protocol == _IPV6:
+        return len(frame) > _FLAGS and not frame[_FLAGS] & _SOLICITED
+    return True
 
 
 def _attach(one: socket.socket) -> None:
