@@ -9,7 +9,7 @@ import pytest
 
 from tortie.base.addresses import Cidr
 from tortie.base.errors import KernelError
-from tortie.dataplane.ipip import Become, Device, IpipTarget, Make, Operation
+from tortie.dataplane.ipip import Become, Device, Equip, IpipTarget, Make, Operation
 from tortie.dataplane.target import Plan
 from tortie.dataplane.underlay import IPIP_DEVICE, Underlay
 from tortie.desired.network import Network, Tunnels
@@ -55,7 +55,9 @@ def rig(namespace: int) -> Iterator[Rig]:
 
 def test_the_device_is_made_and_gets_an_mtu_that_leaves_room_and_the_address(rig: Rig) -> None:
     wanted = Device(1480, True, frozenset({INSIDE}))
-    assert rig.target.plan(rig.desired, None, None).operations == [Make(), Become(wanted)]
+    make, equip, become = rig.target.plan(rig.desired, None, None).operations
+    assert (make, become) == (Make(), Become(wanted))
+    assert isinstance(equip, Equip)
     assert rig.target.plan(rig.desired, wanted, Changes(network=True)).operations == []
     assert rig.target.plan(rig.desired, None, Changes(policies=set())) == Plan()
 

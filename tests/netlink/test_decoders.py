@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tortie.base.errors import KernelError
 from tortie.netlink import (
     addresses,
+    classifiers,
     conntrack,
     links,
     monitor,
@@ -36,6 +37,7 @@ DECODERS: dict[str, Callable[[wire.Message], object]] = {
     "tunnel": vxlan.decode_vxlan,
     "forwarding": vxlan.decode_forwarding,
     "connection": conntrack.decode_connection,
+    "program": classifiers.decode_program,
     "rule": rules.decode_rule,
     "encryption": lambda message: wireguard.decode([message]),
     "event": lambda message: monitor.interpret(message, monitor.LinkTable(), monitor.AddressTable()),

@@ -1,10 +1,14 @@
-"""Workloads of hosts that no router connects reach each other through VXLAN, with real agents and real packets."""
+"""Workloads of hosts that no router connects reach each other through VXLAN or IP in IP, with agents and packets."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
+import struct
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +20,14 @@ from tortie.lab.lab import Lab
 from tortie.lab.probe.model import Probe
 from tortie.lab.services import AgentServices
 from tortie.lab.topology import Host, Topology, Workload
+from tortie.netlink.namespace import inside
 
 if TYPE_CHECKING:
     from conftest import World
 
 pytestmark = [pytest.mark.system, pytest.mark.kernel, pytest.mark.timeout(120)]
 
+PROGRAMS = (("eth0", "ingress"), ("tunl0", "egress"))
 DEVICES = {4: "vxlan.calico", 6: "vxlan-v6.calico"}
 SUBNETS = ("172.31.0.0/24", "fd00:31::/64", "172.31.1.0/24", "fd00:31:1::/64")
 HOSTS = (
@@ -56,6 +62,61 @@ def device(world: World, host: str, family: int) -> dict[str, Any] | None:
     """A host's tunnel as `ip` shows it."""
     shown: list[dict[str, Any]] = json.loads(world.run("ip", "-d", "-j", "addr", "show", host=host))
     return next((one for one in shown if one["ifname"] == DEVICES[family]), None)
+
+
+def device_named(world: World, host: str, name: str) -> dict[str, Any] | None:
+    shown: list[dict[str, Any]] = json.loads(world.run("ip", "-j", "link", "show", host=host))
+    return next((one for one in shown if one["ifname"] == name), None)
+
+
+@contextmanager
+def overheard(world: World, host: str, interface: str = "eth0") -> Iterator[list[bytes]]:
+    """What passes an interface of a host meanwhile, from the IP header on."""
+    found: list[bytes] = []
+    with inside(world.lab.topology.host_namespace(host)):
+        listener = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+    with listener:
+        listener.bind((interface, 3))
+        listener.setblocking(False)
+        yield found
+        while True:
+            try:
+                found.append(listener.recv(70000))
+            except BlockingIOError:
+                return
+
+
+def ends(packet: bytes) -> tuple[str, str]:
+    """Source and destination of an IPv4 packet."""
+    return socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
+
+
+def datagram(source: str, destination: str) -> bytes:
+    """UDP in IPv4, of contents that nobody else sends."""
+    body = struct.pack(">HHHH", 4000, 4001, 8 + 16, 0) + os.urandom(16)
+    header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, 17, 0)
+    header += socket.inet_aton(source) + socket.inet_aton(destination)
+    return header[:10] + struct.pack(">H", checksum(header)) + header[12:] + body
+
+
+def carried(world: World, sender: str, receiver: str, data: bytes) -> bytes:
+    """What arrives of a stream."""
+    topology = world.lab.topology
+    with inside(topology.workload_namespace(receiver)):
+        listener = socket.create_server((world.address(receiver), 0))
+    with inside(topology.workload_namespace(sender)):
+        speaker = socket.socket()
+    with listener, speaker:
+        speaker.settimeout(10)
+        speaker.connect(listener.getsockname())
+        thread = threading.Thread(target=lambda: (speaker.sendall(data), speaker.shutdown(socket.SHUT_WR)))
+        thread.start()
+        peer, _ = listener.accept()
+        with peer:
+            peer.settimeout(10)
+            found = b"".join(iter(lambda: peer.recv(1 << 16), b""))
+        thread.join()
+    return found
 
 
 def ways(world: World, host: str, to: str, family: int) -> str:
@@ -194,15 +255,126 @@ def test_tunnels_hold_without_an_agent_and_it_changes_nothing_when_it_returns(ev
     assert all_reach(everywhere, *PAIRS)
 
 
-def test_ip_in_ip_goes_straight_within_a_subnet_and_what_a_kernel_cannot_do_is_told(overlay: World) -> None:
-    text = POOL.format(name="pool4", cidr=POOLS["pool4"], mode="CrossSubnet").replace("vxlanMode", "ipipMode")
-    overlay.apply(text)
-    overlay.until(lambda: overlay.reaches("w1", "w2") and overlay.reaches("w2", "w1"), "a direct route")
-    assert ways(overlay, "h1", "w2", 4) == "eth0"
-    if "tunl0" in overlay.run("ip", "link"):
-        overlay.until(lambda: overlay.reaches("w1", "w3"), "a tunnel")
-    else:
-        overlay.until(lambda: any("create ipip tunl0" in one for one in overlay.report().problems), "the problem")
+def set_ipip(world: World, mode: str) -> None:
+    text = POOL.format(name="pool4", cidr=POOLS["pool4"], mode=mode)
+    world.apply(text.replace("vxlanMode", "ipipMode"))
+
+
+@pytest.fixture
+def inside_ip(overlay: World) -> World:
+    """IPv4 between hosts travels in IP in IP, always."""
+    set_ipip(overlay, "Always")
+    pairs = [*PAIRS, ("w2", "w3")]
+    overlay.until(lambda: all(ways(overlay, one.replace("w", "h"), to, 4) == "tunl0" for one, to in pairs), "routes")
+    overlay.until(lambda: all(overlay.reaches(one, to) for one, to in pairs), "workloads reach each other")
+    return overlay
+
+
+def both_ways(world: World) -> set[str]:
+    """The devices between hosts of different subnets."""
+    return {ways(world, "h1", "w3", 4), ways(world, "h3", "w1", 4)}
+
+
+def checksum(header: bytes) -> int:
+    """Of a header that has one: 0 (RFC 1071)."""
+    total = sum(struct.unpack(f">{len(header) // 2}H", header))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def test_ip_in_ip_is_protocol_4_from_host_to_host_with_whole_headers(inside_ip: World) -> None:
+    inner = {inside_ip.address(one) for one in ("w1", "w3")}
+    with overheard(inside_ip, "h1") as packets:
+        assert inside_ip.reaches("w1", "w3") and inside_ip.reaches("w3", "w1")
+    clear = [one for one in packets if one[0] >> 4 == 4 and inner & set(ends(one))]
+    outer = [one for one in packets if one[0] >> 4 == 4 and one[9] == 4]
+    assert not clear
+    assert {ends(one) for one in outer} == {("172.31.0.1", "172.31.1.3"), ("172.31.1.3", "172.31.0.1")}
+    for one in outer:
+        assert (one[0], one[6:8], checksum(one[:20]), checksum(one[20:40])) == (0x45, b"\x40\0", 0, 0)
+        assert int.from_bytes(one[2:4], "big") == 20 + int.from_bytes(one[22:24], "big")
+        assert set(ends(one[20:])) == inner
+
+
+def test_ip_in_ip_carries_what_fits_and_says_what_does_not(inside_ip: World) -> None:
+    there = inside_ip.address("w3")
+    for size, fits in ((1480, True), (1481, False)):
+        command = ("ping", "-c", "1", "-W", "3", "-M", "do", "-s", str(size - 28), there)
+        assert ("1 received" in inside_ip.lab.exec("w1", command).stdout) == fits
+    assert inside_ip.report().problems == []
+
+
+def test_ip_in_ip_carries_streams_in_segments_of_any_size(inside_ip: World) -> None:
+    sent = os.urandom(3_000_000)
+    assert carried(inside_ip, "w1", "w3", sent) == sent
+    assert carried(inside_ip, "w3", "w1", sent) == sent
+
+
+def test_ip_in_ip_is_taken_from_nodes_alone(inside_ip: World) -> None:
+    own, there = inside_ip.address("w2"), inside_ip.address("w1")
+    packet = datagram(own, there)
+    for sender, is_taken in (("h2", True), ("fabric", False)):
+        with overheard(inside_ip, "h1", inside_ip.lab.attachment("w1").interface) as packets:
+            with inside(inside_ip.lab.topology.host_namespace(sender)):
+                one = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4)
+            with one:
+                for _ in range(3):
+                    one.sendto(packet, ("172.31.0.1", 0))
+            inside_ip.reaches("w3", "w1")
+        assert any(packet[28:] in found for found in packets) == is_taken
+
+
+def test_a_host_itself_is_known_by_its_address_in_ip_in_ip(inside_ip: World) -> None:
+    there = inside_ip.address("w3")
+    for options in ((), ("-I", "172.31.0.1")):
+        assert "1 received" in inside_ip.run("ping", "-c", "1", "-W", "5", *options, there, host="h1")
+
+
+def test_ip_in_ip_holds_without_an_agent_and_it_changes_nothing_when_it_returns(inside_ip: World) -> None:
+    def state() -> tuple[str, ...]:
+        links = {one["ifname"]: one["ifindex"] for one in json.loads(inside_ip.run("ip", "-j", "link"))}
+        programs = [inside_ip.run("tc", "filter", "show", "dev", dev, way) for dev, way in PROGRAMS]
+        return str(links), inside_ip.run("ip", "route"), *programs
+
+    before = state()
+    inside_ip.kill()
+    assert inside_ip.reaches("w1", "w3") and inside_ip.reaches("w2", "w1")
+    inside_ip.start()
+    assert state() == before
+
+
+def test_a_device_of_ip_in_ip_or_a_program_that_somebody_removes_comes_back(inside_ip: World) -> None:
+    inside_ip.run("ip", "link", "delete", "tunl0")
+    inside_ip.until(lambda: inside_ip.reaches("w1", "w3") and inside_ip.reaches("w2", "w1"), "the device again")
+
+
+def test_within_a_subnet_ip_in_ip_goes_straight_when_pools_say_so_and_loses_nothing(inside_ip: World) -> None:
+    pid = inside_ip.pid()
+    prober = inside_ip.lab.prober
+    near, far = (prober.stream(inside_ip.probe("w1", to), 0.005) for to in ("w2", "w3"))
+    with near, far:
+        set_ipip(inside_ip, "CrossSubnet")
+        for host, to in (("h1", "w2"), ("h2", "w1")):
+            inside_ip.until(lambda host=host, to=to: ways(inside_ip, host, to, 4) == "eth0", "a direct route")
+        assert ways(inside_ip, "h1", "w3", 4) == "tunl0"
+        reports = near.stop(), far.stop()
+    assert [(one.lost, one.broken) for one in reports] == [(0, ""), (0, "")]
+    assert inside_ip.pid() == pid
+
+
+def test_from_ip_in_ip_to_vxlan_and_back_nothing_else_is_restarted_and_flows_live_on(inside_ip: World) -> None:
+    pid = inside_ip.pid()
+    with inside_ip.lab.prober.stream(inside_ip.probe("w1", "w3"), 0.005) as stream:
+        set_mode(inside_ip, "Always")
+        inside_ip.until(lambda: both_ways(inside_ip) == {DEVICES[4]}, "VXLAN")
+        inside_ip.until(lambda: device_named(inside_ip, "h1", "tunl0") is None, "no device")
+        set_ipip(inside_ip, "Always")
+        inside_ip.until(lambda: both_ways(inside_ip) == {"tunl0"}, "IP in IP")
+        inside_ip.until(lambda: inside_ip.reaches("w1", "w3"), "workloads reach each other")
+        report = stream.stop()
+    assert report.broken == ""
+    assert inside_ip.pid() == pid
 
 
 def test_an_end_that_is_not_needed_is_given_back(everywhere: World) -> None:

@@ -79,6 +79,7 @@ class Dataplane:
         self._filter = NftablesTarget(filter_settings(settings), identities, partial(held_addresses, links, addresses))
         underlay = Underlay(links, addresses, settings.node)
         vxlan = VxlanTarget(underlay, sockets.routes, _vxlan_settings(settings))
+        ipip = IpipTarget(underlay, sockets.routes, settings.ipip_mtu)
         routes = RoutesTarget(links, sockets.routes, sockets.connections, underlay)
         names = device_names(settings)
         driver = Driver(sockets.routes, sockets.generic, Userspace(settings.wireguard_directory))
@@ -89,7 +90,7 @@ class Dataplane:
             self._filter,
             InterfacesTarget(links, sockets.interfaces, prefixes),
             vxlan,
-            IpipTarget(underlay, sockets.routes, settings.ipip_mtu),
+            ipip,
             self._wireguard,
             # Before the routes that lead there in the clear.
             encryption,
@@ -102,7 +103,7 @@ class Dataplane:
                 BirdTarget(settings.bird_directory, settings.bird_program, settings.interface_prefix, secrets)
             )
         encrypted = Encrypted(self._wireguard, encryption)
-        self._links = LinkWatch(links, addresses, routes, executor, settings.interface_prefix, vxlan, encrypted)
+        self._links = LinkWatch(links, addresses, routes, executor, settings.interface_prefix, vxlan, encrypted, ipip)
 
     def anew(self, settings: Settings) -> Dataplane:
         """The same for other prefixes of workloads; this one is not to be used any more. For the executor's thread."""

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 import msgspec
 
 from tortie.base.addresses import Cidr
+from tortie.dataplane.ipip import IpipTarget
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.routes import RoutesTarget
 from tortie.dataplane.vxlan import VxlanTarget
@@ -43,7 +44,7 @@ class LinkWatch:
         routes: tells which route changes are someone else's.
         executor: a thread in the namespace.
         prefix: how names of workload interfaces begin.
-        vxlan, encrypted: tell which changes of tunnels are someone else's.
+        vxlan, encrypted, ipip: tell which changes of tunnels are someone else's.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class LinkWatch:
         prefix: str,
         vxlan: VxlanTarget | None = None,
         encrypted: Encrypted | None = None,
+        ipip: IpipTarget | None = None,
     ) -> None:
+        self._ipip = ipip
         self._vxlan = vxlan
         self._encrypted = encrypted
         self._links = links
@@ -82,7 +85,8 @@ class LinkWatch:
                 monitor.resynchronised(*await loop.run_in_executor(self._executor, _list))
                 for name in ("routes", "interfaces", "bandwidth"):
                     reconciler.drifted(name)
-                for target in (self._vxlan, *(msgspec.structs.astuple(self._encrypted) if self._encrypted else ())):
+                encrypted = (self._encrypted.devices, self._encrypted.routes) if self._encrypted else ()
+                for target in (self._vxlan, self._ipip, *encrypted):
                     if target is not None:
                         reconciler.drifted(target.name)
         finally:
@@ -117,6 +121,8 @@ class LinkWatch:
         held = self._addresses.of(link.index) if link else frozenset()
         if self._vxlan is not None and self._vxlan.has_drifted(link, name, held):
             reconciler.drifted(self._vxlan.name)
+        if self._ipip is not None and self._ipip.has_drifted(link, name):
+            reconciler.drifted(self._ipip.name)
         if self._encrypted is not None:
             self._encrypted.changed(link, name, reconciler)
 

@@ -40,7 +40,7 @@ def counted(
     [
         (Network(), {}),
         (Network(pools=POOLS), {}),
-        (Network(Tunnels(ipip=True)), {"tunnel-admission": 2}),
+        (Network(Tunnels(ipip=True)), {"tunnel-admission": 2, "nat-out": 1}),
         (
             Network(Tunnels(vxlan=(4,))),
             {"tunnel-admission": 2, "tunnel-untracked-in": 1, "tunnel-untracked-out": 1, "nat-out": 2},
@@ -68,7 +68,7 @@ def test_tunnels_pass_host_endpoints_only_where_there_are_any() -> None:
         "tunnel-departure": 4,
         "tunnel-untracked-in": 1,
         "tunnel-untracked-out": 1,
-        "nat-out": 6,
+        "nat-out": 7,
     }
 
 

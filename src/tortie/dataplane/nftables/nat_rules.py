@@ -17,7 +17,7 @@ from tortie.dataplane.nftables.matches import Condition, in_nets, in_ports, in_s
 from tortie.dataplane.nftables.rules import GUIDE, ChainWriter, Rendered
 from tortie.dataplane.nftables.sets import set_name
 from tortie.dataplane.nftables.settings import MetadataService, Settings
-from tortie.dataplane.underlay import VXLAN_DEVICES
+from tortie.dataplane.underlay import IPIP_DEVICE, VXLAN_DEVICES
 from tortie.desired.failsafes import TCP, UDP
 from tortie.desired.network import NODES, Network
 from tortie.desired.network import of_family as only
@@ -81,6 +81,8 @@ def nat_rules(settings: Settings, network: Network) -> Iterator[Rendered]:
                 _write_outgoing(writer, settings, network, family)
             for family in network.tunnels.vxlan:
                 _write_tunnelled(writer, family, VXLAN_DEVICES[family], settings.vxlan_port)
+            if network.tunnels.ipip:
+                _write_tunnelled(writer, 4, IPIP_DEVICE)
             for family, one in sorted(settings.wireguard.items()):
                 if not one.hosts:
                     _write_tunnelled(writer, family, one.interface, one.port)
@@ -136,7 +138,7 @@ def _write_outgoing(writer: ChainWriter, settings: Settings, network: Network, f
         writer.match("snat", [*conditions, *way.conditions], counter() + then, GUIDE)
 
 
-def _write_tunnelled(writer: ChainWriter, family: int, device: str, port: int) -> None:
+def _write_tunnelled(writer: ChainWriter, family: int, device: str, port: int = 0) -> None:
     """What the host itself sends into a tunnel from an address that is not the tunnel's: answers would go elsewhere.
 
     So it is when a service proxy has translated the destination to one behind the tunnel.
@@ -144,7 +146,8 @@ def _write_tunnelled(writer: ChainWriter, family: int, device: str, port: int) -
     foreign = fib(_ADDRESS_TYPE, _OF_SOURCE) + compare(host32(_LOCAL_ADDRESS))
     foreign += fib(_ADDRESS_TYPE, _OF_SOURCE | _AT_OUTPUT) + compare(host32(_LOCAL_ADDRESS), Operator.NOT_EQUAL)
     conditions = [of_family(family), _interface(device), Condition(foreign)]
-    for way in (_Way((of_protocol(UDP),), _clear_of(port)), _Way()):
+    clear = [_Way((of_protocol(UDP),), _clear_of(port))] if port else []
+    for way in (*clear, _Way()):
         writer.match("snat", [*conditions, *way.conditions], counter() + masquerade(way.ports))
 
 
