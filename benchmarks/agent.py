@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from tortie.agent.client import ask, is_ready
+from tortie.agent.log_level import Threshold
 from tortie.agent.main import configure_logging
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec
 from tortie.api.resource import Metadata
@@ -189,7 +190,7 @@ def whole_lab(directory: str) -> None:
 
 
 def main() -> None:
-    configure_logging("error")
+    configure_logging(Threshold("error"))
     with tempfile.TemporaryDirectory() as directory:
         whole_lab(directory)
         bare = simple(f"b{os.getpid()}", 1, 0, directory)

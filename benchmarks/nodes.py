@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from workloads.stored import Stored, endpoint, stored
 
+from tortie.agent.log_level import Threshold
 from tortie.agent.main import configure_logging
 from tortie.datastore.keys import stored_key
 from tortie.lab.simulation import Simulation
@@ -76,7 +77,7 @@ def memory() -> float:
 
 
 def main(arguments: list[int]) -> None:
-    configure_logging("error")
+    configure_logging(Threshold("error"))
     if arguments:
         asyncio.run(measure(*arguments))
         return

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -49,6 +52,47 @@ async def test_a_watch_of_a_quiet_prefix_learns_how_far_the_others_are(
         await relay.listen()
         await other.put("/p/b", b"")
         assert [event.key for event in await take(watch, 1)] == ["/p/b"]
+
+
+@pytest.fixture
+def proxy(etcd: Any, tmp_path: Path) -> Iterator[str]:
+    """Where etcd's own proxy to the shared server listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["etcd", "grpc-proxy", "start", f"--endpoints={etcd.url}", f"--listen-addr=127.0.0.1:{port}"]
+    with (tmp_path / "proxy.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        ends = time.monotonic() + DEADLINE
+        while not _listens(port):
+            assert time.monotonic() < ends, (tmp_path / "proxy.log").read_text()
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+async def test_a_watch_through_etcds_own_proxy_goes_on_like_one_of_a_server(
+    proxy: str, opened: Opened, take: Take
+) -> None:
+    """The proxy leaves the number of the cluster out of what it tells watchers."""
+    store = await opened(proxy)
+    start = await store.put("/p/a", b"1")
+    assert [item.key for item in (await store.list("/p/")).items] == ["/p/a"]
+    async with aclosing(store.watch("/p/", start)) as watch:
+        for value in (b"2", b"3"):
+            await store.put("/p/a", value)
+            (event,) = await take(watch, 1)
+            assert (event.key, event.value) == ("/p/a", value)
 
 
 async def test_changes_of_one_revision_come_in_one_batch_however_large(etcd: Any, store: EtcdDatastore) -> None:

@@ -98,7 +98,13 @@ class Cluster:
         return answer
 
     def recognize(self, number: int) -> None:
-        """Take note of the cluster that answers. Another than before is somebody's mistake, or a restored backup."""
+        """Take note of the cluster that answers. Another than before is somebody's mistake, or a restored backup.
+
+        Args:
+            number: 0 is not said.
+        """
+        if not number:
+            return
         if self._number and number != self._number:
             _log.error("etcd_cluster_replaced", was=f"{self._number:x}", now=f"{number:x}", servers=self._addresses())
         self._number = number

@@ -150,6 +150,9 @@ class Watch:
         return Batch(events, revision)
 
     def _recognize(self, reply: WatchReply) -> None:
+        # etcd's own proxy does not say which cluster its watches are of.
+        if not reply.cluster:
+            return
         if not self._number:
             self._number = reply.cluster
         if reply.cluster != self._number:
