@@ -87,7 +87,8 @@ async def test_a_watch_through_etcds_own_proxy_goes_on_like_one_of_a_server(
     """The proxy leaves the number of the cluster out of what it tells watchers."""
     store = await opened(proxy)
     start = await store.put("/p/a", b"1")
-    assert [item.key for item in (await store.list("/p/")).items] == ["/p/a"]
+    async with aclosing(store.pages("/p/")) as pages:
+        assert [item.key async for page in pages for item in page.items] == ["/p/a"]
     async with aclosing(store.watch("/p/", start)) as watch:
         for value in (b"2", b"3"):
             await store.put("/p/a", value)
