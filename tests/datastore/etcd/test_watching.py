@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +84,22 @@ def _listens(port: int) -> bool:
 async def test_a_watch_through_etcds_own_proxy_goes_on_like_one_of_a_server(
     proxy: str, opened: Opened, take: Take
 ) -> None:
-    """The proxy leaves the number of the cluster out of what it tells watchers."""
-    store = await opened(proxy)
-    start = await store.put("/p/a", b"1")
-    async with aclosing(store.pages("/p/")) as pages:
-        assert [item.key async for page in pages for item in page.items] == ["/p/a"]
-    async with aclosing(store.watch("/p/", start)) as watch:
-        for value in (b"2", b"3"):
-            await store.put("/p/a", value)
-            (event,) = await take(watch, 1)
-            assert (event.key, event.value) == ("/p/a", value)
+    """Who joins a watch that the proxy has already is not told the number of the cluster."""
+    stores = [await opened(proxy) for _ in range(3)]
+    start = await stores[0].put("/p/a", b"1")
+    for store in stores:
+        async with aclosing(store.pages("/p/")) as pages:
+            assert [item.key async for page in pages for item in page.items] == ["/p/a"]
+    async with AsyncExitStack() as stack:
+        watches = [await stack.enter_async_context(aclosing(store.watch("/p/", start))) for store in stores]
+        heard = []
+        for watch in watches:
+            heard.append(asyncio.create_task(take(watch, 1)))
+            # Long enough that the next one is likely to find this one's watch at the proxy.
+            await asyncio.sleep(0.2)
+        await stores[0].put("/p/a", b"2")
+        for task in heard:
+            assert [(event.key, event.value) for event in await task] == [("/p/a", b"2")]
 
 
 async def test_changes_of_one_revision_come_in_one_batch_however_large(etcd: Any, store: EtcdDatastore) -> None:
