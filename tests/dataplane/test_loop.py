@@ -73,7 +73,7 @@ def key(name: str) -> str:
 
 async def settle() -> None:
     """Let everything run that can without time passing; the worker thread has had its turn when this returns."""
-    for _ in range(20):
+    for _ in range(50):
         await asyncio.sleep(0.001)
 
 
