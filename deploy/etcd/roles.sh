@@ -21,6 +21,7 @@ role tortie-agent
 may tortie-agent read /calico/
 may tortie-agent read /tortie/
 may tortie-agent readwrite "$resources/workloadendpoints/"
+may tortie-agent readwrite "$resources/caliconodestatuses/"
 may tortie-agent readwrite /calico/ipam/v2/
 may tortie-agent readwrite /calico/felix/
 

@@ -90,7 +90,7 @@ def established(directory: Path) -> bool:
 
 
 def clock(text: str) -> datetime:
-    return datetime.strptime(text, "%H:%M:%S.%f")
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f")
 
 
 def test_sessions_come_up_and_survive_a_change_of_what_is_announced(daemons: list[Path]) -> None:

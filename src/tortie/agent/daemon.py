@@ -37,12 +37,14 @@ from tortie.agent.metrics import registry
 from tortie.agent.monitor import watch_numbers
 from tortie.agent.moving import Movers
 from tortie.agent.moving_settings import priorities
+from tortie.agent.node_statuses import NodeStatuses
 from tortie.agent.observing import Observed, watching_routes
 from tortie.agent.parts import Parts
 from tortie.agent.reporting import Reporter, Sources
 from tortie.agent.settings import Settings, Values
 from tortie.agent.status import AgentReport, DatastoreReport
 from tortie.agent.tunnels import Encryption, TunnelAddresses
+from tortie.api.caliconodestatus import CalicoNodeStatus
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import InvalidResource, KernelError, Unavailable
@@ -200,7 +202,16 @@ class Agent:
         reconciler.listen(reporter.after_pass)
         tunnels = self._make_tunnels(datastore, feed, reconciler, dataplane)
         reconciler.listen(tunnels.after_pass)
-        return Parts(datastore, stream, calculation, feed, reconciler, observed, reporter, tunnels, movers, cutter)
+        statuses = self._make_statuses(datastore, feed)
+        return Parts(
+            datastore, stream, calculation, feed, reconciler, observed, reporter, tunnels, movers, statuses, cutter
+        )
+
+    def _make_statuses(self, datastore: Datastore, feed: Feed) -> NodeStatuses:
+        stream = ResourceStream(datastore, (CalicoNodeStatus.kind,), self._clock)
+        store = ResourceStore(datastore, self._clock, selector_problem)
+        settings = self._settings
+        return NodeStatuses(settings.node, stream, store, self._clock, settings.bird_socket, lambda: feed.closed)
 
     def _make_tunnels(
         self, datastore: Datastore, feed: Feed, reconciler: Reconciler, dataplane: Dataplane
@@ -241,6 +252,7 @@ class Agent:
             tasks.create_task(self._cni_server(parts, dataplane, wiring).run(serving), name="cni")
             await parts.feed.synchronised.wait()
             tasks.create_task(parts.tunnels.run(), name="addresses of tunnels")
+            tasks.create_task(parts.statuses.run(), name="node statuses")
             await self._wait_ready(parts.reconciler, serving)
 
     def _cni_server(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> CniServer:
@@ -302,6 +314,7 @@ class Agent:
             ready=self.ready.is_set(),
             bgp=bgp,
             bgp_problem=bgp_problem,
+            bird_socket=str(socket) if (socket := self._settings.bird_socket) else "",
             delayed=self._outage or self._delayed,
             datastore=self._datastore_report(),
             problems=[*_of_bird(bgp_problem), *self.configuration.pending],
@@ -320,11 +333,11 @@ class Agent:
         return DatastoreReport(place, problem=self._delayed)
 
     async def _bgp(self) -> tuple[Sequence[SessionStatus], str]:
-        directory = self._settings.bird_directory
-        if directory is None:
+        socket = self._settings.bird_socket
+        if socket is None:
             return (), ""
         try:
-            return await asyncio.to_thread(_sessions, directory / "bird.ctl"), ""
+            return await asyncio.to_thread(_sessions, socket), ""
         except (Unavailable, BirdRefused) as error:
             return (), str(error)
 

@@ -9,6 +9,7 @@ import msgspec
 from tortie.agent.cutting import Cutter
 from tortie.agent.feed import Feed
 from tortie.agent.moving import Movers
+from tortie.agent.node_statuses import NodeStatuses
 from tortie.agent.observing import Observed
 from tortie.agent.reporting import Reporter
 from tortie.agent.status import AgentReport, DatastoreReport, TargetReport
@@ -32,6 +33,7 @@ class Parts(msgspec.Struct, frozen=True):
     reporter: Reporter
     tunnels: TunnelAddresses
     movers: Movers
+    statuses: NodeStatuses
     cutter: Cutter | None = None
 
     def complete(self, report: AgentReport) -> AgentReport:
@@ -66,6 +68,7 @@ class Parts(msgspec.Struct, frozen=True):
             yield f"{closed}; what is in the kernel stays in force, and no workload can be attached"
         else:
             yield from self.reporter.problems
+            yield from self.statuses.problems
         yield from (f"{target.name} cannot be programmed: {target.reason}" for target in targets if target.reason)
         yield from [self.tunnels.problem] if self.tunnels.problem else []
         yield from self.calculation.conflicts()

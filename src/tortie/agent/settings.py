@@ -82,6 +82,11 @@ class Settings(NetworkSettings, frozen=True, kw_only=True):
         """Seconds between two signs of life; 0 is none."""
         return _interval(self.reporting_interval_seconds, self.endpoint_reporting_enabled)
 
+    @property
+    def bird_socket(self) -> Path | None:
+        """Where BIRD answers; None where there is none."""
+        return self.bird_directory / "bird.ctl" if self.bird_directory else None
+
 
 def _calico(name: str) -> tuple[str, str]:
     """A variable of Calico's, and its bare form, which counts less."""

@@ -58,6 +58,7 @@ class AgentReport(msgspec.Struct, frozen=True):
         problems: what is not as it should be, and what comes of it; empty when all is well.
         rejected: resources that cannot be used, by key, and why.
         bgp: sessions; empty when there is no BIRD.
+        bird_socket: where BIRD answers; empty when there is none.
         moving: endpoints on their way from or to another host, and how far each is: `leaving`, `waiting`, `doubted`,
             `live` or `converging`.
     """
@@ -76,6 +77,7 @@ class AgentReport(msgspec.Struct, frozen=True):
     targets: Sequence[TargetReport] = ()
     bgp: Sequence[SessionStatus] = ()
     bgp_problem: str = ""
+    bird_socket: str = ""
     delayed: str = ""
     datastore: DatastoreReport = DatastoreReport()
     problems: Sequence[str] = ()

@@ -53,6 +53,8 @@ def _preamble(node: BGPNode) -> str:
     return f"""# Written by tortie-agent for node {node.node}; changes made by hand are lost.
 router id {node.router_id};
 {f"log stderr {severities};" if severities else "log stderr { bug };"}
+timeformat protocol iso long ms;
+timeformat route iso long ms;
 graceful restart wait 30;
 protocol device {{ scan time 5; }}
 """

@@ -32,8 +32,8 @@ def render_session(session: Session, node: BGPNode, passwords: Known) -> str:
         ValueError: a password that BIRD's syntax cannot hold.
     """
     lines = [*_ends(session, node), *_transport(session, passwords), *_timers(session), *_options(session, node)]
-    if withheld(session, passwords):
-        lines.append("disabled;")
+    if reason := withheld(session, passwords):
+        lines += [f'description "{reason}";', "disabled;"]
     lines.append(_channel(session, node))
     return f"protocol bgp {session.name} {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
 
@@ -94,7 +94,8 @@ def _channel(session: Session, node: BGPNode) -> str:
     incoming = _calls(filters, "import", family, internal)
     outgoing = _calls(filters, "export", family, internal)
     return (
-        f"ipv{family} {{ {next_hop}import filter {{ {incoming}learned_priority{family}(); accept; }}; "
+        f"ipv{family} {{ {next_hop}import keep filtered; "
+        f"import filter {{ {incoming}learned_priority{family}(); accept; }}; "
         f"export filter {{ own_priority{family}(); {outgoing}announce{family}({internal}); }}; }};"
     )
 
