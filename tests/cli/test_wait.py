@@ -56,7 +56,7 @@ def test_a_path_may_hold_signs_of_equality_itself(run: Run) -> None:
 
 def test_what_does_not_become_so_in_time_fails_and_is_named(run: Run) -> None:
     run("apply", "-f", "-", text=TIER)
-    result = run("wait", "tier", "security", "gone", "--for=delete", "--timeout=50ms")
+    result = run("wait", "tier", "security", "gone", "--for=delete", "--timeout=1s")
     assert result.exit_code == 1
     assert result.stdout == "Tier gone: deleted\n"
     assert result.stderr == "Tier security: is still there, after 0.05 s\n"
