@@ -33,14 +33,15 @@ NODE = BGPNode(
 def test_own_blocks_are_announced_and_longer_routes_inside_them_are_not() -> None:
     lines = [line.strip() for line in render(NODE).splitlines()]
     accept = lines.index("if net = 10.65.1.0/26 then accept;")
-    better = "source = RTS_INHERIT && krt_source = 80 && krt_metric > 0 && krt_metric < 1024"
+    better = "(source = RTS_INHERIT && krt_source = 80) && krt_metric > 0 && krt_metric < 1024"
     assert lines[accept + 1] == f"if net ~ [ 10.65.1.0/26+ ] && !({better}) then reject;"
     assert "route 10.65.1.0/26 blackhole;" in lines
 
 
 def test_borrowed_addresses_are_announced_only_inside_pools_that_may_be_exported() -> None:
     text = render(NODE)
-    accept = "if net ~ [ 10.65.0.0/16+ ] && (source = RTS_BGP || source = RTS_INHERIT && krt_source = 80) then accept;"
+    workload = "(source = RTS_INHERIT && krt_source = 80)"
+    accept = f"if net ~ [ 10.65.0.0/16+ ] && (source = RTS_BGP || {workload}) then accept;"
     assert accept in text
     assert text.index("if net ~ [ 10.66.0.0/16+ ] then reject;") < text.index(accept)
 

@@ -16,7 +16,8 @@ from tortie.bgp.statics import BLOCKS, SERVICES, held
 from tortie.desired.bgp import BGPNode
 from tortie.desired.bgpfilter import LOWEST_PREFERENCE
 
-_WORKLOAD = f"source = RTS_INHERIT && krt_source = {AGENT_ROUTE_PROTOCOL}"
+# In parentheses, as `&&` binds no closer than `||` does.
+_WORKLOAD = f"(source = RTS_INHERIT && krt_source = {AGENT_ROUTE_PROTOCOL})"
 
 _TUNNELS = ("*.cali", "*.calico")
 """Devices of overlays: what is reached through them is known to every node already."""

@@ -2,7 +2,7 @@
 
 What it learns goes into the kernel, but for two kinds: addresses of services, which something else forwards, and
 pools whose routes are not BGP's to program. Routes outlive the daemon (`persist`), and a restarted one takes them
-over (graceful restart).
+over (graceful restart). Of routes that are equally good all are programmed (ECMP).
 
 Where a workload is attached its own route counts, also while others still announce it from where it was; but for one
 that a host announces with a better priority: there it runs now.
@@ -45,6 +45,7 @@ def render_kernel(node: BGPNode, family: int, workload_prefix: str) -> str:
     return f"""{_from_kernel(node, family, workload_prefix)}{_filter(node, family)}protocol kernel kernel{family} {{
     learn;
     persist;
+    merge paths;
     scan time 10;
     graceful restart;
     ipv{family} {{ import filter from_kernel{family}; export filter to_kernel{family}; }};
