@@ -9,7 +9,10 @@ import socket
 import subprocess
 from collections.abc import Iterator
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
 from tortie.dataplane.bandwidth import Actual, BandwidthTarget, Known, Limit, RemoveMirror, bucket_of, mirror_of
@@ -79,7 +82,7 @@ def test_only_what_differs_is_planned_and_an_interface_that_is_missing_waits() -
 
 def test_a_device_that_was_made_anew_gets_its_limits_again() -> None:
     one = target(known_links(CALI1))
-    numbers = (100_000, 12_500, 0)
+    numbers = (100_000, 12_500, 0, 0, 0)
     actual = Actual({"cali1": Known(6, numbers, numbers)}, {mirror_of("cali1")})
     assert len(one.plan(limited(SLOW, SLOW), actual, Changes(interfaces={"cali1"})).operations) == 2
 
@@ -126,6 +129,12 @@ class Pair:
             shown = json.loads(self.run("tc", "-j", "qdisc", "show"))
         return {one["dev"]: one["kind"] for one in shown if one["kind"] == "tbf"}
 
+    def shown(self) -> dict[str, str]:
+        """What the kernel tells of each bucket."""
+        with inside(self.host):
+            found = json.loads(self.run("tc", "-j", "-s", "qdisc", "show"))
+        return {one["dev"]: json.dumps(one["options"]) for one in found if one["kind"] == "tbf"}
+
     def arrived(self, sender: int, receiver: int, address: str, count: int = FLOOD) -> int:
         """How many of so many datagrams of 1000 bytes arrive."""
         with inside(receiver):
@@ -154,6 +163,14 @@ class Pair:
         self.socket.close()
         os.close(self.host)
         os.close(self.workload)
+
+
+@pytest.fixture(scope="module")
+def cable() -> Iterator[Pair]:
+    """The same for many examples."""
+    made = Pair()
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -187,6 +204,36 @@ def test_a_bandwidth_changes_in_place_with_peaks_and_beyond_32_bits(pair: Pair) 
     pair.bring(limited(SLOW, SLOW))
     assert pair.received() < FLOOD / 2
     assert pair.sent() < FLOOD / 2
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"rate": 900_000},
+        {"burst": 90_000},
+        {"peak": 3_000_000},
+        {"least_burst": 30_000},
+    ],
+    ids=str,
+)
+def test_every_number_that_changes_reaches_the_kernel(pair: Pair, asked: dict[str, int]) -> None:
+    first = Bandwidth(800_000, 80_000, peak=2_000_000, least_burst=20_000)
+    pair.bring(limited(*[Limits(bandwidth=first)] * 2))
+    before = pair.shown()
+    pair.bring(limited(*[Limits(bandwidth=msgspec.structs.replace(first, **asked))] * 2))
+    assert len(before) == 2
+    assert not before.items() & pair.shown().items()
+
+
+@given(st.integers(1, 1 << 40), st.integers(1, 1 << 40), st.integers(1, 1 << 37), st.integers(1, 1 << 37))
+@settings(max_examples=settings.default.max_examples // 2)
+@pytest.mark.kernel
+def test_what_the_kernel_tells_of_any_bucket_is_what_was_written(
+    cable: Pair, rate: int, burst: int, peak: int, least: int
+) -> None:
+    any_bandwidth = Limits(bandwidth=Bandwidth(rate, burst, peak, least))
+    cable.bring(limited(any_bandwidth, any_bandwidth))
 
 
 @pytest.mark.kernel

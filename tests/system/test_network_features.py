@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -184,3 +184,81 @@ def test_limits_of_an_endpoint_are_in_the_kernel_and_go_again(pools: World) -> N
     assert pools.reaches("client", "server")
     asyncio.run(_limit(pools, None))
     pools.until(lambda: not optional_chains(pools) and not queues(), "no limits")
+
+
+def test_limits_that_change_hold_for_a_workload_that_runs(pools: World) -> None:
+    """Of a running server, and also of flows that it has: nothing is attached anew, and no agent starts again."""
+    pid, interface = pools.pid(), pools.lab.attachment("server").interface
+    index = pools.run("cat", f"/sys/class/net/{interface}/ifindex")
+
+    def bucket() -> list[dict[str, int]]:
+        shown = json.loads(pools.run("tc", "-j", "qdisc", "show", "dev", interface))
+        return [one["options"] for one in shown if one["kind"] == "tbf"]
+
+    try:
+        with flood(pools) as got_through, crowd(pools) as connect:
+            assert got_through() == FLOOD
+            for burst in (10, 25):
+                asked = QoSControls(ingress_packet_rate=1, ingress_packet_burst=burst)
+                asyncio.run(_limit(pools, asked))
+                pools.until(lambda burst=burst: f"burst {burst} packets" in pools.ruleset(), f"a burst of {burst}")
+                assert burst <= got_through() < FLOOD
+            for places in (2, 1, 3):
+                asyncio.run(_limit(pools, QoSControls(ingress_max_connections=places)))
+                pools.until(lambda places=places: f"ct count over {places}" in pools.ruleset(), f"{places} places")
+                assert [connect() for _ in range(places + 1)] == [*[True] * places, False]
+            for rate, burst in ((10**6, 10**5), (10**6, 2 * 10**5), (2 * 10**6, 2 * 10**5)):
+                before = bucket()
+                asyncio.run(_limit(pools, QoSControls(ingress_bandwidth=rate, ingress_burst=burst)))
+                pools.until(lambda before=before: len(bucket()) == 1 and bucket() != before, "another bucket")
+                assert bucket()[0]["rate"] == rate // 8
+                assert 1 <= got_through() < FLOOD
+            asyncio.run(_limit(pools, None))
+            pools.until(lambda: not bucket() and not optional_chains(pools), "no limits")
+            assert got_through() == FLOOD
+    finally:
+        asyncio.run(_limit(pools, None))
+    assert (pools.pid(), pools.run("cat", f"/sys/class/net/{interface}/ifindex")) == (pid, index)
+
+
+FLOOD = 60
+
+
+@contextmanager
+def flood(world: World) -> Iterator[Callable[[], int]]:
+    """Asks how many of so many datagrams of 1000 bytes of one flow arrive from the client at the server."""
+    with inside(world.lab.namespace("server")):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with inside(world.lab.namespace("client")):
+        speaker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with listener, speaker:
+        listener.bind(("", 0))
+        listener.settimeout(0.3)
+        speaker.connect((world.address("server"), listener.getsockname()[1]))
+
+        def got_through() -> int:
+            for _ in range(FLOOD):
+                speaker.send(bytes(972))
+            found = 0
+            with suppress(TimeoutError):
+                while found < FLOOD and listener.recv(2000):
+                    found += 1
+            return found
+
+        yield got_through
+
+
+@contextmanager
+def crowd(world: World) -> Iterator[Callable[[], bool]]:
+    """Asks whether one more connection from the client to the server opens; all stay open as long as the block."""
+    with inside(world.lab.namespace("server")):
+        listener = socket.create_server(("", 0), backlog=20)
+    with listener, ExitStack() as held:
+
+        def connect() -> bool:
+            with inside(world.lab.namespace("client")):
+                one = held.enter_context(socket.socket())
+            one.settimeout(2)
+            return one.connect_ex((world.address("server"), listener.getsockname()[1])) == 0
+
+        yield connect

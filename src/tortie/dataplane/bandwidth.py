@@ -32,10 +32,10 @@ _FRAMING = 18
 _LARGEST = (1 << 32) - 1
 _GONE = frozenset({errno.ENODEV, errno.ENOENT, errno.EINVAL})
 
-Numbers = tuple[int, int, int]
-"""Rate, limit and peak of a token bucket: what tells one from another; the limit has the burst in it."""
-_NONE: Numbers = (0, 0, 0)
-_BROKEN: Numbers = (-1, -1, -1)
+Numbers = tuple[int, int, int, int, int]
+"""Rate, limit and peak of a token bucket, and its bursts in ticks: what tells one from another."""
+_NONE: Numbers = (0, 0, 0, 0, 0)
+_BROKEN: Numbers = (-1, -1, -1, -1, -1)
 """Of what is sent to a device that is not there: nothing gets through."""
 
 
@@ -94,7 +94,8 @@ class BandwidthTarget:
         catching: set[int] = set()
         for queue in traffic.list_queues(self._socket):
             if queue.is_bucket_of_ours:
-                buckets[queue.index] = (queue.rate, queue.limit, queue.peak)
+                bursts = queue.burst_ticks, queue.least_burst_ticks
+                buckets[queue.index] = (queue.rate, queue.limit, queue.peak, *bursts)
             elif queue.kind == "ingress":
                 catching.add(queue.index)
         found: dict[str, Known] = {}
@@ -238,4 +239,7 @@ def _differences(link: links.Link, endpoint: Endpoint | None, actual: Actual) ->
 
 
 def _numbers(bucket: traffic.TokenBucket | None) -> Numbers:
-    return (bucket.rate, bucket.limit, bucket.peak) if bucket else _NONE
+    if bucket is None:
+        return _NONE
+    least = traffic.ticks(bucket.least_burst, bucket.peak) if bucket.peak else 0
+    return bucket.rate, bucket.limit, bucket.peak, traffic.ticks(bucket.burst, bucket.rate), least

@@ -44,6 +44,9 @@ _SELECT_ALL = struct.pack("=BBBxHHhhI", 1, 0, 1, 0, 0, 0, 0, 0) + bytes(16)
 _MIRRED = struct.Struct("=IIiiiiI")
 _ETHERNET = 1
 _LARGEST = (1 << 32) - 1
+_NANOSECONDS = 10**9
+_TICK_SHIFT = 6
+"""PSCHED_SHIFT of net/pkt_sched.h."""
 _ANY_PROTOCOL = sockets.htons(3)
 _STOLEN, _REDIRECT = 4, 1
 _KIND, _OPTIONS = 1, 2
@@ -76,6 +79,7 @@ class Queue(msgspec.Struct, frozen=True, gc=False):
         index: of the device.
         kind: such as `tbf` or `ingress`.
         rate, limit, peak: of a token bucket.
+        burst_ticks, least_burst_ticks: of a token bucket; its bursts as the kernel tells them, see `ticks`.
     """
 
     index: int
@@ -85,6 +89,8 @@ class Queue(msgspec.Struct, frozen=True, gc=False):
     rate: int = 0
     limit: int = 0
     peak: int = 0
+    burst_ticks: int = 0
+    least_burst_ticks: int = 0
 
     @property
     def is_bucket_of_ours(self) -> bool:
@@ -102,6 +108,17 @@ def shape(index: int, bucket: TokenBucket) -> Request:
         options += u32(_PEAK_BURST, bucket.least_burst)
     payload = _TCMSG.pack(0, index, HANDLE, _ROOT, 0) + text(_KIND, "tbf") + nested(_OPTIONS, options)
     return Request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, payload, "limit what is sent by device", index)
+
+
+def ticks(length: int, rate: int) -> int:
+    """How long so many bytes take at so many a second, in the unit and with the rounding of net/sched/sch_generic.c.
+
+    The kernel knows bursts as times only: 64 ns are a tick, and of those it tells 32 bits.
+    """
+    shift = 0
+    while not (_NANOSECONDS << shift) // rate >> 31 and not _NANOSECONDS << shift >> 63:
+        shift += 1
+    return (length * ((_NANOSECONDS << shift) // rate) >> shift) >> _TICK_SHIFT & _LARGEST
 
 
 def unshape(index: int) -> Request:
@@ -158,7 +175,7 @@ def decode_queue(message: Message) -> Queue:
     options = attributes(found.get(_OPTIONS, b""))
     numbers = unpack(_BUCKET, options.get(_PARAMETERS, b""))
     rate, peak = _number(options.get(_RATE64, b"")) or numbers[5], _number(options.get(_PEAK64, b"")) or numbers[11]
-    return Queue(index, kind, handle, parent, rate, numbers[12], peak)
+    return Queue(index, kind, handle, parent, rate, numbers[12], peak, numbers[13], numbers[14] if peak else 0)
 
 
 def decode_redirect(message: Message) -> int | None:

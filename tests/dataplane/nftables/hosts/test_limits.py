@@ -72,6 +72,20 @@ def test_packets_above_the_rate_are_dropped_for_one_workload_and_one_direction(
     assert 10 <= got_through(lab, "pod1", OTHER[family], "pod2") < 15
 
 
+@BOTH
+def test_another_rate_or_burst_holds_from_the_next_packet_on(lab: Any, guarded: Any, family: int) -> None:
+    lab.bring(guarded.state)
+    for burst in (10, 20, 15):
+        rate = Limits(packet_rate=1, packet_burst=burst)
+        lab.bring(limit(guarded.state, ingress_limits=rate, egress_limits=rate), Changes(endpoints={FIRST}))
+        assert burst <= got_through(lab, "near", POD[family], "pod1") < burst + 5
+        assert burst <= got_through(lab, "pod1", NEAR[family], "near") < burst + 5
+    faster = Limits(packet_rate=5000, packet_burst=FLOOD)
+    lab.bring(limit(guarded.state, ingress_limits=faster, egress_limits=faster), Changes(endpoints={FIRST}))
+    assert got_through(lab, "near", POD[family], "pod1") == got_through(lab, "pod1", NEAR[family], "near") == FLOOD
+    assert not lab.plan(guarded.state).operations
+
+
 Pair = tuple[socket.socket, socket.socket]
 
 
