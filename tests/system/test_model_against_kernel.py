@@ -16,10 +16,11 @@ from tortie.lab.topology import Topology
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)
-    from model.contents import Contents, Dice, contents, guarded
+    from model.contents import Contents, contents, guarded
+    from model.dice import Dice
+    from model.furniture import furnished, with_settings
     from model.network import Network, network
     from model.reducing import least, report
-    from model.shooting import drawn_settings
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
@@ -48,15 +49,14 @@ def packets_fare_as_judged(net: Network, seed: int) -> None:
 
 def shots_fare_as_judged(net: Network, seed: int) -> None:
     dice = Dice(seed)
-    chosen = drawn_settings(dice)
 
     def wrong(drawn: Contents) -> list[str]:
-        net.restart(chosen)
+        net.restart()
         net.bring(drawn, random.Random(seed))
         return [*net.differences(), *net.shoot(seed)]
 
-    reduced = least((guarded(dice),), lambda drawn: bool(wrong(*drawn)))
-    assert reduced is None, report(reduced, [str(chosen), *wrong(*reduced)])
+    reduced = least((with_settings(dice, guarded(dice)),), lambda drawn: bool(wrong(*drawn)))
+    assert reduced is None, report(reduced, wrong(*reduced))
 
 
 def any_way_leads_to_the_same(net: Network, seed: int) -> None:
@@ -67,7 +67,21 @@ def any_way_leads_to_the_same(net: Network, seed: int) -> None:
         return [*net.differences(), *net.ask(seed)]
 
     dice = Dice(seed)
-    reduced = least((contents(dice), contents(dice)), lambda drawn: bool(wrong(*drawn)))
+    both = with_settings(dice, contents(dice)), with_settings(dice, contents(dice))
+    reduced = least(both, lambda drawn: bool(wrong(*drawn)))
+    assert reduced is None, report(reduced, wrong(*reduced))
+
+
+def any_way_to_everything_leads_to_the_same(net: Network, seed: int) -> None:
+    def wrong(*several: Contents) -> list[str]:
+        net.restart()
+        chance = random.Random(seed)
+        for one in several:
+            net.bring(one, chance)
+        return net.differences()
+
+    dice = Dice(seed)
+    reduced = least((furnished(dice), furnished(dice), furnished(dice)), lambda drawn: bool(wrong(*drawn)))
     assert reduced is None, report(reduced, wrong(*reduced))
 
 
@@ -101,6 +115,12 @@ def test_any_way_to_a_policy_ends_like_a_fresh_start(net: Network, seed: int) ->
     any_way_leads_to_the_same(net, seed)
 
 
+@settings(FEW, max_examples=15)
+@given(SEEDS)
+def test_any_way_to_limits_translation_and_settings_ends_like_a_fresh_start(net: Network, seed: int) -> None:
+    any_way_to_everything_leads_to_the_same(net, seed)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(SOAK_SECONDS + 3600)
 def test_model_and_kernel_agree_for_as_long_as_asked(net: Network) -> None:
@@ -111,6 +131,7 @@ def test_model_and_kernel_agree_for_as_long_as_asked(net: Network) -> None:
         seed = seeds.getrandbits(32)
         packets_fare_as_judged(net, seed)
         any_way_leads_to_the_same(net, seed)
+        any_way_to_everything_leads_to_the_same(net, seed)
         shots_fare_as_judged(net, seed)
         tried += 1
     print(f"seed {SOAK_SEED}: {tried} states, {tried} ways, {tried} of guarded hosts, for {SOAK_SECONDS:g} s")

@@ -1,15 +1,13 @@
-"""Random contents of a datastore: labels, ports, profiles, sets, tiers and policies around six workloads that stay.
-
-By dice, not by strategies: those make so much of equal parts that few examples have rules that matter.
-"""
+"""Random contents of a datastore: labels, ports, profiles, sets, tiers and policies around six workloads that stay."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Sequence
+import ipaddress
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from model.dice import Dice
 
 from tortie.api.endpointslice import SERVICE_LABEL, Backend, BackendPort, EndpointSlice
 from tortie.api.hostendpoint import HostEndpoint, HostEndpointSpec
@@ -19,7 +17,7 @@ from tortie.api.pod import Container, ContainerPort, Pod, PodSpec
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec, NetworkPolicy, NetworkPolicySpec
 from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, Resource, ResourceKey
-from tortie.api.rules import ICMP, EntityRule, Rule, ServiceAccountMatch, ServiceMatch
+from tortie.api.rules import ICMP, EntityRule, HTTPMatch, Rule, ServiceAccountMatch, ServiceMatch
 from tortie.api.stagedpolicy import (
     StagedGlobalNetworkPolicy,
     StagedGlobalNetworkPolicySpec,
@@ -164,22 +162,6 @@ _MATCHES = (
     *(("rule", name) for name in _RULE_MATCHES),
     *((side, name) for side in ("source", "destination") for name in _SIDE_MATCHES),
 )
-
-
-class Dice(random.Random):
-    """Chance, with the words for what is drawn here."""
-
-    def some(self, values: Sequence[Any], most: int, least: int = 1) -> tuple[Any, ...]:
-        """A few different values."""
-        return tuple(dict.fromkeys(self.choices(values, k=self.randint(least, most))))
-
-    def happens(self, chance: float) -> bool:
-        """Whether something does that has this chance."""
-        return self.random() < chance
-
-    def several(self, draw: Callable[[Dice], Any], most: int, least: int = 0) -> tuple[Any, ...]:
-        """What is drawn again and again."""
-        return tuple(draw(self) for _ in range(self.randint(least, most)))
 
 
 def contents(dice: Dice) -> Contents:
@@ -395,6 +377,7 @@ def _rule(dice: Dice) -> Rule:
         action=dice.choice(("Allow", "Deny", "Pass", "Log", "Allow", "Deny")),
         source=EntityRule(**parts["source"]),
         destination=EntityRule(**parts["destination"]),
+        http=HTTPMatch(methods=("GET",)) if dice.happens(0.05) else None,
         **parts["rule"],
     )
 
@@ -412,44 +395,28 @@ def _match(dice: Dice, name: str, bounds: Sequence[int]) -> Any:
             return dice.choice(_SELECTORS)
         case "namespace_selector":
             return dice.choice((*_NAMESPACE_SELECTORS, "global()"))
+        case "nets" if dice.happens(0.15):
+            return _many_nets(dice)
         case "nets":
             return dice.some(dice.choice((NETS4, NETS6, NETS4, NETS6, (*NETS4, *NETS6, *_EVERYTHING))), 4)
         case "ports":
-            return tuple(dict.fromkeys(_port(dice, bounds) for _ in range(dice.randint(1, 3))))
+            most = dice.choice((3,) * 6 + (40,))
+            return tuple(dict.fromkeys(_port(dice, bounds) for _ in range(dice.randint(1, most))))
         case "service_accounts":
             return dice.choice(_ACCOUNTS)
     return _SERVICE
+
+
+def _many_nets(dice: Dice) -> tuple[str, ...]:
+    """More than fit in one line, side by side and inside one another, and not all written from their first address."""
+    family = dice.choice((4, 6))
+    bits, near = (32, ("10.65.0.1", "172.31.0.1")) if family == 4 else (128, ("fd00:65::", "fd00:31::"))
+    starts = (int(ipaddress.ip_address(dice.choice(near))) for _ in range(dice.randint(5, 40)))
+    found = (ipaddress.ip_address(start + dice.randint(0, 9)) for start in starts)
+    return tuple(dict.fromkeys(f"{one}/{bits - dice.choice((0, 0, 1, 2, 3))}" for one in found))
 
 
 def _port(dice: Dice, bounds: Sequence[int]) -> int | str:
     """A number, a range or a name."""
     first, last = sorted(dice.choices(bounds, k=2))
     return dice.choice((first, f"{first}:{last}", dice.choice((*_PORT_NAMES, *_PORT_NAMES, "unknown"))))
-
-
-def smaller(contents: Contents) -> Iterator[Contents]:
-    """The same without one resource, or with less in one of its rules."""
-    for key, one in contents.items():
-        yield Contents((other, kept) for other, kept in contents.items() if other != key)
-        if isinstance(one, NetworkPolicy | GlobalNetworkPolicy | Profile):
-            for spec in _simpler(one.spec):
-                yield Contents({**contents, key: msgspec.structs.replace(one, spec=spec)})
-
-
-def _simpler(spec: Any) -> Iterator[Any]:
-    for way in ("ingress", "egress"):
-        rules = getattr(spec, way)
-        for index, rule in enumerate(rules):
-            for less in ((), *((one,) for one in _less(rule))):
-                yield msgspec.structs.replace(spec, **{way: (*rules[:index], *less, *rules[index + 1 :])})
-
-
-def _less(value: Any) -> Iterator[Any]:
-    """A rule, or a side of it, with one match less."""
-    for field in msgspec.structs.fields(type(value)):
-        old = getattr(value, field.name)
-        if isinstance(old, EntityRule):
-            for side in _less(old):
-                yield msgspec.structs.replace(value, **{field.name: side})
-        elif field.default is not msgspec.NODEFAULT and old != field.default:
-            yield msgspec.structs.replace(value, **{field.name: field.default})

@@ -16,6 +16,8 @@ from model.packets import Judge, Station, questions
 from model.shooting import shots, surroundings
 from model.shots import Gallery, Shot
 
+from tortie.agent.configuration import Configuration
+from tortie.agent.settings import read_values
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
@@ -41,6 +43,8 @@ from tortie.netlink.socket import NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocke
 
 Update = tuple[ResourceKey, Resource | None]
 
+_RESTARTS = 0.15
+"""Of steps after which nodes begin anew."""
 _SHORT = Patience(0.08, 2)
 _LONG = Patience(1.0, 3)
 _FLUSH_CONNECTIONS = Request(0x102, 0, bytes(4), "forget all connections")
@@ -55,22 +59,20 @@ class Node:
         self.thread = NamespaceThread(place.namespace)
         self._name = place.host.name
         self._own = {UPLINK: {Cidr.host(one) for one in place.host.addresses}}
-        self._settings = FilterSettings()
         self._target = self._new_target()
         self.start()
 
     @property
     def surroundings(self) -> Surroundings:
         """What decides besides policy."""
-        return surroundings(self._settings, self._own)
-
-    def choose(self, settings: FilterSettings) -> None:
-        """Follow other settings from the next wiping on."""
-        self._settings = settings
+        settings = self.desired.settings
+        return surroundings(settings.filter if settings else FilterSettings(), self._own)
 
     def start(self) -> None:
         """Know nothing, as after a restart; what is in the kernel stays."""
-        self.calculation = Calculation(self._name)
+        self._target.connection.close()
+        self._target = self._new_target()
+        self.calculation = Calculation(self._name, configure=Configuration(read_values({})))
         self.calculation.set_in_sync()
         self.desired = DesiredState()
         self._is_first = True
@@ -120,7 +122,7 @@ class Node:
         self.thread.shutdown()
 
     def _new_target(self) -> NftablesTarget:
-        return NftablesTarget(self._settings, addresses=lambda: self._own)
+        return NftablesTarget(addresses=lambda: self._own)
 
     def _pass(self, changes: Changes | None) -> None:
         actual = self._target.read()
@@ -148,19 +150,21 @@ class Network:
         self.everybody = (*self.stations, *hosts)
         self._gallery = Gallery({one.name: lab.namespace(one.name) for one in self.everybody})
 
-    def restart(self, settings: FilterSettings = FilterSettings()) -> None:  # noqa: B008 - frozen
+    def restart(self) -> None:
         """Hosts without a table, and nodes that know nothing."""
-        self._contents = {}
-        for node in self.nodes.values():
-            node.start()
-            node.choose(settings)
+        self._contents = Contents()
+        self._everywhere("start")
         self._everywhere("wipe")
 
     def bring(self, contents: Contents, chance: random.Random | None = None) -> None:
-        """Move to these contents at once or, by chance, in any order and in several steps."""
-        updates = list(self._updates(contents))
-        for step in _steps(updates, chance):
+        """Move to these contents at once or, by chance, in any order, in several steps, with restarts in between."""
+        known = {key: self._wired(one) for key, one in self._contents.items()}
+        for step in _steps(list(self._updates(contents)), chance):
             self._everywhere("bring", step)
+            known.update(step)
+            if chance is not None and chance.random() < _RESTARTS:
+                self._everywhere("start")
+                self._everywhere("bring", sorted((key, one) for key, one in known.items() if one is not None))
         self._contents = contents
 
     def ask(self, seed: int) -> list[str]:
@@ -168,7 +172,7 @@ class Network:
 
         Loss is not denial: what should have been answered and was not is asked once more, with patience.
         """
-        judge = Judge({name: node.desired for name, node in self.nodes.items()})
+        judge = self._judge()
         asked = questions(judge, self.stations, PORTS, SOURCE_PORTS, seed)
         judgements = {question.probe: judgement for question, judgement in asked.items()}
         first = self._send(judgements, _SHORT)
@@ -179,9 +183,7 @@ class Network:
 
     def shoot(self, seed: int) -> list[str]:
         """Send single packets, of hosts too; returns those that fared otherwise than the compiled form says."""
-        nodes = self.nodes.items()
-        judge = Judge({name: node.desired for name, node in nodes}, {name: node.surroundings for name, node in nodes})
-        judged = shots(judge, self.everybody, seed)
+        judged = shots(self._judge(), self.everybody, seed)
         first = self._fire(judged, [one for one, judgement in judged.items() if not judgement.denials], 0.2)
         leaks = [one for one in first if judged[one].denials]
         lost = [one for one, judgement in judged.items() if not judgement.denials and one not in first]
@@ -189,6 +191,10 @@ class Network:
             found = self._fire(lost, lost, patience)
             lost = [one for one in lost if one not in found]
         return [f"{one} {word}, but: {judged[one].way}" for word, some in _words(leaks, lost) for one in some]
+
+    def _judge(self) -> Judge:
+        nodes = self.nodes.items()
+        return Judge({name: node.desired for name, node in nodes}, {name: node.surroundings for name, node in nodes})
 
     def _fire(self, shots: Collection[Shot], expected: Collection[Shot], patience: float) -> set[Shot]:
         self._everywhere("forget_connections")

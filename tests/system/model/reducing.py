@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from model.contents import Contents, smaller
+import msgspec
+from model.contents import Contents
+
+from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
+from tortie.api.profile import Profile
+from tortie.api.rules import EntityRule
 
 Drawn = tuple[Contents, ...]
 
@@ -35,5 +41,33 @@ def report(drawn: Drawn, wrong: Sequence[str]) -> str:
 
 def _smaller(drawn: Drawn) -> Iterator[Drawn]:
     for index, one in enumerate(drawn):
-        for less in smaller(one):
+        for less in _less_of(one):
             yield (*drawn[:index], less, *drawn[index + 1 :])
+
+
+def _less_of(contents: Contents) -> Iterator[Contents]:
+    """The same without one resource, or with less in one of its rules."""
+    for key, one in contents.items():
+        yield Contents((other, kept) for other, kept in contents.items() if other != key)
+        if isinstance(one, NetworkPolicy | GlobalNetworkPolicy | Profile):
+            for spec in _simpler(one.spec):
+                yield Contents({**contents, key: msgspec.structs.replace(one, spec=spec)})
+
+
+def _simpler(spec: Any) -> Iterator[Any]:
+    for way in ("ingress", "egress"):
+        rules = getattr(spec, way)
+        for index, rule in enumerate(rules):
+            for less in ((), *((one,) for one in _less(rule))):
+                yield msgspec.structs.replace(spec, **{way: (*rules[:index], *less, *rules[index + 1 :])})
+
+
+def _less(value: Any) -> Iterator[Any]:
+    """A rule, or a side of it, with one match less."""
+    for field in msgspec.structs.fields(type(value)):
+        old = getattr(value, field.name)
+        if isinstance(old, EntityRule):
+            for side in _less(old):
+                yield msgspec.structs.replace(value, **{field.name: side})
+        elif field.default is not msgspec.NODEFAULT and old != field.default:
+            yield msgspec.structs.replace(value, **{field.name: field.default})
