@@ -34,6 +34,12 @@ def test_a_second_agent_is_told_of_the_first(tmp_path: Path) -> None:
         assert (tmp_path / LOCK).read_text() == f"{os.getpid()}\n"
 
 
+def test_a_full_disk_keeps_no_agent_from_its_work(tmp_path: Path) -> None:
+    (tmp_path / LOCK).symlink_to("/dev/full")
+    with only_agent(tmp_path):
+        pass
+
+
 def test_a_killed_agent_holds_nothing(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None

@@ -140,6 +140,30 @@ def test_a_refused_configuration_leaves_the_last_good_one_in_force(daemons: list
     assert (daemons[0] / "bird.conf").read_text() == good
 
 
+def test_a_directory_that_takes_no_files_is_an_error_that_goes_away(tmp_path: Path) -> None:
+    target = BirdTarget(tmp_path / "bird")
+    for _ in range(2):
+        with pytest.raises(KernelError, match=r"write .*No such file or directory"):
+            program(target, node(1))
+    (tmp_path / "bird").mkdir()
+    with pytest.raises(KernelError, match="configure BIRD"):
+        program(target, node(1))
+    (tmp_path / "bird" / "bird.conf").unlink()
+    (tmp_path / "bird" / "bird.conf").mkdir()
+    with pytest.raises(KernelError, match=r"read .*Is a directory"):
+        target.read()
+
+
+def test_a_check_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*command: object, **options: object) -> None:
+        raise subprocess.TimeoutExpired("bird", 30)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(KernelError, match=r"check the BIRD configuration.*timed out"):
+        program(BirdTarget(tmp_path), node(1))
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_absent_daemon_is_an_error_that_goes_away_when_it_starts(tmp_path: Path) -> None:
     target = BirdTarget(tmp_path)
     with pytest.raises(KernelError, match="configure BIRD"):

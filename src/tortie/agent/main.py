@@ -19,6 +19,7 @@ from tortie.agent.daemon import Agent
 from tortie.agent.log_level import Threshold
 from tortie.agent.options import agent_options
 from tortie.agent.settings import Values, read_values
+from tortie.agent.standard_error import StandardError
 from tortie.agent.whereabouts import Origin
 from tortie.base.errors import TortieError
 
@@ -70,7 +71,7 @@ def configure_logging(threshold: Threshold) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: StandardError(),
         cache_logger_on_first_use=True,
     )
 

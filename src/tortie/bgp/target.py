@@ -79,11 +79,13 @@ class BirdTarget:
         self._taken = ""
 
     def read(self) -> BirdActual:
-        """The file as it is; the daemon has taken it when this process told it to."""
+        """The file as it is; the daemon has taken it when this process told it to. Raises KernelError."""
         try:
             text = self._file.read_text()
         except FileNotFoundError:
             text = ""
+        except OSError as error:
+            raise _refused(f"read {self._file}", error) from error
         return BirdActual(text, taken=text == self._taken, passwords=read_passwords(self._secrets))
 
     def plan(self, desired: DesiredState, actual: BirdActual, changes: Changes | None) -> Plan[Configure]:
@@ -100,7 +102,11 @@ class BirdTarget:
         return Plan(operations, settled=(_SPEAKER, _SESSIONS))
 
     def apply(self, operations: Sequence[Configure]) -> None:
-        """Check, write, and tell the daemon. Raises KernelError when it is refused or nobody answers."""
+        """Check, write, and tell the daemon.
+
+        Raises:
+            KernelError: it is refused, nobody answers, or the disk is full.
+        """
         for operation in operations:
             self._check(operation.text)
             self._write(self._file, operation.text)
@@ -115,9 +121,12 @@ class BirdTarget:
 
     def _write(self, file: Path, text: str) -> None:
         """A daemon that gave up its privileges still owns its directory."""
-        write_atomically(file, text.encode(), mode=MODE)
-        owner = self._directory.stat()
-        os.chown(file, owner.st_uid, owner.st_gid)
+        try:
+            write_atomically(file, text.encode(), mode=MODE)
+            owner = self._directory.stat()
+            os.chown(file, owner.st_uid, owner.st_gid)
+        except OSError as error:
+            raise _refused(f"write {file}", error) from error
 
     def _check(self, text: str) -> None:
         candidate = self._file.with_suffix(".candidate")
@@ -128,6 +137,8 @@ class BirdTarget:
             )
         except OSError as error:
             raise KernelError("check the BIRD configuration", error.errno or errno.ENOENT, self._program) from error
+        except subprocess.TimeoutExpired as error:
+            raise KernelError("check the BIRD configuration", errno.ETIMEDOUT, self._program) from error
         finally:
             candidate.unlink(missing_ok=True)
         if result.returncode:
@@ -141,6 +152,10 @@ class BirdTarget:
             raise KernelError("configure BIRD", errno.ECONNREFUSED, str(error)) from error
         except BirdRefused as error:
             raise KernelError("configure BIRD", errno.EINVAL, error.text) from error
+
+
+def _refused(what: str, error: OSError) -> KernelError:
+    return KernelError(what, error.errno or errno.EIO)
 
 
 def _held_back(node: BGPNode, passwords: Known) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tortie.dataplane.nftables.counters import CounterTotals
 
 RULE, OTHER = (1, "a"), (1, "b")
@@ -43,6 +45,18 @@ def test_a_line_cut_short_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b'{"id":"00')
     kept.add({RULE: (1, 100)})
     assert totals(path).together_with({}) == {1: (3, 300)}
+
+
+def test_figures_for_which_there_is_no_room_are_written_when_there_is(tmp_path: Path) -> None:
+    path = tmp_path / "away" / "counted"
+    kept = totals(path)
+    with pytest.raises(OSError, match="counted"):
+        kept.add({RULE: (2, 200)})
+    assert kept.together_with({}) == {1: (2, 200)}
+    path.parent.mkdir()
+    kept.add({RULE: (1, 100)})
+    again = totals(path, now=99.0)
+    assert (again.together_with({}), again.since) == ({1: (3, 300)}, 7.0)
 
 
 def test_the_file_grows_no_longer_than_there_are_rules(tmp_path: Path) -> None:

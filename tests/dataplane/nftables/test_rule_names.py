@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tortie.dataplane.nftables.rule_names import RuleName, RuleNames
 from tortie.desired.policy import Direction
 
@@ -34,6 +36,18 @@ def test_a_line_cut_short_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
     RuleNames(path).record([OTHER])
     again = RuleNames(path)
     assert (again.find(LONG.identity), again.find(OTHER.identity)) == (LONG, OTHER)
+
+
+def test_names_for_which_there_was_no_room_are_known_and_written_with_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "full"
+    names = RuleNames(path)
+    path.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space"):
+        names.record([LONG])
+    assert names.find(LONG.identity) == LONG
+    path.unlink()
+    names.record([])
+    assert RuleNames(path).find(LONG.identity) == LONG
 
 
 def test_forgetting_rewrites_the_file(tmp_path: Path) -> None:

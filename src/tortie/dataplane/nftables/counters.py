@@ -5,6 +5,7 @@ What is counted is a rule as it was written: when somebody writes another rule i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -49,18 +50,28 @@ class CounterTotals:
         lines = _load(path) if path else []
         self.since = next((line.since for line in lines if line.since), 0.0) or now()
         self._add(lines)
-        if path is not None:
-            write_atomically(path, _packed([_Line(since=self.since), *self._lines(self._totals)]))
+        self._is_behind = True
+        # A full disk: everything is written with the next figures.
+        with contextlib.suppress(OSError):
+            self._write_all()
 
     def add(self, counted: Counted) -> None:
-        """Keep the figures of rules that are gone. Raises OSError; then only this process knows them."""
+        """Keep the figures of rules that are gone.
+
+        Raises:
+            OSError: only this process knows them until they are written with the next ones.
+        """
         fresh = list(self._lines(counted))
         self._add(fresh)
-        if fresh and self._path is not None:
+        if self._is_behind:
+            self._write_all()
+        elif fresh and self._path is not None:
+            self._is_behind = True
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "ab") as file:
                 # A leading newline ends a line that a crash left incomplete.
                 file.write(b"\n" + _packed(fresh))
+            self._is_behind = False
 
     def together_with(self, counted: Counted) -> dict[int, Figures]:
         """All figures by identity: of rules that are there with what they had before, and of those that are gone."""
@@ -76,6 +87,11 @@ class CounterTotals:
             if line.id:
                 key = (int(line.id, 16), line.meaning)
                 self._totals[key] = _sum(self._totals.get(key, (0, 0)), (line.packets, line.bytes))
+
+    def _write_all(self) -> None:
+        if self._path is not None:
+            write_atomically(self._path, _packed([_Line(since=self.since), *self._lines(self._totals)]))
+        self._is_behind = False
 
     def _lines(self, counted: Counted) -> Iterable[_Line]:
         for (identity, meaning), (packets, octets) in counted.items():

@@ -50,28 +50,32 @@ class RuleNames:
         self._path = path
         self._encoder = msgspec.json.Encoder()
         self._names: dict[int, RuleName] = _load(path)
+        self._unwritten: dict[int, RuleName] = {}
 
     def find(self, identity: int) -> RuleName | None:
         """Whose rule it is, or None if it was never recorded here."""
         return self._names.get(identity)
 
     def record(self, names: Iterable[RuleName]) -> None:
-        """Append those that are new, in one write. Raises OSError; then none of them is recorded."""
+        """Append those that are new, in one write. Raises OSError; then they are written with the next ones."""
         fresh = {identity: one for one in names if (identity := one.identity) not in self._names}
-        if not fresh:
+        self._names |= fresh
+        self._unwritten |= fresh
+        if not self._unwritten:
             return
-        lines = b"".join(self._line(identity, one) for identity, one in fresh.items())
+        lines = b"".join(self._line(identity, one) for identity, one in self._unwritten.items())
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "ab") as file:
             # A leading newline ends a line that a crash left incomplete.
             file.write(b"\n" + lines)
-        self._names.update(fresh)
+        self._unwritten.clear()
 
     def keep(self, identities: Iterable[int]) -> None:
         """Forget all others and write the file anew. Raises OSError; then nothing is forgotten."""
         kept = {one: self._names[one] for one in identities if one in self._names}
         write_atomically(self._path, b"".join(self._line(identity, one) for identity, one in kept.items()))
         self._names = kept
+        self._unwritten.clear()
 
     def _line(self, identity: int, name: RuleName) -> bytes:
         return self._encoder.encode(_Line(f"{identity:016x}", name)) + b"\n"

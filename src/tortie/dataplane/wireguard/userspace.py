@@ -53,10 +53,10 @@ class Userspace:
         if program is None:
             remedy = f"apt-get install {PROGRAM}"
             raise Unsupported(f"this kernel has no WireGuard, and there is no program {PROGRAM} ({remedy})")
-        self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._path(name).unlink(missing_ok=True)
         environment = {"PATH": _PLACES, "LOG_LEVEL": "error"}
         try:
+            self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._path(name).unlink(missing_ok=True)
             # It goes to the background once its device and its socket are there.
             done = subprocess.run(
                 self._command(program, name),
