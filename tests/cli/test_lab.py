@@ -56,6 +56,15 @@ def test_exec_runs_a_program_there_and_ends_as_it_does() -> None:
 
 
 @pytest.mark.usefixtures("lab")
+def test_at_a_host_the_command_finds_its_agent_and_the_datastore() -> None:
+    for host in ("h1", "h2"):
+        program = str(Path(sys.executable).with_name("tortie"))
+        assert f"Node {host}," in tortie("lab", "exec", "--name", NAME, host, program, "policy", "hits").stdout
+        assert f"Node {host}:" in tortie("lab", "exec", "--name", NAME, host, program, "node", "status").stdout
+        assert "pool4" in tortie("lab", "exec", "--name", NAME, host, program, "get", "ippools").stdout
+
+
+@pytest.mark.usefixtures("lab")
 def test_a_move_that_fails_leaves_the_workload_where_it_was_and_can_be_repeated() -> None:
     assert tortie("lab", "kill", "--name", NAME, "h2").returncode == 0
     failed = tortie("lab", "move", "--name", NAME, "w1", "h2")

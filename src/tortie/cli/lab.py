@@ -16,12 +16,13 @@ from tortie.cli.node import standing
 from tortie.cli.options import structured_option
 from tortie.cli.output import Format, aligned, complain, say, structured
 from tortie.lab.assembly import assemble, find
+from tortie.lab.datastore import urls_inside
 from tortie.lab.lab import PORTS, Lab
 from tortie.lab.probe.matrix import Question
 from tortie.lab.probe.model import Transport
 from tortie.lab.sessions import wait_established
 from tortie.lab.state import Attachment
-from tortie.lab.topology import simple
+from tortie.lab.topology import Topology, simple
 from tortie.netlink.namespace import enter
 
 
@@ -89,11 +90,15 @@ def status(name: str, output: Format | None) -> None:
 def execute(where: str, command: tuple[str, ...], name: str) -> None:
     """Run a program at a host or workload, with this terminal; its exit status is ours.
 
+    At a host `tortie` finds the agent of that host, and the datastore.
+
     \b
       tortie lab exec w1 ip route
+      tortie lab exec h1 tortie policy hits
       tortie lab exec h2 -- birdc show protocols
     """
     lab = or_exit(lambda: find(name))
+    os.environ.update(surroundings(lab.topology, where))
     arguments = command[1:] if command[0] == "--" else command
     or_exit(lambda: enter(lab.namespace(where)))
     try:
@@ -101,6 +106,13 @@ def execute(where: str, command: tuple[str, ...], name: str) -> None:
     except OSError as error:
         complain(f"{arguments[0]} cannot be run: {error.strerror}")
         sys.exit(127)
+
+
+def surroundings(topology: Topology, where: str) -> dict[str, str]:
+    """What tells `tortie` at a place of a lab where its agent and the datastore are; a workload has neither."""
+    if all(host.name != where for host in topology.hosts):
+        return {}
+    return {"TORTIE_RUN_DIRECTORY": str(topology.host_directory(where)), "TORTIE_DATASTORE": urls_inside(topology)}
 
 
 @commands.command()
