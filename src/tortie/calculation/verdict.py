@@ -175,10 +175,11 @@ def _icmp_matches(match: ICMPMatch, packet: Packet) -> bool:
 
 
 def _side_matches(side: Side, packet: Packet, address: int, port: int | None, sets: SetIndex) -> bool:
-    return _address_matches(side, packet.family, address, sets) and _port_matches(side, packet, address, port, sets)
+    return address_matches(side, packet.family, address, sets) and _port_matches(side, packet, address, port, sets)
 
 
-def _address_matches(side: Side, family: int, address: int, sets: SetIndex) -> bool:
+def address_matches(side: Side, family: int, address: int, sets: SetIndex) -> bool:
+    """Whether what one side of a rule says of the address alone holds for it."""
     return (
         (not side.nets or _in_nets(family, address, side.nets))
         and not _in_nets(family, address, side.not_nets)

@@ -1,0 +1,1 @@
+"""What the compiled form of policy means: for sets of packets, for whole clusters, before and after a change. Pure."""

@@ -1,0 +1,184 @@
+"""Who reaches whom with which packets: exact, and computed once for all that no policy tells apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+import numpy as np
+
+from tortie.analysis.classes import Atom, Partition, Places, nets_of, peer_atoms
+from tortie.analysis.cluster import Cluster, End
+from tortie.analysis.diagram import Node
+from tortie.analysis.packets import FAMILIES, PacketSet, Space
+from tortie.analysis.symbolic import Ends, Judge
+from tortie.base.addresses import Cidr
+from tortie.desired.policy import Action, Direction, PolicyList, SetId
+
+
+class Kind(msgspec.Struct, frozen=True, gc=False):
+    """What policy knows of an end: those that have it in common fare alike, whoever is on the other side.
+
+    Args:
+        ingress, egress: numbers of policy lists.
+        classes: family and class of every address.
+    """
+
+    ingress: int
+    egress: int
+    classes: tuple[tuple[int, int], ...]
+
+
+class Reachability:
+    """Answers about one cluster; what was asked once is remembered.
+
+    Args:
+        space: where the answers live; answers of clusters in one space can be compared.
+        more: prefixes that shall be told apart though no rule does.
+    """
+
+    def __init__(self, space: Space, cluster: Cluster, more: Iterable[Cidr] = ()) -> None:
+        self.space = space
+        self.cluster = cluster
+        self.judge = Judge(space, cluster.compiled)
+        self.partitions = {family: self._partition(family, frozenset(more)) for family in FAMILIES}
+        self._lists: list[PolicyList] = []
+        self._numbers: dict[PolicyList, int] = {}
+        self._known: dict[int, tuple[PolicyList, int]] = {}
+        self._groups: dict[tuple[int, Direction, int], Places] = {}
+        self._allowed: dict[tuple[int, Direction, int, int, int], PacketSet] = {}
+        self._connections: dict[tuple[Kind, Kind], PacketSet] = {}
+        self._port_atoms = {family: self._atoms_of_ports(family) for family in FAMILIES}
+
+    def kind(self, end: End) -> Kind:
+        """What policy knows of an end."""
+        return Kind(
+            self._number(end.ingress),
+            self._number(end.egress),
+            tuple(sorted({(one.family, self.partitions[one.family].class_of(one)) for one in end.addresses})),
+        )
+
+    def outside(self, family: int, number: int) -> Kind:
+        """What policy knows of addresses of a class that are nobody's here: nothing governs them."""
+        return Kind(-1, -1, ((family, number),))
+
+    def kinds(self) -> dict[Kind, list[End]]:
+        """All ends, those together that no policy tells apart."""
+        found: dict[Kind, list[End]] = {}
+        for end in self.cluster.ends.values():
+            found.setdefault(self.kind(end), []).append(end)
+        return found
+
+    def elsewhere(self) -> dict[Kind, list[tuple[int, int]]]:
+        """Addresses that no end has, by kind: first and last of each range."""
+        found: dict[Kind, list[tuple[int, int]]] = {}
+        for family, partition in self.partitions.items():
+            held = {one.address for end in self.cluster.ends.values() for one in end.addresses if one.family == family}
+            for number in range(len(partition)):
+                spans = [span for span in partition.spans(number) if span[0] not in held]
+                if spans:
+                    found[self.outside(family, number)] = spans
+        return found
+
+    def connection(self, source: Kind, destination: Kind) -> PacketSet:
+        """The packets that get from one kind of end to another, between any of their addresses."""
+        key = (source, destination)
+        if key not in self._connections:
+            found = self.space.none
+            for family, sender in source.classes:
+                for other, receiver in destination.classes:
+                    if family == other:
+                        found |= self._between(source, destination, family, (sender, receiver))
+            self._connections[key] = found
+        return self._connections[key]
+
+    def between(self, source: End, destination: End) -> PacketSet:
+        """The packets that get from one end to another."""
+        return self.connection(self.kind(source), self.kind(destination))
+
+    def decisions(self, governing: PolicyList, way: Direction, source: Cidr, destination: Cidr) -> Node:
+        """For every packet between two addresses the step that decides it in one direction."""
+        return self.judge.decisions(governing, way, Ends(source, destination))
+
+    def _between(self, source: Kind, destination: Kind, family: int, classes: tuple[int, int]) -> PacketSet:
+        sent = self._lets(source.egress, Direction.EGRESS, family, classes)
+        return sent & self._lets(destination.ingress, Direction.INGRESS, family, classes) if sent else sent
+
+    def _lets(self, number: int, way: Direction, family: int, classes: tuple[int, int]) -> PacketSet:
+        """The packets between two classes that one direction of a list allows."""
+        if number < 0:
+            return self.space.family(family)
+        own, peer = classes if way is Direction.EGRESS else classes[::-1]
+        groups = self._peer_groups(number, way, family)
+        representative = int(groups[peer])
+        key = (number, way, family, own, representative)
+        if key not in self._allowed:
+            partition = self.partitions[family]
+            here, there = partition.representative(own), partition.representative(representative)
+            ends = Ends(here, there) if way is Direction.EGRESS else Ends(there, here)
+            self._allowed[key] = self.judge.allowed(self._lists[number], way, ends)
+        return self._allowed[key]
+
+    def _peer_groups(self, number: int, way: Direction, family: int) -> Places:
+        """For every class one that stands for it as the other side of a list."""
+        key = (number, way, family)
+        if key not in self._groups:
+            policies = self.cluster.compiled.policies
+            named = [policies[one] for one in self._lists[number].policy_ids() if one in policies]
+            atoms = peer_atoms(named, way, self._port_atoms[family])
+            self._groups[key] = self._grouped(self.partitions[family], atoms)
+        return self._groups[key]
+
+    def _grouped(self, partition: Partition, atoms: Iterable[Atom]) -> Places:
+        groups: Places = np.zeros(len(partition), dtype=np.intp)
+        following = 1
+        for atom in sorted(atoms, key=str):
+            inside = np.unique(partition.classes[partition.pieces(atom)])
+            touched, inverse = np.unique(groups[inside], return_inverse=True)
+            groups[inside] = following + inverse
+            following += len(touched)
+        _, first, index = np.unique(groups, return_index=True, return_inverse=True)
+        return np.asarray(first[index], dtype=np.intp)
+
+    def _number(self, governing: PolicyList) -> int:
+        # Endpoints that are governed alike share the list: looking for the object spares hashing all that is in it.
+        known = self._known.get(id(governing))
+        if known is not None:
+            return known[1]
+        number = self._numbers.setdefault(governing, len(self._lists))
+        if number == len(self._lists):
+            self._lists.append(governing)
+        self._known[id(governing)] = (governing, number)
+        return number
+
+    def _partition(self, family: int, more: frozenset[Cidr]) -> Partition:
+        policies = self.cluster.compiled.policies.values()
+        nets = nets_of(rule for policy in policies for rule in (*policy.ingress, *policy.egress)) | more
+        held = b"".join(
+            one.packed for end in self.cluster.ends.values() for one in end.addresses if one.family == family
+        )
+        return Partition(family, held, nets, self.cluster.compiled.sets)
+
+    def _atoms_of_ports(self, family: int) -> dict[SetId, list[Atom]]:
+        found: dict[SetId, list[Atom]] = {}
+        for atom in self.partitions[family].atoms():
+            if isinstance(atom[1], tuple):
+                found.setdefault(atom[1][0], []).append(atom)
+        return found
+
+
+def pairs(reach: Reachability) -> Iterator[tuple[Kind, Kind, PacketSet]]:
+    """Every pair of kinds of ends that can exchange any packet, and those packets."""
+    kinds = [*reach.kinds(), *reach.elsewhere()]
+    for source in kinds:
+        for destination in kinds:
+            if source.egress < 0 and destination.ingress < 0:
+                continue
+            found = reach.connection(source, destination)
+            if found:
+                yield source, destination, found
+
+
+def allows(reach: Reachability, governing: PolicyList, way: Direction, ends: Ends) -> PacketSet:
+    """What a list of its own allows between two ends."""
+    return reach.judge.having(reach.judge.decisions(governing, way, ends), Action.ALLOW)
