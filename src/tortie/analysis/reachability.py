@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from tortie.analysis.cluster import Cluster, End
 from tortie.analysis.diagram import Node
 from tortie.analysis.packets import FAMILIES, PacketSet, Space
 from tortie.analysis.symbolic import Ends, Judge
-from tortie.base.addresses import Cidr
+from tortie.calculation.verdict import Step
 from tortie.desired.policy import Action, Direction, PolicyList, SetId
 
 
@@ -34,19 +34,21 @@ class Reachability:
 
     Args:
         space: where the answers live; answers of clusters in one space can be compared.
-        more: prefixes that shall be told apart though no rule does.
+        only: the packets that are of interest; all, if not given.
     """
 
-    def __init__(self, space: Space, cluster: Cluster, more: Iterable[Cidr] = ()) -> None:
+    def __init__(self, space: Space, cluster: Cluster, only: PacketSet | None = None) -> None:
         self.space = space
+        self.only = space.all if only is None else only
         self.cluster = cluster
         self.judge = Judge(space, cluster.compiled)
-        self.partitions = {family: self._partition(family, frozenset(more)) for family in FAMILIES}
+        self.partitions = {family: self._partition(family) for family in FAMILIES}
         self._lists: list[PolicyList] = []
         self._numbers: dict[PolicyList, int] = {}
         self._known: dict[int, tuple[PolicyList, int]] = {}
         self._groups: dict[tuple[int, Direction, int], Places] = {}
-        self._allowed: dict[tuple[int, Direction, int, int, int], PacketSet] = {}
+        self._decided: dict[tuple[int, Direction, int, int, int], Node] = {}
+        self._allowed: dict[Node, PacketSet] = {}
         self._connections: dict[tuple[Kind, Kind], PacketSet] = {}
         self._port_atoms = {family: self._atoms_of_ports(family) for family in FAMILIES}
 
@@ -89,16 +91,27 @@ class Reachability:
                 for other, receiver in destination.classes:
                     if family == other:
                         found |= self._between(source, destination, family, (sender, receiver))
-            self._connections[key] = found
+            self._connections[key] = found & self.only
         return self._connections[key]
 
     def between(self, source: End, destination: End) -> PacketSet:
         """The packets that get from one end to another."""
         return self.connection(self.kind(source), self.kind(destination))
 
-    def decisions(self, governing: PolicyList, way: Direction, source: Cidr, destination: Cidr) -> Node:
-        """For every packet between two addresses the step that decides it in one direction."""
-        return self.judge.decisions(governing, way, Ends(source, destination))
+    def governing(self, number: int) -> PolicyList:
+        """A policy list by its number in a kind."""
+        return self._lists[number]
+
+    def deciding(self, source: Kind, destination: Kind, way: Direction, wanted: Callable[[Step], bool]) -> PacketSet:
+        """The packets between two kinds of ends that a step of this sort decides in one direction."""
+        number = source.egress if way is Direction.EGRESS else destination.ingress
+        found = self.space.none
+        for family, sender in source.classes:
+            for other, receiver in destination.classes:
+                if family == other and number >= 0:
+                    decisions = self._decisions(number, way, family, (sender, receiver))
+                    found |= self.space.wrap(self.space.forest.mapped(decisions, lambda step: _is(step, wanted)))
+        return found
 
     def _between(self, source: Kind, destination: Kind, family: int, classes: tuple[int, int]) -> PacketSet:
         sent = self._lets(source.egress, Direction.EGRESS, family, classes)
@@ -108,16 +121,22 @@ class Reachability:
         """The packets between two classes that one direction of a list allows."""
         if number < 0:
             return self.space.family(family)
+        decisions = self._decisions(number, way, family, classes)
+        if decisions not in self._allowed:
+            self._allowed[decisions] = self.judge.having(decisions, Action.ALLOW)
+        return self._allowed[decisions]
+
+    def _decisions(self, number: int, way: Direction, family: int, classes: tuple[int, int]) -> Node:
+        """For every packet between two classes the step of a list that decides it in one direction."""
         own, peer = classes if way is Direction.EGRESS else classes[::-1]
-        groups = self._peer_groups(number, way, family)
-        representative = int(groups[peer])
+        representative = int(self._peer_groups(number, way, family)[peer])
         key = (number, way, family, own, representative)
-        if key not in self._allowed:
+        if key not in self._decided:
             partition = self.partitions[family]
             here, there = partition.representative(own), partition.representative(representative)
             ends = Ends(here, there) if way is Direction.EGRESS else Ends(there, here)
-            self._allowed[key] = self.judge.allowed(self._lists[number], way, ends)
-        return self._allowed[key]
+            self._decided[key] = self.judge.decisions(self._lists[number], way, ends)
+        return self._decided[key]
 
     def _peer_groups(self, number: int, way: Direction, family: int) -> Places:
         """For every class one that stands for it as the other side of a list."""
@@ -151,9 +170,9 @@ class Reachability:
         self._known[id(governing)] = (governing, number)
         return number
 
-    def _partition(self, family: int, more: frozenset[Cidr]) -> Partition:
+    def _partition(self, family: int) -> Partition:
         policies = self.cluster.compiled.policies.values()
-        nets = nets_of(rule for policy in policies for rule in (*policy.ingress, *policy.egress)) | more
+        nets = nets_of(rule for policy in policies for rule in (*policy.ingress, *policy.egress))
         held = b"".join(
             one.packed for end in self.cluster.ends.values() for one in end.addresses if one.family == family
         )
@@ -167,18 +186,5 @@ class Reachability:
         return found
 
 
-def pairs(reach: Reachability) -> Iterator[tuple[Kind, Kind, PacketSet]]:
-    """Every pair of kinds of ends that can exchange any packet, and those packets."""
-    kinds = [*reach.kinds(), *reach.elsewhere()]
-    for source in kinds:
-        for destination in kinds:
-            if source.egress < 0 and destination.ingress < 0:
-                continue
-            found = reach.connection(source, destination)
-            if found:
-                yield source, destination, found
-
-
-def allows(reach: Reachability, governing: PolicyList, way: Direction, ends: Ends) -> PacketSet:
-    """What a list of its own allows between two ends."""
-    return reach.judge.having(reach.judge.decisions(governing, way, ends), Action.ALLOW)
+def _is(step: object, wanted: Callable[[Step], bool]) -> bool:
+    return isinstance(step, Step) and wanted(step)
