@@ -8,13 +8,19 @@ Loaded by path. Conventions of the files, all of them about who is who and none 
 - A rule that only excludes prefixes means all other addresses outside the cluster.
 - A workload stands for its pods; of several that are alike two are enough to tell how they treat each other.
 - A pod of a job whose address another pod has by now has ended, and is none any more.
-- Namespaces of which nothing is said carry the label by which these files tell namespaces: `NAMES`.
+- Namespaces carry the label that Kubernetes gives them. Those of which nothing is said also carry the label by which
+  such files tell namespaces (`NAMES`), if a policy of the file asks for its value.
+- A workload without profile, or with one of which nothing is said, is open to all as long as no policy governs it.
+- Where nothing is said of ends at all, there is one for every policy that it selects.
+- A selector of pods or namespaces that peers of an AdminNetworkPolicy leave out selects all; names may hold `_`.
+- Policies without an order come in the order of the file.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -23,10 +29,13 @@ import msgspec
 
 from tortie.api.codec import decode
 from tortie.api.defaults import with_defaults
-from tortie.api.profile import Profile
+from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
+from tortie.api.profile import Profile, ProfileSpec
 from tortie.api.resource import Metadata, Resource
+from tortie.api.rules import Rule
 from tortie.api.workloadendpoint import EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec
 from tortie.convert.kubernetes import convert, is_kubernetes
+from tortie.selector.parser import parse
 
 Document = Mapping[str, Any]
 
@@ -39,7 +48,15 @@ POD_LIMIT = 2
 DEFAULT_NAMESPACE = "default"
 
 NAMES = "unique-label"
-"""A label of namespaces: its value is their name with `NameSpace` behind it."""
+"""A label of namespaces: its value is their name, as it is or in camel case, with `NameSpace` behind it."""
+
+KUBERNETES_NAME = "kubernetes.io/metadata.name"
+
+OPEN = "open"
+"""Name of the profile of those that have none."""
+
+LAST = 1e9
+"""The order of the first policy that has none of its own."""
 
 EVERYTHING = ("0.0.0.0/0", "::/0")
 
@@ -48,17 +65,25 @@ UNREAD = ("containerID", "status")
 
 
 class Registry:
-    """Gives every pod its addresses, and remembers which workload it is of."""
+    """Gives every pod its addresses, and remembers which workload it is of.
 
-    def __init__(self) -> None:
+    Args:
+        asked: values of the label `NAMES` that policies ask for.
+    """
+
+    def __init__(self, asked: frozenset[str] = frozenset()) -> None:
         self.resources: list[Resource] = []
+        self._asked = asked
         self.workloads: dict[str, str] = {}
         self.namespaces: dict[str, Mapping[str, str]] = {}
 
     def namespace(self, name: str, labels: Mapping[str, str] | None = None) -> None:
         """A namespace is there; labels that are not given leave it as it is."""
         if labels is not None or name not in self.namespaces:
-            self.namespaces[name] = {NAMES: f"{name}NameSpace"} if labels is None else labels
+            value = {f"{one}NameSpace" for one in (name, _camel(name))} & self._asked
+            made = {NAMES: min(value)} if value else {}
+            said = made if labels is None else labels
+            self.namespaces[name] = {KUBERNETES_NAME: name, **said}
 
     def addresses(self) -> tuple[str, str]:
         """The next, of both families."""
@@ -95,6 +120,7 @@ class Registry:
         if document["kind"] == "WorkloadEndpoint":
             self.namespace(metadata["namespace"])
             spec["ipNetworks"] = list(self.addresses())
+            spec["profiles"] = spec.get("profiles") or [OPEN]
         else:
             spec["expectedIPs"] = list(self.addresses())
         self.workloads[name] = name
@@ -102,7 +128,8 @@ class Registry:
 
     def all(self, written: Iterable[Resource] = ()) -> list[Resource]:
         """Everything, with accounts and namespaces; what was written replaces what was made up."""
-        made: dict[Any, Resource] = {}
+        written = [_in_turn(one, number) for number, one in enumerate(written)]
+        made: dict[Any, Resource] = {one.key: one for one in self._open_profiles()}
         for name, labels in self.namespaces.items():
             metadata = {"name": name, "labels": dict(labels)}
             one = convert({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}).resource
@@ -112,6 +139,27 @@ class Registry:
         for one in (*self.resources, *written):
             made[one.key] = _with_labels_of(one, made.get(one.key))
         return list(made.values())
+
+    def _open_profiles(self) -> Iterator[Resource]:
+        names = {name for one in self.resources for name in getattr(one.spec, "profiles", ())}
+        allow = (Rule(action="Allow"),)
+        yield from (
+            Profile(metadata=Metadata(name=name), spec=ProfileSpec(ingress=allow, egress=allow))
+            for name in sorted(names)
+        )
+
+    def represent(self, written: Iterable[Resource]) -> None:
+        """Nothing is said of ends: for every policy there is a pod, and a host if it may be one, that it selects."""
+        self.pod({"namespace": DEFAULT_NAMESPACE, "name": "any", "labels": {}}, "any")
+        for number, one in enumerate(written):
+            if isinstance(one, NetworkPolicy | GlobalNetworkPolicy):
+                labels = dict(_wanted(one.spec.selector))
+                namespace = one.metadata.namespace or DEFAULT_NAMESPACE
+                self.pod({"namespace": namespace, "name": f"pod-{number}", "labels": labels}, f"pod-{number}")
+                metadata = {"name": f"host-{number}", "labels": labels}
+                self.endpoint(
+                    {"kind": "HostEndpoint", "metadata": metadata, "spec": {"node": "node", "interfaceName": "*"}}
+                )
 
     def _accounts(self) -> Iterator[Resource]:
         profiles = {
@@ -135,6 +183,29 @@ def _with_labels_of(one: Resource, made: Resource | None) -> Resource:
     return msgspec.structs.replace(one, spec=msgspec.structs.replace(one.spec, labels_to_apply=labels))
 
 
+def _wanted(selector: str) -> Iterator[tuple[str, str]]:
+    """Labels that something has to have for a selector to select it."""
+    for label, restriction in parse(selector).restrictions().items():
+        if restriction.present:
+            yield label, min(restriction.values or {"any"})
+
+
+def _in_turn(one: Resource, number: int) -> Resource:
+    if not isinstance(one, NetworkPolicy | GlobalNetworkPolicy) or one.spec.order is not None:
+        return one
+    return msgspec.structs.replace(one, spec=msgspec.structs.replace(one.spec, order=LAST + number))
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("-")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def asked_names(value: Any) -> frozenset[str]:
+    """Every text that ends as the values of the label `NAMES` do."""
+    return frozenset(re.findall(r"[\w-]+NameSpace", json.dumps(value)))
+
+
 def alive(pods: Sequence[Document]) -> Iterator[Document]:
     """Without those of jobs whose address others have, and each once."""
     seen = set()
@@ -150,6 +221,7 @@ def resource(document: Document) -> Resource:
     """A resource as it is stored. Raises InvalidResource."""
     if is_kubernetes(document):
         document = deepcopy(dict(document))
+        document["metadata"]["name"] = document["metadata"]["name"].replace("_", "-")
         if document["kind"] == "NetworkPolicy":
             document["metadata"].setdefault("namespace", DEFAULT_NAMESPACE)
         return with_defaults(convert(without_ours(document)).resource)
@@ -162,10 +234,14 @@ def without_ours(value: Any, field: str = "") -> Any:
     if isinstance(value, Mapping):
         if field == "ipBlock":
             return _block(value)
+        if field == "pods":
+            value = {"namespaceSelector": {}, "podSelector": {}, **value}
         if value.get("notNets") and not value.get("nets"):
             value = {**value, "nets": list(EVERYTHING)}
         return {name: without_ours(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
+        if field == "egress":
+            value = [part for rule in value for part in _told_apart(rule)]
         if field in ("nets", "notNets", "networks"):
             return [part for net in value for part in _cut(net)]
         return [without_ours(inner, field) for inner in value]
@@ -181,6 +257,19 @@ def _block(block: Document) -> Document:
     return {**block, "except": excepted} if excepted else block
 
 
+def _told_apart(rule: Document) -> Iterator[Document]:
+    """A rule for pods and one for prefixes, where an AdminNetworkPolicy names ports: prefixes have no names."""
+    ports = rule.get("ports") or []
+    numbered = [port for port in ports if "namedPort" not in port]
+    prefixes = [peer for peer in rule.get("to") or [] if isinstance(peer, Mapping) and "networks" in peer]
+    if not prefixes or len(numbered) == len(ports):
+        yield rule
+        return
+    yield {**rule, "to": [peer for peer in rule["to"] if peer not in prefixes]}
+    if numbered:
+        yield {**rule, "to": prefixes, "ports": numbered}
+
+
 def _cut(text: str) -> list[str]:
     net = ipaddress.ip_network(text, strict=False)
     ours = OURS[net.version]
@@ -189,8 +278,8 @@ def _cut(text: str) -> list[str]:
 
 def _ports(ports: Iterable[Document]) -> Iterator[EndpointPort]:
     for port in ports:
-        if port.get("name"):
-            number = port.get("containerPort") or port["port"]
+        number = port.get("containerPort") or port.get("port")
+        if port.get("name") and number:
             yield EndpointPort(name=port["name"], protocol=port.get("protocol") or "TCP", port=number)
 
 

@@ -15,9 +15,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import collection
 import packets
 import pytest
 import reachability
+import verifier
+import workloads
 
 import bgp
 
@@ -168,6 +171,19 @@ def _calculation(case: Case, document: Document) -> list[str]:
     return []
 
 
+def _workloads(case: Case, document: Document) -> list[str]:
+    return workloads.run_case(case, document)
+
+
+def _verifier(case: Case, document: Document) -> list[str]:
+    _supported(verifier.unsupported(case, document))
+    return verifier.run_case(case, document)
+
+
+def _collection(case: Case, document: Document) -> list[str]:
+    return collection.run_case(case, document)
+
+
 JUDGES: dict[str, Judge] = {
     "selector-cases": _selector,
     "validation-cases": _validation,
@@ -179,5 +195,8 @@ JUDGES: dict[str, Judge] = {
     "bgp-render-cases": _bgp,
     "ipam-cases": _ipam,
     "calculation-cases": _calculation,
+    "workload-connectivity-cases": _workloads,
+    "verifier-query-cases": _verifier,
+    "policy-collection": _collection,
 }
 """By the `format` of a file."""

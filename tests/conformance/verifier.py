@@ -18,9 +18,13 @@ from tortie.analysis.relations import contains, granted, interference, is_equiva
 from tortie.analysis.universe import groups
 from tortie.api.resource import Resource
 from tortie.desired.policy import Direction, PolicyId
+from tortie.selector.parser import parse
 
 Case = Mapping[str, Any]
 Document = Mapping[str, Any]
+
+NAMES_ASKED: dict[int, frozenset[str]] = {}
+"""What the policies of the document that was last asked of say of names of namespaces; it is large."""
 
 
 class Asked:
@@ -30,6 +34,7 @@ class Asked:
         self._case = case
         self._topology = document["topologies"][case["topology"]]
         self._configs = document["configs"]
+        self._names = _names(document)
         self._space = Space()
         self._made: dict[str, Reachability] = {}
 
@@ -47,7 +52,7 @@ class Asked:
 
     def workloads(self, argument: str) -> Mapping[str, str]:
         """The workload of each end, by the end's name."""
-        return _registry(self._others(argument) or self._topology)[0].workloads
+        return _registry(self._others(argument) or self._topology, self._names)[0].workloads
 
     def _others(self, argument: str) -> Sequence[Document] | None:
         """What an argument has in the place of the case's cluster."""
@@ -56,13 +61,21 @@ class Asked:
         )
         return others
 
+    def _written(self) -> list[Document]:
+        """All policies of the case."""
+        named = self._case["configs"].values()
+        return [one for config in named for one in self._configs[config]["policies"] if one["kind"] != "Profile"]
+
     def without_policies(self, argument: str) -> Reachability:
         """Who reaches whom if only its profiles were there."""
         return self.under([one for one in self.documents(argument) if one["kind"] == "Profile"])
 
     def under(self, documents: Sequence[Document], others: Sequence[Document] | None = None) -> Reachability:
         """Who reaches whom under these policies, in the case's cluster or in another."""
-        found = cluster(self._topology if others is None else others, documents)
+        registry, sets = _registry(self._topology if others is None else others, self._names)
+        if not registry.workloads:
+            registry.represent(drawnup.resource(one) for one in self._written())
+        found = registry.all([*sets, *(drawnup.resource(one) for one in documents)])
         return Reachability(self._space, compile_cluster(found), with_true_ports(self._space))
 
 
@@ -72,15 +85,17 @@ def with_true_ports(space: Space) -> PacketSet:
     return ~(space.ports(Field.SOURCE_PORT, zero) | space.ports(Field.DESTINATION_PORT, zero))
 
 
-def cluster(topology: Sequence[Document], documents: Sequence[Document]) -> list[Resource]:
-    """A cluster with these objects and policies."""
-    registry, sets = _registry(topology)
-    return registry.all([*sets, *(drawnup.resource(one) for one in documents)])
+def _names(document: Document) -> frozenset[str]:
+    key = id(document)
+    if key not in NAMES_ASKED:
+        NAMES_ASKED.clear()
+        NAMES_ASKED[key] = drawnup.asked_names(document["configs"])
+    return NAMES_ASKED[key]
 
 
-def _registry(topology: Sequence[Document]) -> tuple[drawnup.Registry, list[Resource]]:
+def _registry(topology: Sequence[Document], names: frozenset[str]) -> tuple[drawnup.Registry, list[Resource]]:
     """Ends, and everything else that a cluster has."""
-    registry = drawnup.Registry()
+    registry = drawnup.Registry(names)
     sets = []
     for pod in drawnup.alive([one for one in topology if one["kind"] == "Pod"]):
         registry.pod(pod, pod["owner"] or pod["name"])
@@ -227,6 +242,41 @@ ANSWERS: dict[str, Callable[[Asked, Sequence[str]], int]] = {
     "disjointness": disjointness,
     "allCaptured": all_captured,
 }
+
+
+MESH = "istio"
+
+
+def unsupported(case: Case, document: Document) -> str:
+    """Why a case cannot be judged, or nothing."""
+    if case["query"] not in ANSWERS:
+        return f"{case['query']}: what one tool counts"
+    if any(MESH in one for one in case["configs"]):
+        return "policies of a service mesh, which the file does not hold"
+    sets = [one for one in document["topologies"][case["topology"]] if one["kind"] == "GlobalNetworkSet"]
+    if sets and not all(_selects_any(selector, sets) for selector in _of_sets(_policies(case, document))):
+        return "policies select network sets that the case does not hold"
+    return ""
+
+
+def _policies(case: Case, document: Document) -> list[Document]:
+    return [one for config in case["configs"].values() for one in document["configs"][config]["policies"]]
+
+
+def _of_sets(value: Any) -> Iterator[str]:
+    """Selectors of what is in no namespace."""
+    if isinstance(value, Mapping):
+        if value.get("namespaceSelector") == "global()":
+            yield value.get("selector", "all()")
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _of_sets(inner)
+
+
+def _selects_any(selector: str, sets: Sequence[Document]) -> bool:
+    parsed = parse(selector)
+    return any(parsed.matches(one["metadata"].get("labels") or {}) for one in sets)
 
 
 def run_case(case: Case, document: Document) -> list[str]:
