@@ -8,12 +8,16 @@ import msgspec
 
 from tortie.analysis.symbolic import Compiled
 from tortie.api.hostendpoint import HostEndpoint
+from tortie.api.policy import GlobalNetworkPolicy, NetworkPolicy
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.calculation.graph import Calculation, Value
-from tortie.desired.policy import Direction, PolicyList
+from tortie.calculation.ipsets import SetSpec
+from tortie.desired.policy import Direction, PolicyId, PolicyList, SetId
 from tortie.desired.state import DesiredState
+from tortie.selector.parser import Selector
+from tortie.selector.scoping import policy_selector
 
 EVERYWHERE = "every node"
 """The node that all endpoints are put on: policy does not depend on where they are. No node can have this name."""
@@ -45,13 +49,15 @@ class End(msgspec.Struct, frozen=True, gc=False):
     Args:
         key: its WorkloadEndpoint or HostEndpoint.
         node: where it is.
-        labels: its own; what it inherits is not among them.
+        pod: name of the pod that it is of, if it is of one.
+        labels: its own and those that it inherits.
         addresses: of full length.
         ingress, egress: what governs it; of a host, what it receives and sends itself.
     """
 
     key: ResourceKey
     node: str
+    pod: str
     labels: Mapping[str, str]
     addresses: tuple[Cidr, ...]
     ingress: PolicyList
@@ -71,31 +77,49 @@ class Cluster(msgspec.Struct, frozen=True):
     """All ends, and the policies and sets that govern them.
 
     Args:
+        specs: what the sets hold.
+        selectors: whom each policy selects, as it is rewritten for its namespace.
         problems: what could not be read and counts as absent, and why.
     """
 
     ends: Mapping[ResourceKey, End]
     compiled: Compiled
-    problems: Mapping[ResourceKey, str]
+    specs: Mapping[SetId, SetSpec] = {}
+    selectors: Mapping[PolicyId, Selector] = {}
+    problems: Mapping[ResourceKey, str] = {}
 
 
 def compile_cluster(resources: Iterable[Resource]) -> Cluster:
     """What all nodes of a cluster with these resources are told, taken together. Other kinds are passed over."""
     calculation = Calculation(EVERYWHERE)
+    selectors: dict[PolicyId, Selector] = {}
     found: dict[ResourceKey, WorkloadEndpoint | HostEndpoint] = {}
     for resource in resources:
         if resource.kind in KINDS:
             calculation.update(resource.key, _moved(resource, len(found)))
             if isinstance(resource, WorkloadEndpoint | HostEndpoint):
                 found[resource.key] = resource
+            elif isinstance(resource, NetworkPolicy | GlobalNetworkPolicy):
+                selectors |= _selector(resource)
     calculation.set_in_sync()
     state = DesiredState()
     state.apply(calculation.flush())
     return Cluster(
-        ends=_ends(found, state),
+        ends=_ends(found, state, calculation),
         compiled=Compiled.of(dict(state.policies), dict(state.sets)),
+        specs=calculation.set_specs(),
+        selectors=selectors,
         problems={key: str(problem) for key, problem in calculation.problems.current.items()},
     )
+
+
+def _selector(policy: NetworkPolicy | GlobalNetworkPolicy) -> dict[PolicyId, Selector]:
+    key = policy.key
+    try:
+        return {PolicyId(key.kind, key.namespace, key.name): policy_selector(policy)}
+    except ValueError:
+        # What is wrong is among the cluster's problems.
+        return {}
 
 
 def _moved(resource: Resource, number: int) -> Value:
@@ -108,7 +132,9 @@ def _moved(resource: Resource, number: int) -> Value:
     return resource
 
 
-def _ends(found: Mapping[ResourceKey, WorkloadEndpoint | HostEndpoint], state: DesiredState) -> dict[ResourceKey, End]:
+def _ends(
+    found: Mapping[ResourceKey, WorkloadEndpoint | HostEndpoint], state: DesiredState, calculation: Calculation
+) -> dict[ResourceKey, End]:
     workloads = {(one.id.namespace, one.id.name): one for one in state.endpoints.values()}
     hosts = {str(one.name): one for one in state.host_endpoints.values()}
     ends = {}
@@ -121,5 +147,6 @@ def _ends(found: Mapping[ResourceKey, WorkloadEndpoint | HostEndpoint], state: D
             ingress, egress = host.ingress, host.egress
         else:
             continue
-        ends[key] = End(key, resource.spec.node, resource.metadata.labels, addresses, ingress, egress)
+        pod = resource.spec.pod if isinstance(resource, WorkloadEndpoint) else ""
+        ends[key] = End(key, resource.spec.node, pod, calculation.labels(key), addresses, ingress, egress)
     return ends

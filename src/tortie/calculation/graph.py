@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -27,7 +27,7 @@ from tortie.calculation.configurations import Configurations, Configure
 from tortie.calculation.encrypted import EncryptedPeers
 from tortie.calculation.endpoints import LocalEndpoints
 from tortie.calculation.hosts import HostEndpoints
-from tortie.calculation.ipsets import IPSets
+from tortie.calculation.ipsets import IPSets, SetSpec
 from tortie.calculation.items import Item, item_of
 from tortie.calculation.labels import LabelIndex
 from tortie.calculation.localnetwork import demands, host_demands
@@ -49,7 +49,7 @@ from tortie.calculation.subjects import Subjects
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
 from tortie.desired.hosts import HostEndpointName
-from tortie.desired.policy import PolicyId
+from tortie.desired.policy import PolicyId, SetId
 from tortie.desired.settings import NodeSettings
 
 Value = Resource | IPAMBlock | BlockAffinity | None
@@ -170,6 +170,14 @@ class Calculation:
     def policy_order(self) -> list[PolicyId]:
         """All active policies, enforced and staged, in the order in which packets meet them."""
         return self._policies.ordering.in_order()
+
+    def labels(self, key: ResourceKey) -> dict[str, str]:
+        """What selectors see of an endpoint, network set or node: its own labels and those that it inherits."""
+        return self._labels.labels(self._columns.number(key))
+
+    def set_specs(self) -> Mapping[SetId, SetSpec]:
+        """What the sets hold that rules name."""
+        return self._sets.specs()
 
     def set_in_sync(self) -> None:
         """All resources that existed at the start have been given; from now on `flush` has output."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 from pyroaring import BitMap
@@ -62,6 +62,10 @@ class IPSets:
         self._by_selector: dict[str, set[SetId]] = {}
         self._by_service: dict[ServiceName, set[SetId]] = {}
         self._dirty: set[SetId] = set()
+
+    def specs(self) -> Mapping[SetId, SetSpec]:
+        """What the sets in use hold."""
+        return dict(self._specs)
 
     def acquire(self, specs: Iterable[SetSpec]) -> None:
         """Somebody refers to these sets."""

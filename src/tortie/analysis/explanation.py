@@ -1,0 +1,127 @@
+"""Why one end reaches another, or does not: both directions, rule by rule, and what would turn the verdict."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tortie.analysis.cluster import Cluster, End
+from tortie.analysis.packets import Field, PacketSet, packet_in
+from tortie.analysis.reachability import Kind, Reachability
+from tortie.analysis.remedies import remedies
+from tortie.analysis.walk import Peers, Walk, walk
+from tortie.analysis.who import Party, Service
+from tortie.base.addresses import BITS, Cidr
+from tortie.calculation.verdict import Packet
+from tortie.desired.policy import Action, Direction
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """One direction, and what would turn its verdict."""
+
+    walk: Walk
+    remedies: tuple[str, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """What becomes of packets between two parties.
+
+    Args:
+        source, destination: one of each party; None of an address that is nobody's.
+        allowed: everything that gets through between these two.
+        packet: the one that is explained.
+        directions: of those ends that policy governs, as the packet meets them.
+        unknown: what is not known here, and why.
+    """
+
+    source: End | None
+    destination: End | None
+    addresses: tuple[Cidr, Cidr]
+    allowed: PacketSet
+    packet: Packet
+    directions: tuple[Judged, ...]
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Action:
+        """Of the packet that is explained."""
+        denied = any(one.walk.verdict.action is Action.DENY for one in self.directions)
+        return Action.DENY if denied else Action.ALLOW
+
+
+Pair = tuple[End | None, End | None, Cidr, Cidr]
+
+
+def explain(reach: Reachability, source: Party, destination: Party, service: Service) -> list[Explanation]:
+    """One explanation for each pair that fares differently from the others."""
+    found: dict[tuple[object, ...], Explanation] = {}
+    for pair in _pairs(source, destination):
+        kinds = tuple(_kind(reach, end, address) for end, address in zip(pair[:2], pair[2:], strict=True))
+        if (key := (*kinds, pair[2].family)) not in found:
+            found[key] = _explain(reach, pair, (kinds[0], kinds[1]), service)
+    return list(found.values())
+
+
+def _pairs(source: Party, destination: Party) -> list[Pair]:
+    """Everyone with everyone else, in each family that both have."""
+    found: list[Pair] = []
+    for sender, ours in _ends(source):
+        for receiver, theirs in _ends(destination):
+            if sender is not None and sender is receiver:
+                continue
+            families = sorted({one.family for one in ours} & {one.family for one in theirs})
+            for family in families:
+                first, second = (next(one for one in held if one.family == family) for held in (ours, theirs))
+                found.append((sender, receiver, first, second))
+    return found
+
+
+def _ends(party: Party) -> list[tuple[End | None, tuple[Cidr, ...]]]:
+    if party.address is not None:
+        return [(None, (party.address,))]
+    return [(end, end.addresses) for end in party.ends]
+
+
+def _kind(reach: Reachability, end: End | None, address: Cidr) -> Kind:
+    partition = reach.partitions[address.family]
+    return reach.outside(address.family, partition.class_of(address)) if end is None else reach.kind(end)
+
+
+def _explain(reach: Reachability, pair: Pair, kinds: tuple[Kind, Kind], service: Service) -> Explanation:
+    source, destination, sender, receiver = pair
+    allowed = reach.connection(*kinds) & reach.space.family(sender.family)
+    packet = _packet(reach, allowed, sender, receiver, service)
+    peers = Peers(*(None if end is None else end.labels for end in (source, destination)))
+    directions = tuple(
+        _judge(reach.cluster, end, way, packet, peers)
+        for end, way in ((source, Direction.EGRESS), (destination, Direction.INGRESS))
+        if end is not None
+    )
+    return Explanation(source, destination, (sender, receiver), allowed, packet, directions, _unknown(pair))
+
+
+def _judge(cluster: Cluster, end: End, way: Direction, packet: Packet, peers: Peers) -> Judged:
+    found = walk(cluster, end, way, packet, peers)
+    return Judged(found, tuple(remedies(cluster, found, peers)))
+
+
+def _packet(reach: Reachability, allowed: PacketSet, sender: Cidr, receiver: Cidr, service: Service) -> Packet:
+    """One packet of the service: where it fares differently from packet to packet, one that does not get through."""
+    wanted = service.packets(reach.space) & reach.space.family(sender.family)
+    path = next(((wanted - allowed) or wanted).paths(), {})
+    return msgspec.structs.replace(
+        packet_in(dict(path) | {int(Field.FAMILY): ((4, 6).index(sender.family),) * 2}),
+        source=sender.address,
+        destination=receiver.address,
+    )
+
+
+def _unknown(pair: Pair) -> tuple[str, ...]:
+    source, destination = pair[:2]
+    found = []
+    for end, address in zip(pair[:2], pair[2:], strict=True):
+        if end is None:
+            found.append(f"{Cidr(address.family, address.address, BITS[address.family]).text}: nobody of this cluster")
+    hosts = [end for end in (source, destination) if end is not None and end.key.kind == "HostEndpoint"]
+    if hosts:
+        found.append("host endpoints: failsafe ports, and policies before address translation, are not looked at")
+    return tuple(found)
