@@ -52,8 +52,8 @@ def clusters(draw: st.DrawFn) -> Cluster:
         key = ResourceKey("WorkloadEndpoint", "n", str(number))
         held = draw(st.sets(st.sampled_from(FORMS.ADDRESSES), min_size=1, max_size=2))
         choose = st.sampled_from(lists)
-        ends[key] = End(key, "", {}, tuple(sorted(held)), draw(choose), draw(choose))
-    return Cluster(ends, Compiled.of(policies, draw(FORMS.SETS_HELD)), {})
+        ends[key] = End(key, "", "", {}, tuple(sorted(held)), draw(choose), draw(choose))
+    return Cluster(ends, Compiled.of(policies, draw(FORMS.SETS_HELD)))
 
 
 def passes(cluster: Cluster, source: End, destination: End, packet: Packet) -> bool:

@@ -91,17 +91,20 @@ def _explain(reach: Reachability, pair: Pair, kinds: tuple[Kind, Kind], service:
     allowed = reach.connection(*kinds) & reach.space.family(sender.family)
     packet = _packet(reach, allowed, sender, receiver, service)
     peers = Peers(*(None if end is None else end.labels for end in (source, destination)))
-    directions = tuple(
-        _judge(reach.cluster, end, way, packet, peers)
+    walks = [
+        walk(reach.cluster, end, way, packet, peers)
         for end, way in ((source, Direction.EGRESS), (destination, Direction.INGRESS))
         if end is not None
-    )
+    ]
+    denied = any(one.verdict.action is Action.DENY for one in walks)
+    directions = tuple(_judged(reach.cluster, one, peers, denied) for one in walks)
     return Explanation(source, destination, (sender, receiver), allowed, packet, directions, _unknown(pair))
 
 
-def _judge(cluster: Cluster, end: End, way: Direction, packet: Packet, peers: Peers) -> Judged:
-    found = walk(cluster, end, way, packet, peers)
-    return Judged(found, tuple(remedies(cluster, found, peers)))
+def _judged(cluster: Cluster, found: Walk, peers: Peers, denied: bool) -> Judged:
+    """Where one direction denies, nothing is to be changed about one that allows."""
+    decides = (found.verdict.action is Action.DENY) == denied
+    return Judged(found, tuple(remedies(cluster, found, peers)) if decides else ())
 
 
 def _packet(reach: Reachability, allowed: PacketSet, sender: Cidr, receiver: Cidr, service: Service) -> Packet:

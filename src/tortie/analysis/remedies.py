@@ -10,7 +10,7 @@ from tortie.analysis.cluster import Cluster
 from tortie.analysis.walk import Peers, Walk, failures
 from tortie.analysis.wording import packet_text
 from tortie.calculation.verdict import Packet, evaluate
-from tortie.desired.policy import Action, Direction, Policy, PolicyId, Rule
+from tortie.desired.policy import Action, Direction, Policy, PolicyId, PortRange, Rule, Side
 
 MOST = 3
 """How many are offered."""
@@ -48,8 +48,8 @@ def _opening(cluster: Cluster, found: Walk, peers: Peers) -> Iterator[tuple[str,
     for met in reversed(found.policies):
         policy = cluster.compiled.policies[met.policy]
         allow = _exactly(found.packet, Action.ALLOW)
-        text = f"add to {policy.id} a rule of {found.direction.value} that allows {_packet(found)}"
-        yield text, _changed(policy, found.direction, (*policy.rules(found.direction), allow))
+        text = f"add to {policy.id} a first rule of {found.direction.value} that allows {_packet(found)}"
+        yield text, _changed(policy, found.direction, (allow, *policy.rules(found.direction)))
 
 
 def _widened(cluster: Cluster, policy: Policy, rule: Rule, found: Walk, peers: Peers) -> Iterator[tuple[str, Policies]]:
@@ -91,4 +91,6 @@ def _changed(policy: Policy, direction: Direction, rules: tuple[Rule, ...]) -> P
 
 def _exactly(packet: Packet, action: Action) -> Rule:
     """A rule that stands for one about this packet."""
-    return Rule(action, -1, family=packet.family, protocol=packet.protocol)
+    port = packet.destination_port
+    service = Side(ports=(PortRange(port, port),)) if port is not None else Side()
+    return Rule(action, -1, family=packet.family, protocol=packet.protocol, destination=service)

@@ -43,7 +43,7 @@ def find_party(cluster: Cluster, text: str, namespace: str = "default") -> Party
     if address is not None:
         ends = tuple(end for end in cluster.ends.values() if address in end.addresses)
         return Party(text, ends, None if ends else address)
-    ends = _selected(cluster, text) if _SIGNS & set(text) else _named(cluster, text, namespace)
+    ends = () if not text else _selected(cluster, text) if _SIGNS & set(text) else _named(cluster, text, namespace)
     if not ends:
         raise InvalidResource(Problem(text, "", "names nobody in this cluster", f"give {HOW}"))
     return Party(text, ends)
