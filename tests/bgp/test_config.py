@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
 from tortie.bgp.config import minimal, render
-from tortie.desired.bgp import Advertisement, BGPNode, NextHop, Password, Pool, Services, Session
+from tortie.desired.bgp import Advertisement, Bfd, BGPNode, NextHop, Password, Pool, Services, Session
 from tortie.desired.bgpfilter import AddCommunity, Filter, FilterRule, NetMatch, PrependPath, SetPriority
 
 NODE = BGPNode(
@@ -199,3 +199,42 @@ def check(text: str, file: Path) -> None:
     file.write_text(text)
     result = subprocess.run(["/usr/sbin/bird", "-p", "-c", str(file)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr + text
+
+
+def test_bfd_is_asked_for_by_sessions_that_want_it_only() -> None:
+    assert "bfd" not in render(NODE)
+    plain, other = NODE.sessions
+    node = msgspec.structs.replace(NODE, sessions=(msgspec.structs.replace(plain, bfd=Bfd(100, 5)), other))
+    text = render(node)
+    assert text.count("protocol bfd {") == 1
+    assert text.count("min rx interval 100 ms; min tx interval 100 ms; idle tx interval 1000 ms; multiplier 5;") == 1
+    near = msgspec.structs.replace(plain, bfd=Bfd(100, 5, direct=True))
+    assert "    direct;\n" in render(msgspec.structs.replace(NODE, sessions=(near,)))
+    assert "multihop" not in render(msgspec.structs.replace(NODE, sessions=(near,)))
+
+
+def test_ipv4_routes_over_ipv6_need_no_ipv4_address() -> None:
+    session = Session("Mesh_fd00_31__2", Cidr.host("fd00:31::2"), 64512, carries_ipv4=True)
+    node = msgspec.structs.replace(NODE, address4=None, sessions=(session,))
+    text = render(node)
+    assert "ipv4 { extended next hop; import keep filtered;" in text
+    assert "ipv6 { import keep filtered;" in text
+    assert "route 10.65.1.0/26 blackhole;" in text
+    assert "ipv4 {" not in render(msgspec.structs.replace(node, sessions=NODE.sessions[1:])).replace(
+        "ipv4 { import f", ""
+    )
+
+
+@pytest.mark.parametrize("bfd", [None, Bfd(10, 1), Bfd(60_000, 255, direct=True)])
+@pytest.mark.parametrize("carries_ipv4", [False, True])
+@pytest.mark.parametrize("hops", [None, 1, 5])
+def test_bird_accepts_every_way_to_notice_and_to_carry(
+    tmp_path: Path, bfd: Bfd | None, carries_ipv4: bool, hops: int | None
+) -> None:
+    session = Session(
+        "Mesh_a", Cidr.host("fd00:31::2"), 64512, bfd=bfd, carries_ipv4=carries_ipv4, hops=hops, next_hop=NextHop.SELF
+    )
+    file = tmp_path / "bird.conf"
+    file.write_text(render(msgspec.structs.replace(NODE, sessions=(session,))))
+    checked = subprocess.run(["bird", "-p", "-c", str(file)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr

@@ -13,7 +13,7 @@ from tortie.base.addresses import Cidr
 from tortie.calculation.bgpsettings import as_number
 from tortie.calculation.graph import Calculation
 from tortie.calculation.peerspec import split_address
-from tortie.desired.bgp import Advertisement, BGPNode, NextHop, Password, Pool, Session
+from tortie.desired.bgp import Advertisement, Bfd, BGPNode, NextHop, Password, Pool, Session
 
 
 def sessions(world) -> dict[str, Session]:
@@ -363,3 +363,45 @@ def test_as_numbers_and_addresses_in_every_spelling() -> None:
     assert split_address("fd00::1") == (Cidr.host("fd00::1"), 0)
     with pytest.raises(ValueError, match="nonsense"):
         split_address("nonsense")
+
+
+def test_bfd_is_asked_for_by_annotations_of_peers_and_of_the_mesh(make, new_world) -> None:
+    peer = make.peer("tor", peer_ip="10.9.0.1", as_number=1)
+    mesh = make.bgp_configuration()
+
+    def annotated(resource, **annotations: str):
+        named = {f"tortie/{name.replace('_', '-')}": text for name, text in annotations.items()}
+        metadata = msgspec.structs.replace(resource.metadata, annotations=named)
+        return msgspec.structs.replace(resource, metadata=metadata)
+
+    world = new_world("here")
+    nodes = make.node("here", "10.0.0.1/24", "fd00::1/64"), make.node("there", "10.0.0.2/24", "fd00::2/64")
+    world.go(*nodes, peer, mesh)
+    assert {session.bfd for session in sessions(world).values()} == {None}
+    world.go(annotated(peer, bfd="SingleHop", bfd_interval="50ms", bfd_multiplier="4"))
+    assert sessions(world)["Global_10_9_0_1"].bfd == Bfd(50, 4, direct=True)
+    assert sessions(world)["Mesh_10_0_0_2"].bfd is None
+    world.go(annotated(mesh, bfd="MultiHop"), annotated(peer, bfd="Disabled"))
+    assert sessions(world)["Global_10_9_0_1"].bfd is None
+    assert sessions(world)["Mesh_10_0_0_2"].bfd == Bfd(300, 3)
+    world.go(annotated(mesh, extended_next_hop="Enabled"))
+    assert {name: session.families for name, session in sessions(world).items()} == {
+        "Global_10_9_0_1": (4,),
+        "Mesh_fd00__2": (4, 6),
+    }
+    world.go(make.node("there", "10.0.0.2/24"))
+    assert sessions(world)["Mesh_10_0_0_2"].families == (4,), "without IPv6 the session over IPv4 stays"
+
+
+def test_the_other_end_of_a_peering_between_nodes_has_bfd_too(make, new_world) -> None:
+    peer = make.peer("to-rr", node_selector="!has(rr)", peer_selector="has(rr)")
+    metadata = msgspec.structs.replace(peer.metadata, annotations={"tortie/bfd": "MultiHop"})
+    for name in ("here", "rr"):
+        world = new_world(name)
+        world.go(
+            make.bgp_configuration(node_to_node_mesh_enabled=False),
+            make.node("rr", "10.0.0.1/24", labels={"rr": "1"}),
+            make.node("here", "10.0.0.2/24"),
+            msgspec.structs.replace(peer, metadata=metadata),
+        )
+        assert [session.bfd for session in sessions(world).values()] == [Bfd(300, 3)]

@@ -6,8 +6,11 @@ import asyncio
 import itertools
 import os
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -153,6 +156,15 @@ def new_topology(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Topo
         return msgspec.structs.replace(bare, workloads=workloads)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def open_directory() -> Iterator[Path]:
+    """A folder that daemons without privileges can enter, as those of FRR must."""
+    path = Path(tempfile.mkdtemp(prefix="tt-open-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")

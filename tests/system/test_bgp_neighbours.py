@@ -6,9 +6,6 @@ What is exchanged is asked of the neighbour, in its own words.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +14,13 @@ import msgspec
 import pytest
 
 from tortie.api.resource import ResourceKey
+from tortie.base.addresses import Cidr
 from tortie.lab.assembly import plugin
 from tortie.lab.lab import Lab
 from tortie.lab.probe.model import Probe, Transport
 from tortie.lab.routers import Frr, GoBgp, WithRouters
 from tortie.lab.services import AgentServices
-from tortie.lab.topology import Host, Workload, simple
+from tortie.lab.topology import Host, Topology, Workload
 
 if TYPE_CHECKING:
     from conftest import World
@@ -145,21 +143,16 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def directory() -> Iterator[Path]:
-    """Daemons without privileges must be able to enter it."""
-    path = Path(tempfile.mkdtemp(prefix="tt-routers-", dir="/tmp"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture(scope="module")
-def world(directory: Path, world_of: Callable[[Lab, AgentServices], World]) -> Iterator[World]:
-    bare = simple(f"s{os.getpid()}xr", 2, 0, str(directory))
-    inside = msgspec.structs.replace(bare, workloads=(Workload("one", "h1"), Workload("two", "h2")))
+def world(
+    open_directory: Path,
+    new_topology: Callable[..., Topology],
+    world_of: Callable[[Lab, AgentServices], World],
+) -> Iterator[World]:
+    bare = new_topology(Workload("one", "h1"), Workload("two", "h2"))
+    inside = msgspec.structs.replace(bare, directory=str(open_directory))
     routers = tuple(Host(name, addresses) for name, addresses in ROUTERS.items())
     whole = msgspec.structs.replace(inside, hosts=(*inside.hosts, *routers), subnets=(*inside.subnets, "172.31.1.0/24"))
-    secrets = directory / "secrets" / "bgp"
+    secrets = open_directory / "secrets" / "bgp"
     secrets.mkdir(parents=True)
     (secrets / "client").write_text(PASSWORD)
     settings = {"TORTIE_BGP_SECRETS_DIRECTORY": str(secrets.parent), "TORTIE_REFRESH_SECONDS": "1"}
@@ -190,8 +183,6 @@ def best_next_hops(world: World, router: str, prefix: str) -> set[str]:
 
 def block(world: World, workload: str, family: int = 4) -> str:
     """The block that a workload's address is in."""
-    from tortie.base.addresses import Cidr
-
     address = Cidr.host(world.address(workload, family))
     return str(Cidr(family, address.address, 26 if family == 4 else 122))
 

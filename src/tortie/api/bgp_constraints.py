@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeerSpec
+from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeer, BGPPeerSpec
+from tortie.api.bgp_extensions import BFD, find_problems
 from tortie.api.bgpfilter import FilterOperation, FilterRule, FilterRuleV4, FilterRuleV6, PrefixLengths
 from tortie.api.constraint import Constraint, Finding, Search
 from tortie.api.expressions import holds, is_true, not_both
@@ -19,6 +20,10 @@ def _bgp_configuration_search(spec: BGPConfigurationSpec) -> Iterator[Finding]:
             if community not in known and not is_community(community):
                 path = f"prefixAdvertisements[{index}].communities[{position}]"
                 yield path, f"{community!r} is neither a community nor the name of one", "define it in spec.communities"
+
+
+def _extensions_search(resource: BGPConfiguration | BGPPeer) -> Iterator[Finding]:
+    return find_problems(resource.metadata.annotations)
 
 
 def _mesh_field(path: str, value: Callable[[BGPConfigurationSpec], object]) -> Constraint:
@@ -104,6 +109,14 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
             "", lambda one: _operations(one) != 1, "needs exactly one of addCommunity, prependASPath, setPriority"
         ),
     ),
+    BGPPeer: (
+        Constraint(
+            f"metadata.annotations[{BFD}]",
+            lambda peer: peer.metadata.annotations.get(BFD) == "MultiHop" and peer.spec.source_address == "None",
+            "MultiHop needs an address of the node",
+            "leave out sourceAddress, or use SingleHop",
+        ),
+    ),
     BGPPeerSpec: (
         Constraint(
             "nodeSelector",
@@ -154,5 +167,7 @@ CONSTRAINTS: dict[type, tuple[Constraint, ...]] = {
 
 SEARCHES: dict[type, Search] = {
     BGPConfigurationSpec: _bgp_configuration_search,
+    BGPConfiguration: _extensions_search,
+    BGPPeer: _extensions_search,
 }
 """What takes more than one sentence, by struct."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tortie.bgp.bfd import render_bfd
 from tortie.bgp.exports import render_exports
 from tortie.bgp.filters import render_filter
 from tortie.bgp.kernel import render_direct, render_kernel
@@ -33,13 +34,15 @@ def render(node: BGPNode, workload_prefix: str = "cali", passwords: Known | None
     Raises:
         ValueError: a password that BIRD's syntax cannot hold.
     """
-    families = [family for family in (4, 6) if node.address(family) is not None]
-    parts = [_preamble(node), render_direct(node, workload_prefix)]
+    families = node.families
+    parts = [_preamble(node), render_bfd(node), render_direct(node, workload_prefix)]
     for family in families:
         parts += [render_statics(node, family), render_exports(node, family)]
         parts.append(render_kernel(node, family, workload_prefix))
     parts += [text for filter in node.filters if (text := render_filter(filter, families))]
-    parts += [render_session(one, node, passwords or {}) for one in node.sessions if one.peer.family in families]
+    parts += [
+        render_session(one, node, passwords or {}) for one in node.sessions if node.address(one.peer.family) is not None
+    ]
     return "\n".join(parts)
 
 

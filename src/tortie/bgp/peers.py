@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tortie.bgp.bfd import bfd_option
 from tortie.bgp.filters import function_name, rules_of
 from tortie.bgp.passwords import Known, find, is_usable
 from tortie.desired.bgp import DEFAULT_PORT, BGPNode, NextHop, Session
@@ -34,7 +35,7 @@ def render_session(session: Session, node: BGPNode, passwords: Known) -> str:
     lines = [*_ends(session, node), *_transport(session, passwords), *_timers(session), *_options(session, node)]
     if reason := withheld(session, passwords):
         lines += [f'description "{reason}";', "disabled;"]
-    lines.append(_channel(session, node))
+    lines += [_channel(session, node, family) for family in session.families]
     return f"protocol bgp {session.name} {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
 
 
@@ -53,7 +54,9 @@ def _port(number: int) -> str:
 
 
 def _transport(session: Session, passwords: Known) -> Iterator[str]:
-    yield "multihop;" if session.hops is None else f"multihop {session.hops};"
+    yield _distance(session)
+    if session.bfd is not None:
+        yield bfd_option(session.bfd)
     if session.hops is not None:
         yield "ttl security;"
     if session.passive:
@@ -61,6 +64,12 @@ def _transport(session: Session, passwords: Known) -> Iterator[str]:
     password = find(passwords, session.password)
     if password is not None:
         yield f'password "{_quoted(password)}";'
+
+
+def _distance(session: Session) -> str:
+    if session.bfd is not None and session.bfd.direct:
+        return "direct;"
+    return "multihop;" if session.hops is None else f"multihop {session.hops};"
 
 
 def _timers(session: Session) -> Iterator[str]:
@@ -85,16 +94,16 @@ def _options(session: Session, node: BGPNode) -> Iterator[str]:
         yield f"rr cluster id {node.cluster_id};"
 
 
-def _channel(session: Session, node: BGPNode) -> str:
-    family = session.peer.family
+def _channel(session: Session, node: BGPNode, family: int) -> str:
     internal = "true" if node.is_internal(session) else "false"
     by_name = {filter.name: filter for filter in node.filters}
     filters = [by_name[name] for name in session.filters if name in by_name]
     next_hop = "" if session.next_hop is NextHop.AUTO else f"next hop {session.next_hop.value}; "
+    extended = "" if family == session.peer.family else "extended next hop; "
     incoming = _calls(filters, "import", family, internal)
     outgoing = _calls(filters, "export", family, internal)
     return (
-        f"ipv{family} {{ {next_hop}import keep filtered; "
+        f"ipv{family} {{ {extended}{next_hop}import keep filtered; "
         f"import filter {{ {incoming}learned_priority{family}(); accept; }}; "
         f"export filter {{ own_priority{family}(); {outgoing}announce{family}({internal}); }}; }};"
     )

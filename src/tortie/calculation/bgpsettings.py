@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPassword, CidrEntry
+from tortie.api.bgp_extensions import BGPExtensions, read_extensions
 from tortie.api.durations import SECOND, nanoseconds
 from tortie.base.addresses import Cidr
 from tortie.calculation.problems import Problems
@@ -54,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, gc=False):
     severity: str = DEFAULT_SEVERITY
     advertisements: tuple[Advertisement, ...] = ()
     ranges: ServiceRanges = ServiceRanges()
+    mesh_extensions: BGPExtensions = BGPExtensions()
 
 
 class _Reader:
@@ -63,6 +65,7 @@ class _Reader:
         self._configuration = configuration
         self._problems = problems
         self.spec = configuration.spec if configuration else BGPConfigurationSpec()
+        self.annotations = configuration.metadata.annotations if configuration else {}
 
     def read(self, part: Callable[[BGPConfigurationSpec], Value], otherwise: Value) -> Value:
         """A part of the specification."""
@@ -93,6 +96,7 @@ def read_settings(configurations: Mapping[str, BGPConfiguration], node: str, pro
         severity=_severity(one_node.spec.log_severity_screen or spec.log_severity_screen),
         advertisements=one_node.read(_advertisements, ()) or all_nodes.read(_advertisements, ()),
         ranges=all_nodes.read(_ranges, ServiceRanges()),
+        mesh_extensions=all_nodes.read(lambda _: read_extensions(all_nodes.annotations), BGPExtensions()),
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from tortie.api.bgp import BGPPeer
 from tortie.base.addresses import Cidr
 from tortie.calculation.bgpsettings import Settings
-from tortie.calculation.peerspec import PeerSpec, read_peer
+from tortie.calculation.peerspec import PeerSpec, bfd_of, read_peer
 from tortie.calculation.problems import Problems
 from tortie.desired.bgp import DEFAULT_PORT, Session
 
@@ -78,7 +78,7 @@ def sessions_of(speakers: Speakers, peers: Mapping[str, BGPPeer], problems: Prob
 def _read(peers: Mapping[str, BGPPeer], filters: frozenset[str], problems: Problems) -> Iterator[PeerSpec]:
     for _, peer in sorted(peers.items()):
         try:
-            spec = read_peer(peer.spec)
+            spec = read_peer(peer)
         except ValueError as error:
             problems.note(peer.key, error)
             continue
@@ -100,12 +100,22 @@ def _mesh(speakers: Speakers) -> Iterator[Session]:
         if other.cluster_id:
             continue
         for session in _between(me, other, "Mesh"):
+            if _is_spared(session, me, other, settings):
+                continue
             yield msgspec.structs.replace(
                 session,
                 passive=_waits(me, session.peer),
                 password=settings.mesh_password,
                 restart_time=settings.mesh_restart_time,
+                bfd=bfd_of(settings.mesh_extensions),
+                carries_ipv4=settings.mesh_extensions.extended_next_hop and session.peer.family == 6,
             )
+
+
+def _is_spared(session: Session, me: Peer, other: Peer, settings: Settings) -> bool:
+    """Whether the session over IPv6 carries the routes of this one over IPv4."""
+    by_ipv6 = me.address6 is not None and other.address6 is not None
+    return settings.mesh_extensions.extended_next_hop and session.peer.family == 4 and by_ipv6
 
 
 def _asked(speakers: Speakers, spec: PeerSpec, prefix: str) -> Iterator[Session]:
@@ -187,6 +197,8 @@ def _as_asked(session: Session, speakers: Speakers, spec: PeerSpec) -> Session:
         gateway=spec.gateway,
         reflect=internal and _is_client(speakers, session.peer),
         filters=spec.filters,
+        bfd=spec.bfd,
+        carries_ipv4=spec.carries_ipv4 and session.peer.family == 6,
         withheld=f"filter {missing} cannot be used" if missing else "",
     )
 

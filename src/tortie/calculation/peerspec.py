@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tortie.api.bgp import BGPPeerSpec
+from tortie.api.bgp import BGPPeer
+from tortie.api.bgp_extensions import BGPExtensions, read_extensions
 from tortie.base.addresses import Cidr
 from tortie.calculation.bgpsettings import as_number, password, seconds
-from tortie.desired.bgp import NextHop, Password
+from tortie.desired.bgp import Bfd, NextHop, Password
 from tortie.selector.parser import parse
 from tortie.selector.selector import Selector
 
@@ -47,6 +48,8 @@ class PeerSpec(msgspec.Struct, frozen=True, gc=False):
     allowed_local_as: int | None
     gateway: Cidr | None
     filters: tuple[str, ...]
+    bfd: Bfd | None
+    carries_ipv4: bool
 
     @property
     def is_global(self) -> bool:
@@ -64,12 +67,13 @@ class PeerSpec(msgspec.Struct, frozen=True, gc=False):
         return NextHop.KEEP if self.keeps_outside and not internal else self.next_hop
 
 
-def read_peer(spec: BGPPeerSpec) -> PeerSpec:
+def read_peer(peer: BGPPeer) -> PeerSpec:
     """Everything that it says.
 
     Raises:
         ValueError: a part of it cannot be read or carried out.
     """
+    spec, extensions = peer.spec, read_extensions(peer.metadata.annotations)
     if spec.local_workload_selector:
         raise ValueError("localWorkloadSelector: peering with workloads is not carried out by this release")
     address, port = split_address(spec.peer_ip) if spec.peer_ip else (None, 0)
@@ -92,7 +96,16 @@ def read_peer(spec: BGPPeerSpec) -> PeerSpec:
         allowed_local_as=spec.num_allowed_local_as_numbers,
         gateway=Cidr.host(spec.reachable_by) if spec.reachable_by else None,
         filters=spec.filters,
+        bfd=bfd_of(extensions),
+        carries_ipv4=extensions.extended_next_hop,
     )
+
+
+def bfd_of(extensions: BGPExtensions) -> Bfd | None:
+    """What is asked of BFD; None for nothing."""
+    if not extensions.bfd:
+        return None
+    return Bfd(extensions.interval, extensions.multiplier, direct=extensions.bfd == "SingleHop")
 
 
 def split_address(text: str) -> tuple[Cidr, int]:

@@ -35,8 +35,22 @@ class Password(msgspec.Struct, frozen=True, order=True, gc=False):
     optional: bool = False
 
 
+class Bfd(msgspec.Struct, frozen=True, gc=False):
+    """Bidirectional forwarding detection beside a session: who is silent for `interval` x `multiplier` is given up.
+
+    Args:
+        interval: milliseconds between two signs of life, sent and expected.
+        multiplier: how many may be lost.
+        direct: whether the neighbour is on a network of this node (RFC 5881), not any number of hops away (RFC 5883).
+    """
+
+    interval: int
+    multiplier: int
+    direct: bool = False
+
+
 class Session(msgspec.Struct, frozen=True, gc=False):
-    """One BGP session; its family is that of `peer`, and it carries that family's routes.
+    """One BGP session; its family is that of `peer`, and it carries that family's routes, and IPv4 ones where asked.
 
     Args:
         name: stable and unique: letters, digits and underscores.
@@ -53,6 +67,8 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         gateway: where the neighbour is reached through, when no route leads to it.
         reflect: whether routes are reflected to the neighbour as a client (RFC 4456).
         filters: names of filters, in order.
+        bfd: how soon a silent neighbour is noticed; by the session's own timers when None.
+        carries_ipv4: whether a session over IPv6 exchanges IPv4 routes too, with IPv6 next hops (RFC 8950).
         withheld: why the session must not be started; empty when it may.
     """
 
@@ -72,7 +88,14 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     gateway: Cidr | None = None
     reflect: bool = False
     filters: tuple[str, ...] = ()
+    bfd: Bfd | None = None
+    carries_ipv4: bool = False
     withheld: str = ""
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """Of the routes that it carries."""
+        return (4, 6) if self.carries_ipv4 and self.peer.family == 6 else (self.peer.family,)
 
 
 class Pool(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -148,6 +171,14 @@ class BGPNode(msgspec.Struct, frozen=True, gc=False):
     def address(self, family: int) -> Cidr | None:
         """This node's BGP address of a family, where it has one."""
         return self.address4 if family == 4 else self.address6
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """Of the routes that this node exchanges."""
+        carried = {
+            family for session in self.sessions if self.address(session.peer.family) for family in session.families
+        }
+        return tuple(family for family in (4, 6) if self.address(family) is not None or family in carried)
 
     def local_as(self, session: Session) -> int:
         """The AS number that a neighbour sees."""

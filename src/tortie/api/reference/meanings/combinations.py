@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tortie.api.bgp import BGPConfigurationSpec
+from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeer
+from tortie.api.bgp_extensions import ANNOTATIONS
 from tortie.api.endpointslice import EndpointSlice
 from tortie.api.felixconfiguration import FelixConfigurationSpec
 from tortie.api.ippool import IPPoolSpec
@@ -26,7 +27,11 @@ _RULES = (
 _CLUSTER_RULES = (*_RULES, "`services` must name a namespace in what belongs to the whole cluster")
 _DELETION = ("with stagedAction Delete, nothing but the tier may be given",)
 
+_EXTENSIONS = tuple(f"annotation `{name}` is {words}" for name, words in ANNOTATIONS.items())
+
 SEARCHES: dict[type, tuple[str, ...]] = {
+    BGPConfiguration: (*_EXTENSIONS, "these annotations count in the object named `default`, for the mesh"),
+    BGPPeer: _EXTENSIONS,
     BGPConfigurationSpec: ("`prefixAdvertisements` name communities that `communities` define, or write them out",),
     EndpointSlice: ("addresses are of the type that `addressType` says",),
     FelixConfigurationSpec: ("`routeTableRanges` hold 65535 tables at most, together",),
