@@ -16,11 +16,14 @@ from model.packets import Judge, Station, questions
 from model.shooting import shots, surroundings
 from model.shots import Gallery, Shot
 
-from tortie.agent.configuration import Configuration
+from tortie.agent.configuration import effective
+from tortie.agent.filter_settings import node_settings, permissions
 from tortie.agent.settings import read_values
+from tortie.api.felixconfiguration import FelixConfiguration
 from tortie.api.resource import Resource, ResourceKey
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
+from tortie.calculation.configurations import Configured
 from tortie.calculation.crossing import Surroundings
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.nftables.operations import DeleteTable, Operation
@@ -72,7 +75,7 @@ class Node:
         """Know nothing, as after a restart; what is in the kernel stays."""
         self._target.connection.close()
         self._target = self._new_target()
-        self.calculation = Calculation(self._name, configure=Configuration(read_values({})))
+        self.calculation = Calculation(self._name, configure=_configured)
         self.calculation.set_in_sync()
         self.desired = DesiredState()
         self._is_first = True
@@ -266,6 +269,11 @@ def table() -> dict[str, list[Any]]:
                 where = f"rules of {body['chain']}" if kind == "rule" else f"{kind} {body['name']}"
                 found.setdefault(where, []).append(_settled(body))
     return found
+
+
+def _configured(layers: Sequence[FelixConfiguration]) -> Configured:
+    found = effective(read_values({}), layers).values.settings
+    return Configured(node_settings(found), permissions(found))
 
 
 def _words(leaks: Collection[Shot], lost: Collection[Shot]) -> Iterator[tuple[str, Collection[Shot]]]:
