@@ -106,6 +106,7 @@ async def test_metrics_have_our_names_and_those_that_dashboards_of_felix_use(age
         "tortie_sets_active 5.0",
         "tortie_routes_local 6.0",
         "tortie_resources_rejected 1.0",
+        "tortie_paths_narrow 0.0",
         "felix_active_local_endpoints 3.0",
         "felix_active_local_policies 4.0",
         'tortie_dataplane_operations_total{target="nftables"} 7.0',

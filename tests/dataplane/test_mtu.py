@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tortie.dataplane.mtu import Chosen, workload_mtu
+from tortie.dataplane.mtu import Chosen, outer_mtus, workload_mtu
 from tortie.desired.network import Tunnels
 from tortie.netlink.links import Link
 
@@ -44,3 +44,12 @@ def test_what_is_chosen_for_a_tunnel_counts_in_place_of_what_fits() -> None:
     assert workload_mtu(host, HOSTS, Tunnels(wireguard=(4,)), chosen) == 1380
     assert workload_mtu(host, HOSTS, Tunnels(wireguard=(4, 6)), chosen) == 1380
     assert workload_mtu(host, HOSTS, Tunnels(), chosen) == 9000
+
+
+def test_hosts_send_each_other_what_workloads_may_send_and_the_headers() -> None:
+    host = [Link(1, "eth0", up=True, mtu=1500)]
+    assert outer_mtus(host, HOSTS, Tunnels()) == {4: 1500, 6: 1500}
+    assert outer_mtus(host, HOSTS, Tunnels(vxlan=(4,))) == {4: 1500, 6: 1450}
+    assert outer_mtus(host, HOSTS, Tunnels(vxlan=(4,), ipip=True), Chosen(vxlan={4: 1400})) == {4: 1450, 6: 1400}
+    assert outer_mtus(host, HOSTS, Tunnels(wireguard=(4, 6))) == {4: 1480, 6: 1500}
+    assert outer_mtus([], HOSTS, Tunnels()) == {}

@@ -17,7 +17,7 @@ from tortie.api.resource import ResourceKey
 from tortie.lab.assembly import plugin
 from tortie.lab.cluster import POOLS
 from tortie.lab.lab import Lab
-from tortie.lab.probe.model import Probe
+from tortie.lab.probe.model import Probe, Transport
 from tortie.lab.services import AgentServices
 from tortie.lab.topology import Host, Topology, Workload
 from tortie.netlink.namespace import inside
@@ -53,7 +53,7 @@ def set_mode(world: World, mode: str) -> None:
 def overlay(world_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two hosts in one subnet, one in another. The router between them knows no workloads; hosts have no BIRD."""
     topology = Topology(f"s{os.getpid()}xo", HOSTS, WORKLOADS, SUBNETS, str(tmp_path_factory.mktemp("lab")))
-    services = AgentServices(topology, bird=False)
+    services = AgentServices(topology, bird=False, settings={"TORTIE_PATH_PROBE_SECONDS": "1"})
     with Lab(topology, services, plugin(topology)) as lab:
         yield world_of(lab, services)
 
@@ -352,7 +352,7 @@ def test_a_device_of_ip_in_ip_or_a_program_that_somebody_removes_comes_back(insi
 def test_within_a_subnet_ip_in_ip_goes_straight_when_pools_say_so_and_loses_nothing(inside_ip: World) -> None:
     pid = inside_ip.pid()
     prober = inside_ip.lab.prober
-    near, far = (prober.stream(inside_ip.probe("w1", to), 0.005) for to in ("w2", "w3"))
+    near, far = (prober.stream(inside_ip.probe("w1", to, 4, Transport.UDP), 0.005) for to in ("w2", "w3"))
     with near, far:
         set_ipip(inside_ip, "CrossSubnet")
         for host, to in (("h1", "w2"), ("h2", "w1")):
@@ -365,7 +365,7 @@ def test_within_a_subnet_ip_in_ip_goes_straight_when_pools_say_so_and_loses_noth
 
 def test_from_ip_in_ip_to_vxlan_and_back_nothing_else_is_restarted_and_flows_live_on(inside_ip: World) -> None:
     pid = inside_ip.pid()
-    with inside_ip.lab.prober.stream(inside_ip.probe("w1", "w3"), 0.005) as stream:
+    with inside_ip.lab.prober.stream(inside_ip.probe("w1", "w3", 4, Transport.UDP), 0.005) as stream:
         set_mode(inside_ip, "Always")
         inside_ip.until(lambda: both_ways(inside_ip) == {DEVICES[4]}, "VXLAN")
         inside_ip.until(lambda: device_named(inside_ip, "h1", "tunl0") is None, "no device")
@@ -375,6 +375,23 @@ def test_from_ip_in_ip_to_vxlan_and_back_nothing_else_is_restarted_and_flows_liv
         report = stream.stop()
     assert report.broken == ""
     assert inside_ip.pid() == pid
+
+
+def narrow_problem(world: World) -> str:
+    return next((one for one in world.report().problems if "do not arrive at node h2 (172.31.0.2)" in one), "")
+
+
+def test_a_path_that_loses_large_packets_without_a_word_is_found_and_once_mended_forgotten(
+    everywhere: World,
+) -> None:
+    everywhere.run("ip", "link", "set", "port2", "mtu", "1390", host="fabric")
+    try:
+        everywhere.until(lambda: "1390 bytes do: mend the path" in narrow_problem(everywhere), "the path is told")
+        assert "90 bytes smaller" in narrow_problem(everywhere)
+        assert everywhere.report().narrow_paths
+    finally:
+        everywhere.run("ip", "link", "set", "port2", "mtu", "1500", host="fabric")
+    everywhere.until(lambda: not narrow_problem(everywhere), "it is forgotten")
 
 
 def test_an_end_that_is_not_needed_is_given_back(everywhere: World) -> None:

@@ -26,6 +26,7 @@ from tortie.lab import processes
 from tortie.lab.assembly import plugin
 from tortie.lab.cluster import location
 from tortie.lab.lab import Lab
+from tortie.lab.probe.model import Transport
 from tortie.lab.services import AgentServices
 from tortie.lab.topology import Host, Topology, Workload
 from tortie.netlink.namespace import inside
@@ -307,7 +308,7 @@ def test_hosts_encrypt_what_they_send_each_other_where_that_is_asked_for(encrypt
 
 def test_it_is_switched_off_and_on_without_a_restart_and_loses_nothing(encrypted: World) -> None:
     pids = [encrypted.pid(host) for host in ("h1", "h2")]
-    with encrypted.lab.prober.stream(encrypted.probe("w1", "w2"), 0.005) as flow:
+    with encrypted.lab.prober.stream(encrypted.probe("w1", "w2", 4, Transport.UDP), 0.005) as flow:
         configure(encrypted, on=False)
         encrypted.until(lambda: routes_are(encrypted, {4: "eth0", 6: "eth0"}), "no WireGuard")
         encrypted.until(lambda: public_keys(encrypted)["h2"] == ("", ""), "no keys")

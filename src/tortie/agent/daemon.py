@@ -12,11 +12,11 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TypeVar
 
-import msgspec
 import structlog
 
 from tortie import __version__
@@ -27,8 +27,8 @@ from tortie.agent.consent import Consent
 from tortie.agent.cutting import Cutter
 from tortie.agent.dataplane import Dataplane, open_dataplane
 from tortie.agent.delays import Delays
+from tortie.agent.echo import Echo
 from tortie.agent.feed import Feed
-from tortie.agent.filter_settings import chosen_mtus
 from tortie.agent.first_look import FirstLook
 from tortie.agent.health_port import HealthPort
 from tortie.agent.http import application, listen_unix, serve
@@ -37,9 +37,11 @@ from tortie.agent.metrics import registry
 from tortie.agent.monitor import watch_numbers
 from tortie.agent.moving import Movers
 from tortie.agent.moving_settings import priorities
+from tortie.agent.mtus import Mtus
 from tortie.agent.node_statuses import NodeStatuses
 from tortie.agent.observing import Observed, watching_routes
 from tortie.agent.parts import Parts
+from tortie.agent.path_probe import PathProbe, ways_to_nodes
 from tortie.agent.reporting import Reporter, Sources
 from tortie.agent.settings import Settings, Values
 from tortie.agent.status import AgentReport, DatastoreReport
@@ -55,7 +57,7 @@ from tortie.calculation.moving import Moves
 from tortie.cni.server import CniServer
 from tortie.dataplane.keeper import Schedule
 from tortie.dataplane.loop import Reconciler
-from tortie.dataplane.mtu import workload_mtu
+from tortie.dataplane.nftables.settings import MarkBits
 from tortie.datastore.contract import Datastore
 from tortie.datastore.etcd.settings import EtcdSettings
 from tortie.datastore.location import Location
@@ -207,8 +209,20 @@ class Agent:
         tunnels = self._make_tunnels(datastore, feed, reconciler, dataplane)
         reconciler.listen(tunnels.after_pass)
         statuses = self._make_statuses(datastore, feed)
+        paths = self._make_paths(dataplane, reconciler)
         return Parts(
-            datastore, stream, calculation, feed, reconciler, observed, reporter, tunnels, movers, statuses, cutter
+            datastore,
+            stream,
+            calculation,
+            feed,
+            reconciler,
+            observed,
+            reporter,
+            tunnels,
+            movers,
+            statuses,
+            paths,
+            cutter,
         )
 
     def _make_statuses(self, datastore: Datastore, feed: Feed) -> NodeStatuses:
@@ -228,6 +242,23 @@ class Agent:
         store = ResourceStore(datastore, self._clock, selector_problem)
         allocator = Allocator(datastore, self._clock, Random())
         return TunnelAddresses(self._settings.node, store, allocator, self._clock, lambda: feed.closed, encryption)
+
+    def _mtus(self, dataplane: Dataplane, reconciler: Reconciler) -> Mtus:
+        return Mtus(dataplane.links, reconciler, lambda: self._settings)
+
+    def _make_paths(self, dataplane: Dataplane, reconciler: Reconciler) -> PathProbe:
+        ways = partial(ways_to_nodes, reconciler)
+        needed = self._mtus(dataplane, reconciler).outer
+        return PathProbe(ways, needed, self._settings.path_probe_seconds, self._clock, Random())
+
+    async def _probe_paths(self, parts: Parts, kernel: Executor) -> None:
+        mark = MarkBits.of(self._settings.nftables_mark_mask).encrypted
+        echo = await self._retried(lambda: asyncio.get_running_loop().run_in_executor(kernel, Echo, mark))
+        echo.listen()
+        try:
+            await parts.paths.run(echo)
+        finally:
+            echo.close()
 
     def _make_cutter(self, reconciler: Reconciler, dataplane: Dataplane, kernel: Executor) -> Cutter | None:
         if self._settings.conntrack_on_policy_change == "Keep":
@@ -257,16 +288,10 @@ class Agent:
             await parts.feed.synchronised.wait()
             tasks.create_task(parts.tunnels.run(), name="addresses of tunnels")
             tasks.create_task(parts.statuses.run(), name="node statuses")
+            tasks.create_task(self._probe_paths(parts, wiring), name="paths")
             await self._wait_ready(parts.reconciler, serving)
 
     def _cni_server(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> CniServer:
-        def mtu() -> int:
-            desired = parts.reconciler.desired
-            # Those that are enabled count before the first key is known.
-            encrypted = tuple(sorted(desired.settings.filter.wireguard)) if desired.settings else ()
-            tunnels = msgspec.structs.replace(desired.network.tunnels, wireguard=encrypted)
-            return workload_mtu(dataplane.links, self._settings.mtu_iface_pattern, tunnels, chosen_mtus(self._settings))
-
         attachments = Attachments(
             node=self._settings.node,
             prefix=self._settings.interface_prefix,
@@ -274,7 +299,7 @@ class Agent:
             allocator=Allocator(parts.datastore, self._clock, Random()),
             executor=wiring,
             programming=parts.feed,
-            mtu=mtu,
+            mtu=self._mtus(dataplane, parts.reconciler).workload,
         )
         socket = self._settings.run_directory / "cni.sock"
         return CniServer(socket, attachments.add, attachments.delete, lambda: parts.feed.closed)

@@ -19,6 +19,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[AgentReport], float]], ...] = (
     ("tortie_sets_active", "IP sets in use here", lambda report: report.sets),
     ("tortie_routes_local", "Routes to local workloads", lambda report: report.routes),
     ("tortie_resources_rejected", "Resources that cannot be used", lambda report: len(report.rejected)),
+    ("tortie_paths_narrow", "Other nodes that full packets do not reach", lambda report: report.narrow_paths),
     ("felix_active_local_endpoints", "As tortie_endpoints_local", lambda report: report.endpoints),
     ("felix_active_local_policies", "As tortie_policies_active", lambda report: report.policies),
 )

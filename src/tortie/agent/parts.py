@@ -11,6 +11,7 @@ from tortie.agent.feed import Feed
 from tortie.agent.moving import Movers
 from tortie.agent.node_statuses import NodeStatuses
 from tortie.agent.observing import Observed
+from tortie.agent.path_probe import PathProbe
 from tortie.agent.reporting import Reporter
 from tortie.agent.status import AgentReport, DatastoreReport, TargetReport
 from tortie.agent.tunnels import TunnelAddresses
@@ -34,6 +35,7 @@ class Parts(msgspec.Struct, frozen=True):
     tunnels: TunnelAddresses
     movers: Movers
     statuses: NodeStatuses
+    paths: PathProbe
     cutter: Cutter | None = None
 
     def complete(self, report: AgentReport) -> AgentReport:
@@ -50,6 +52,7 @@ class Parts(msgspec.Struct, frozen=True):
             sets=len(desired.sets),
             routes=len(desired.routes),
             moving=self.movers.stages,
+            narrow_paths=len(self.paths.narrow),
             targets=targets,
             datastore=self._datastore(report.datastore.place),
             problems=[*report.problems, *self._problems(targets)],
@@ -71,6 +74,7 @@ class Parts(msgspec.Struct, frozen=True):
             yield from self.statuses.problems
         yield from (f"{target.name} cannot be programmed: {target.reason}" for target in targets if target.reason)
         yield from [self.tunnels.problem] if self.tunnels.problem else []
+        yield from self.paths.problems()
         yield from self.calculation.conflicts()
 
 

@@ -69,6 +69,7 @@ class Settings(NetworkSettings, frozen=True, kw_only=True):
     health_host: str
     health_port: int
     refresh_seconds: float
+    path_probe_seconds: float
     endpoint_reporting_enabled: bool
     endpoint_reporting_delay_seconds: float
     reporting_interval_seconds: float | None
@@ -257,6 +258,12 @@ TABLE: tuple[Setting, ...] = (
     Setting("health_host", str, "localhost", "Where health, status and metrics are served.", ("FELIX_HEALTHHOST",)),
     Setting("health_port", port, "9099", "TCP port of health, status and metrics; 0 for none.", ("FELIX_HEALTHPORT",)),
     Setting("refresh_seconds", positive_seconds, "90", "Time between full comparisons with the kernel."),
+    Setting(
+        "path_probe_seconds",
+        seconds,
+        "60",
+        "Time between two looks whether other hosts get packets of full size, by ICMP; 0 never looks.",
+    ),
     Setting(
         "endpoint_reporting_enabled",
         flag,

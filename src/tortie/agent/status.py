@@ -56,6 +56,7 @@ class AgentReport(msgspec.Struct, frozen=True):
             ready while its datastore or BIRD is away: what runs is routed and filtered, and `problems` says so.
         delayed: what the start waits for; empty once the agent works.
         problems: what is not as it should be, and what comes of it; empty when all is well.
+        narrow_paths: addresses of other nodes that packets of full size do not reach.
         rejected: resources that cannot be used, by key, and why.
         bgp: sessions; empty when there is no BIRD.
         bird_socket: where BIRD answers; empty when there is none.
@@ -74,6 +75,7 @@ class AgentReport(msgspec.Struct, frozen=True):
     policies: int = 0
     sets: int = 0
     routes: int = 0
+    narrow_paths: int = 0
     targets: Sequence[TargetReport] = ()
     bgp: Sequence[SessionStatus] = ()
     bgp_problem: str = ""

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from tortie.base.addresses import BITS
 from tortie.desired.network import Tunnels
 from tortie.netlink.links import Link
 
@@ -32,6 +33,21 @@ def workload_mtu(
     underneath = host_mtu(links, pattern)
     fits = [underneath - room for room in overheads(tunnels, chosen or Chosen())]
     return max(0, min([underneath, *fits, *_set(tunnels, chosen or Chosen())]))
+
+
+def outer_mtus(
+    links: Iterable[Link], pattern: re.Pattern[str], tunnels: Tunnels, chosen: Chosen | None = None
+) -> dict[int, int]:
+    """The largest packets that hosts send each other for workloads, by family; empty where nothing is known."""
+    found = list(links)
+    inner, most = workload_mtu(found, pattern, tunnels, chosen), host_mtu(found, pattern)
+    room = {family: [0] for family in BITS}
+    room[4] += [IPIP_OVERHEAD] if tunnels.ipip else []
+    for family in tunnels.vxlan:
+        room[family].append(VXLAN_OVERHEAD[family])
+    for family in tunnels.wireguard:
+        room[family].append(WIREGUARD_OVERHEAD[family])
+    return {family: min(most, inner + max(needed)) for family, needed in room.items()} if inner else {}
 
 
 def host_mtu(links: Iterable[Link], pattern: re.Pattern[str]) -> int:

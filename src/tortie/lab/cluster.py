@@ -9,6 +9,7 @@ from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec
 from tortie.api.ippool import IPPool, IPPoolSpec
 from tortie.api.node import Node, NodeBGP, NodeSpec, NodeStatus
 from tortie.api.resource import Metadata, Resource
+from tortie.base.addresses import Cidr
 from tortie.base.clock import SystemClock
 from tortie.convert.kubernetes import convert
 from tortie.datastore.etcd.settings import EtcdSettings
@@ -24,7 +25,9 @@ POOLS = {"pool4": "10.65.0.0/16", "pool6": "fd00:65::/64"}
 def initial_resources(topology: Topology) -> list[Resource]:
     """Nodes, pools, BGP settings, and the namespaces of the workloads, of a new lab."""
     pools: list[Resource] = [
-        IPPool(metadata=Metadata(name=name), spec=IPPoolSpec(cidr=cidr)) for name, cidr in POOLS.items()
+        IPPool(metadata=Metadata(name=name), spec=IPPoolSpec(cidr=cidr))
+        for name, cidr in POOLS.items()
+        if Cidr.parse(cidr).family in topology.families
     ]
     bgp = BGPConfiguration(
         metadata=Metadata(name="default"), spec=BGPConfigurationSpec(as_number=64512, node_to_node_mesh_enabled=True)

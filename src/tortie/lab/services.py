@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from tortie.agent.client import ask, is_ready
 from tortie.agent.daemon import Agent
 from tortie.agent.settings import read_values
+from tortie.base.addresses import BITS
 from tortie.base.errors import AlreadyExists, Unavailable
 from tortie.bgp.config import minimal
 from tortie.lab.datastore import make_datastore, urls_inside
@@ -204,7 +205,7 @@ def cni_config(topology: Topology, host: Host) -> Mapping[str, Any]:
         "name": "lab",
         "type": "tortie-cni",
         "socket": str(topology.host_directory(host.name) / "cni.sock"),
-        "ipam": {"assign_ipv4": True, "assign_ipv6": True},
+        "ipam": {f"assign_ipv{family}": family in topology.families for family in BITS},
     }
 
 

@@ -105,6 +105,11 @@ class Topology(msgspec.Struct, frozen=True):
         """Name of the fabric's namespace."""
         return f"{self.prefix}fabric"
 
+    @property
+    def families(self) -> frozenset[int]:
+        """Of addresses that hosts, and so workloads, have."""
+        return frozenset(Cidr.parse(subnet).family for subnet in self.subnets)
+
     def host(self, name: str) -> Host:
         """Raises NotFound."""
         return _find(self.hosts, "host", name)
