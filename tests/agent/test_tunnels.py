@@ -37,6 +37,15 @@ def node(**spec: str) -> Node:
     return Node(metadata=Metadata(name="here"), spec=NodeSpec(**spec), status=NodeStatus())
 
 
+class Time(SystemClock):
+    """Stands still until it is moved."""
+
+    time = 100.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+
 class Cluster:
     """A datastore with this node, and what keeps its addresses."""
 
@@ -106,6 +115,30 @@ async def test_what_is_not_needed_any_more_is_given_back(cluster: Cluster) -> No
     assert len(await cluster.held(4)) == 1
     await cluster.go(pool("p", "10.65.0.0/16", "Never"))
     assert (await cluster.held(4), (await cluster.node()).spec.ipv4_vxlan_tunnel_addr) == ([], "")
+
+
+async def test_what_is_not_needed_is_kept_as_long_as_others_may_use_it(cluster: Cluster) -> None:
+    clock = Time()
+    kept = TunnelAddresses("here", cluster.store, cluster.allocator, clock, str, Encryption, 5)
+    await cluster.store.apply(pool("p", "10.65.0.0/16"))
+    await kept.settle()
+    held = await cluster.held(4)
+    await cluster.store.apply(pool("p", "10.65.0.0/16", "Never"))
+    for seconds, left in ((0, held), (4, held), (2, [])):
+        clock.time += seconds
+        await kept.settle()
+        assert await cluster.held(4) == left
+        assert (await cluster.node()).spec.ipv4_vxlan_tunnel_addr == "".join(left)
+
+
+async def test_what_is_needed_again_in_time_counts_anew(cluster: Cluster) -> None:
+    clock = Time()
+    kept = TunnelAddresses("here", cluster.store, cluster.allocator, clock, str, Encryption, 5)
+    for mode in ("Always", "Never", "Always", "Never"):
+        await cluster.store.apply(pool("p", "10.65.0.0/16", mode))
+        clock.time += 4
+        await kept.settle()
+        assert len(await cluster.held(4)) == 1
 
 
 async def test_another_pool_means_another_address(cluster: Cluster) -> None:

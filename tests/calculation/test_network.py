@@ -35,6 +35,19 @@ def test_who_may_send_ip_in_ip_are_the_other_nodes_while_a_pool_uses_it(world: A
     assert world.state.network == Network() and not world.state.sets
 
 
+def test_a_tunnel_that_no_pool_asks_for_stays_while_this_node_has_an_end_of_it(world: Any, make: Any) -> None:
+    bare = make.node("here", "10.9.0.1/24")
+    world.go(bare, node(make, "there", "10.9.0.2/24", "10.0.2.0"))
+    assert not world.state.network.tunnels
+    speaker = msgspec.structs.replace(bare.spec.bgp, ipv4_ipip_tunnel_addr="10.0.1.1")
+    spec = msgspec.structs.replace(bare.spec, bgp=speaker, ipv4_vxlan_tunnel_addr="10.0.1.0")
+    world.go(msgspec.structs.replace(bare, spec=spec))
+    assert world.state.network.tunnels == Tunnels(ipip=True, vxlan=(4,))
+    assert world.members() == {NODES: {"10.9.0.2"}, VXLAN_PEERS: {"10.9.0.2"}}
+    world.go(bare)
+    assert not world.state.network.tunnels and not world.state.sets
+
+
 def test_who_may_send_vxlan_has_an_end_of_a_tunnel(world: Any, make: Any) -> None:
     pools = make.pool("p", "10.0.0.0/16", vxlan_mode="Always"), make.pool("q", "fd00::/64", ipip_mode="Always")
     world.go(*pools, node(make, "there", "10.9.0.2/24"), node(make, "yonder", "10.9.0.3/24", "10.0.3.0"))

@@ -173,6 +173,19 @@ def test_a_node_without_an_end_is_waited_for_and_its_routes_are_taken_away(rig: 
     assert list(plan.settled) == ["10.65.3.0/26"]
 
 
+def test_what_leads_to_a_node_by_its_own_address_stays_until_its_end_is_there(rig: Rig) -> None:
+    actual: Actual = {}
+    rig.want_ends("here")
+    rig.want(block("far", same_subnet=True))
+    rig.step(actual, None)
+    plan = rig.step(actual, rig.want(block("far")))
+    assert plan.operations == []
+    assert plan.waiting == {"10.65.3.0/26": "node far has no end of a VXLAN for IPv4"}
+    rig.want_ends("here", "far")
+    plan = rig.step(actual, Changes(vteps={VtepId("far", 4)}))
+    assert plan.operations == [Install(ours("10.65.3.0/26", TUNNEL, "10.65.3.0"))]
+
+
 def test_while_this_node_is_not_ready_what_stands_stays(rig: Rig) -> None:
     actual: Actual = {}
     rig.want(block("far"))

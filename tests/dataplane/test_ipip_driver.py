@@ -103,6 +103,15 @@ def test_a_device_of_ours_gets_programs_and_neighbours_and_a_second_pass_does_no
     assert rig.full_pass().operations == []
 
 
+def test_what_others_send_is_taken_before_this_node_has_an_address(rig: Rig) -> None:
+    rig.desired.network = msgspec.structs.replace(rig.desired.network, ipip_end=None)
+    plan = rig.full_pass()
+    assert [type(one) for one in plan.operations] == [Make, Equip, Become]
+    assert plan.waiting == {IPIP_DEVICE: "this node has no tunnel address yet"}
+    rig.desired.network = msgspec.structs.replace(rig.desired.network, ipip_end=INSIDE)
+    assert [type(one) for one in rig.full_pass().operations] == [Become]
+
+
 def test_nodes_that_come_and_go_change_the_programs_and_neighbours_alone(rig: Rig) -> None:
     rig.full_pass()
     index = rig.link(IPIP_DEVICE).index

@@ -45,7 +45,7 @@ from tortie.agent.path_probe import PathProbe, ways_to_nodes
 from tortie.agent.reporting import Reporter, Sources
 from tortie.agent.settings import Settings, Values
 from tortie.agent.status import AgentReport, DatastoreReport
-from tortie.agent.tunnels import Encryption, TunnelAddresses
+from tortie.agent.tunnels import GRACE, Encryption, TunnelAddresses
 from tortie.api.caliconodestatus import CalicoNodeStatus
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock, SystemClock
@@ -241,7 +241,9 @@ class Agent:
 
         store = ResourceStore(datastore, self._clock, selector_problem)
         allocator = Allocator(datastore, self._clock, Random())
-        return TunnelAddresses(self._settings.node, store, allocator, self._clock, lambda: feed.closed, encryption)
+        return TunnelAddresses(
+            self._settings.node, store, allocator, self._clock, lambda: feed.closed, encryption, GRACE
+        )
 
     def _mtus(self, dataplane: Dataplane, reconciler: Reconciler) -> Mtus:
         return Mtus(dataplane.links, reconciler, lambda: self._settings)

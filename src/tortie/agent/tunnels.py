@@ -23,6 +23,8 @@ from tortie.ipam.errors import AlreadyAssigned
 from tortie.ipam.requests import AssignRequest
 from tortie.selector.parser import parse
 
+GRACE = 5.0
+"""Seconds for which agents keep what no pool asks for any more."""
 LOOK_EVERY = 60.0
 """Seconds between two looks at pools and addresses, which others may change."""
 
@@ -78,6 +80,8 @@ class TunnelAddresses:
     Args:
         refusal: why nothing may be written now; empty when it may.
         encryption: tells of WireGuard.
+        grace: seconds for which an address is kept, and its tunnel with it, that no pool asks for any more: other nodes
+            may not have heard of it yet.
     """
 
     def __init__(
@@ -88,7 +92,10 @@ class TunnelAddresses:
         clock: Clock,
         refusal: Callable[[], str],
         encryption: Callable[[], Encryption] = Encryption,
+        grace: float = 0,
     ) -> None:
+        self._grace = grace
+        self._unneeded: dict[str, float] = {}
         self._encryption = encryption
         self._seen = Encryption()
         self._node = node
@@ -117,6 +124,8 @@ class TunnelAddresses:
             except TortieError as error:
                 self.problem = f"no tunnel address: {error}"
                 delay = backoff.next()
+            if self._unneeded:
+                delay = min(delay, max(self._grace, 0.1))
             if self.problem:
                 self._log.warning("tunnel_address_missing", reason=self.problem)
                 delay = min(delay, backoff.next())
@@ -148,15 +157,26 @@ class TunnelAddresses:
         """The address to have, or empty; `pools` are those that the tunnel is for."""
         handle = f"{tunnel.handle}{self._node}"
         held = await self._allocator.addresses_of(handle)
+        if pools or not held:
+            self._unneeded.pop(tunnel.field, None)
         keepable = [one for one in held if any(_prefix(pool).contains(one) for pool in pools)]
         current = _current(node.spec, tunnel)
         if keepable:
             recorded = [one.text for one in keepable]
             return current if current in recorded else recorded[0]
+        if held and self._is_in_grace(tunnel, asked=bool(pools)):
+            return current
         if held:
             await self._allocator.release_by_handle(handle)
         usable = [pool for pool in pools if _gives(pool, node)]
         return await self._take(tunnel, handle, current, usable) if usable else ""
+
+    def _is_in_grace(self, tunnel: Tunnel, *, asked: bool) -> bool:
+        """Whether somebody may still send by a tunnel that is not asked for."""
+        if asked or not tunnel.mode:
+            return False
+        now = self._clock.monotonic()
+        return now < self._unneeded.setdefault(tunnel.field, now + self._grace)
 
     async def _take(self, tunnel: Tunnel, handle: str, current: str, pools: Sequence[IPPool]) -> str:
         """The address that the Node names already, if it is free; else any."""

@@ -39,6 +39,10 @@ class _Node(msgspec.Struct, frozen=True, gc=False):
     own: tuple[Cidr, ...] = ()
     ipip_end: Cidr | None = None
     wireguard_ends: tuple[Cidr, ...] = ()
+    vxlan_ends: tuple[int, ...] = ()
+
+
+_NOBODY = _Node((), (), ())
 
 
 class ClusterNetwork:
@@ -115,11 +119,13 @@ class ClusterNetwork:
         )
 
     def _tunnels(self) -> Tunnels:
-        here = self._nodes.get(self._node)
+        """What pools ask for, and what this node still has an end of: others may still use it."""
+        here = self._nodes.get(self._node, _NOBODY)
+        asked = {pool.cidr.family for pool in self._pools.values() if pool.vxlan}
         return Tunnels(
-            ipip=any(pool.ipip for pool in self._pools.values()),
-            vxlan=tuple(sorted({pool.cidr.family for pool in self._pools.values() if pool.vxlan})),
-            wireguard=here.wireguard if here else (),
+            ipip=here.ipip_end is not None or any(pool.ipip for pool in self._pools.values()),
+            vxlan=tuple(sorted(asked.union(here.vxlan_ends))),
+            wireguard=here.wireguard,
         )
 
     def _peers(self) -> dict[SetId, list[Cidr]]:
@@ -145,6 +151,7 @@ def _node(node: Node) -> _Node:
         tuple(one for _, one in sorted(reached_at(spec).items())),
         Cidr.host(inside) if inside else None,
         _wireguard_ends(spec),
+        tuple(family for family in reached_at(spec) if ends[family]),
     )
 
 

@@ -25,11 +25,13 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         route: None is nothing, or nothing yet.
         waits: why nothing yet; empty when that is final.
         stays: what is there now may stay while it waits: it is this node that is not ready.
+        keeps: gateways with which it may stay: they are that node, which is not ready, and is reached as before.
     """
 
     route: Route | None = None
     waits: str = ""
     stays: bool = False
+    keeps: frozenset[Cidr] = frozenset()
 
 
 NOTHING = Answer()
@@ -84,7 +86,8 @@ def _through_tunnel(one: ClusterRoute, ways: Ways, ends: Mapping[VtepId, Vtep], 
     family = one.destination.family
     end = ends.get(VtepId(one.node, family))
     if end is None:
-        return Answer(waits=f"node {one.node} has no end of a VXLAN for IPv{family}")
+        reached = frozenset({one.address}) if one.address else frozenset()
+        return Answer(waits=f"node {one.node} has no end of a VXLAN for IPv{family}", keeps=reached)
     way = ways.vxlan.get(family)
     if way is None:
         return Answer(waits="this node's VXLAN device does not exist, or is down", stays=True)

@@ -129,17 +129,19 @@ class IpipTarget:
         if not network.tunnels.ipip:
             return Plan(_bared(actual), settled=[IPIP_DEVICE])
         parent = self._underlay.parent(desired, 4)
-        if parent is None or network.ipip_end is None:
-            reason = "no interface has this node's address" if parent is None else "this node has no tunnel address yet"
-            return Plan(waiting={IPIP_DEVICE: reason})
-        wanted = Device(self._mtu or parent.mtu - IPIP_OVERHEAD, addresses=frozenset({network.ipip_end}))
+        if parent is None:
+            return Plan(waiting={IPIP_DEVICE: "no interface has this node's address"})
+        # What others send is taken before this node can send.
+        inside = frozenset({network.ipip_end}) if network.ipip_end else frozenset()
+        wanted = Device(self._mtu or parent.mtu - IPIP_OVERHEAD, addresses=inside)
         operations: list[Operation] = [] if actual else [Make()]
         equipment = actual.equipment if actual else Equipment()
         if equipment is not None:
             operations += _equipped(self._programs(desired, parent), equipment)
         if actual is None or msgspec.structs.replace(actual, equipment=None) != wanted:
             operations.append(Become(wanted, actual.addresses if actual else frozenset()))
-        return Plan(operations, settled=[IPIP_DEVICE])
+        waiting = {} if inside else {IPIP_DEVICE: "this node has no tunnel address yet"}
+        return Plan(operations, waiting, [IPIP_DEVICE] if inside else [])
 
     def apply(self, operations: Sequence[Operation]) -> None:
         for one in operations:

@@ -213,7 +213,8 @@ class _Planner:
         if answer.waits:
             self._waiting[str(destination)] = answer.waits
         if not answer.stays or departs:
-            self._removals += [Remove(one) for one in _sorted(present) if not _gives_way(one, wanted) or departs]
+            gone = [one for one in _sorted(present) if one.gateway not in answer.keeps]
+            self._removals += [Remove(one) for one in gone if not _gives_way(one, wanted) or departs]
         if departs:
             keeps = self._holders.runs_on(destination)
             self._forgotten.append(Forget(destination, departed=True, keeps=keeps))
