@@ -234,6 +234,16 @@ async def test_encryption_without_a_pool_that_gives_addresses_is_told(cluster: C
     assert problem == "no enabled IPv4 pool gives this node addresses of tunnels (see allowedUses)"
 
 
+def test_what_a_pool_asks_for_is_looked_at_at_once(cluster: Cluster) -> None:
+    prefix, other = Cidr.parse("10.65.0.0/16"), Cidr.parse("10.65.0.0/26")
+    clock = SystemClock()
+    addresses = TunnelAddresses("here", cluster.store, cluster.allocator, clock, str, pools=lambda: (prefix,))
+    addresses.after_pass(Changes(cluster_routes={other}))
+    assert not addresses._wake.is_set()
+    addresses.after_pass(Changes(cluster_routes={other, prefix}))
+    assert addresses._wake.is_set()
+
+
 def test_a_new_key_is_written_at_once(cluster: Cluster) -> None:
     cluster.addresses.after_pass(Changes())
     assert not cluster.addresses._wake.is_set()

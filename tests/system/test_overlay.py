@@ -373,7 +373,8 @@ def test_from_ip_in_ip_to_vxlan_and_back_nothing_else_is_restarted_and_flows_liv
         inside_ip.until(lambda: both_ways(inside_ip) == {"tunl0"}, "IP in IP")
         inside_ip.until(lambda: inside_ip.reaches("w1", "w3"), "workloads reach each other")
         report = stream.stop()
-    assert report.broken == ""
+    # Of some 300; without waiting for each other it is a hundred.
+    assert (report.lost < 20, report.broken) == (True, "")
     assert inside_ip.pid() == pid
 
 

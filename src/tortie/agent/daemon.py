@@ -242,7 +242,14 @@ class Agent:
         store = ResourceStore(datastore, self._clock, selector_problem)
         allocator = Allocator(datastore, self._clock, Random())
         return TunnelAddresses(
-            self._settings.node, store, allocator, self._clock, lambda: feed.closed, encryption, GRACE
+            self._settings.node,
+            store,
+            allocator,
+            self._clock,
+            lambda: feed.closed,
+            encryption,
+            GRACE,
+            lambda: reconciler.desired.network.pools,
         )
 
     def _mtus(self, dataplane: Dataplane, reconciler: Reconciler) -> Mtus:

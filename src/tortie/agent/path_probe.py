@@ -24,7 +24,7 @@ AT_ONCE = 50
 SMALLEST = {4: 576, 6: 1280}
 """Bytes that every path must carry (RFC 791, RFC 8200)."""
 _TRIES = 3
-_PATIENCE = 1.0
+_PATIENCE = 0.5
 
 
 class Asks(Protocol):

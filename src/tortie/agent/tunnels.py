@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -82,6 +82,7 @@ class TunnelAddresses:
         encryption: tells of WireGuard.
         grace: seconds for which an address is kept, and its tunnel with it, that no pool asks for any more: other nodes
             may not have heard of it yet.
+        pools: prefixes of those of the cluster.
     """
 
     def __init__(
@@ -93,8 +94,10 @@ class TunnelAddresses:
         refusal: Callable[[], str],
         encryption: Callable[[], Encryption] = Encryption,
         grace: float = 0,
+        pools: Callable[[], Collection[Cidr]] = tuple,
     ) -> None:
         self._grace = grace
+        self._pools = pools
         self._unneeded: dict[str, float] = {}
         self._encryption = encryption
         self._seen = Encryption()
@@ -109,7 +112,8 @@ class TunnelAddresses:
 
     def after_pass(self, changes: Changes) -> None:
         """To be called after every pass of the reconciler."""
-        if changes.network or changes.vteps or self._encryption() != self._seen:
+        of_pools = not changes.cluster_routes.isdisjoint(self._pools())
+        if changes.network or changes.vteps or of_pools or self._encryption() != self._seen:
             self._wake.set()
 
     async def run(self) -> None:
