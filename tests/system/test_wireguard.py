@@ -303,6 +303,7 @@ def test_hosts_encrypt_what_they_send_each_other_where_that_is_asked_for(encrypt
     configure(encrypted)
     there = HOSTS[1].addresses[0]
     encrypted.until(lambda: way(encrypted, "h1", there) == "eth0", "hosts in the clear again")
+    encrypted.until(lambda: way(encrypted, "h2", HOSTS[0].addresses[0]) == "eth0", "and back")
     assert "1 received" in ping(encrypted, there)
 
 
