@@ -1,12 +1,14 @@
-"""`tortie diff`: what applying files would change, as a unified diff of YAML."""
+"""`tortie diff`: what applying files would change, as a unified diff of YAML, or as what it means for traffic."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from difflib import unified_diff
+from typing import Any
 
 import click
+import msgspec
 
 from tortie.api.codec import to_mapping
 from tortie.api.resource import Resource
@@ -14,7 +16,7 @@ from tortie.cli.apply import read_or_exit
 from tortie.cli.connection import UNAVAILABLE, with_location
 from tortie.cli.fulfil import ask
 from tortie.cli.inputs import Input
-from tortie.cli.options import input_options
+from tortie.cli.options import FilePath, input_options
 from tortie.cli.output import Format, say, structured
 from tortie.cli.plan import Plan, Step, plan_writes, wish_for
 from tortie.cli.report import Showing, reporter
@@ -22,23 +24,39 @@ from tortie.cli.writing import nothing_done
 from tortie.datastore.location import Location
 from tortie.datastore.resources import ResourceStore
 
-SAME, DIFFERENT, FAULT = 0, 1, 2
+SAME, DIFFERENT, FAULT, FORBIDDEN = 0, 1, 2, 4
 """Exit codes, as of other programs that compare; 3 is a datastore that does not answer."""
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @click.command()
+@click.option("--meaning", is_flag=True, help="Show what traffic it would open and close, and by which rules.")
+@click.option(
+    "--against",
+    type=FilePath(),
+    multiple=True,
+    help="Of the meaning: files that hold the whole cluster as it is, in the place of the datastore; repeatable.",
+)
+@click.option(
+    "--forbid", type=click.Choice(["opens", "closes"]), help="Of the meaning: end with 4 if any traffic fares so."
+)
+@click.option("-o", "--output", type=click.Choice(["text", "markdown", "json"]), default="text", help="Of the meaning.")
 @input_options
 @with_location
-def diff(given: Input, location: Location) -> None:
+def diff(given: Input, location: Location, meaning: bool, **options: Any) -> None:
     """Show what `tortie apply` of the same files would change.
 
     The exit code is 0 for no change, 1 for changes, 2 when the files cannot be applied.
 
     \b
       tortie diff -f policies.yaml || tortie apply -f policies.yaml
+      tortie diff -f policies.yaml --meaning -o markdown
+      tortie diff -f new/ --against old/ --meaning --forbid opens
     """
+    if meaning or options["against"]:
+        _meaning(given, location, options)
+        return
     showing = Showing("diff", dry_run="server")
     try:
         manifests = read_or_exit(showing, given)
@@ -57,6 +75,27 @@ def diff(given: Input, location: Location) -> None:
     for step in changes:
         say("\n".join(map(_coloured, _lines(step))))
     sys.exit(DIFFERENT if changes else SAME)
+
+
+def _meaning(given: Input, location: Location, options: dict[str, Any]) -> None:
+    # The analysis is not needed by those who compare texts.
+    from tortie.analysis.difference import changes
+    from tortie.cli.meaning import Shape, told
+    from tortie.cli.snapshot import compiled, filed_resources, merged, stored_resources
+
+    try:
+        filed = filed_resources(given)
+        if options["against"]:
+            before, after = filed_resources(msgspec.structs.replace(given, paths=options["against"])), filed
+        else:
+            before = stored_resources(location)
+            after = merged(before, filed)
+        found = changes(compiled(before), compiled(after))
+    except SystemExit as error:
+        sys.exit(error.code if error.code == UNAVAILABLE else FAULT)
+    say(told(found, Shape(options["output"])))
+    forbidden = {"opens": any(one.opened for one in found), "closes": any(one.closed for one in found)}
+    sys.exit(FORBIDDEN if forbidden.get(options["forbid"] or "") else DIFFERENT if found else SAME)
 
 
 def _lines(step: Step) -> Iterator[str]:

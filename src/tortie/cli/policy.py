@@ -13,6 +13,7 @@ from tortie.agent.client import ask_hits
 from tortie.agent.hits import EndHits, HitsReport, PolicyHits
 from tortie.base.errors import InvalidResource, Problem
 from tortie.cli.connection import or_exit
+from tortie.cli.lazy import Group
 from tortie.cli.node import run_directory_option
 from tortie.cli.output import Format, aligned, say, structured
 from tortie.cli.personality import program
@@ -21,9 +22,9 @@ _HEADINGS = ("TIER", "POLICY", "RULE", "ACTION", "PACKETS", "BYTES")
 _END_HEADINGS = ("FATE", "REASON", "DIRECTION", "PACKETS", "BYTES")
 
 
-@click.group("policy")
+@click.group("policy", cls=Group, commands_by_name={"test": "tortie.cli.verifying:test"})
 def commands() -> None:
-    """What policies do to packets on this host."""
+    """What policies do to packets, on this host and without any."""
 
 
 @commands.command()

@@ -1,0 +1,125 @@
+"""`tortie verify`, `tortie policy test` and `tortie diff --meaning`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import Result
+
+Run = Callable[..., Result]
+
+POLICY = """
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  selector: app == 'web'
+  ingress:
+  - {action: Allow, protocol: TCP, source: {selector: app == 'client'}, destination: {ports: [80]}}
+"""
+CHECKS = """
+manifests: [policy.yaml]
+endpoints:
+- {name: shop/client, labels: {app: client}}
+- {name: shop/web, labels: {app: web}}
+expect:
+- {from: shop/client, to: shop/web, port: 80, verdict: allow}
+- {from: shop/client, to: shop/web, port: 443, verdict: deny}
+"""
+ENDPOINTS = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: n-k8s-client-eth0, namespace: shop, labels: {app: client}}
+spec: {node: n, orchestrator: k8s, pod: client, endpoint: eth0, interfaceName: cali1,
+       ipNetworks: [10.0.0.1/32], profiles: [kns.shop]}
+---
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: n-k8s-web-eth0, namespace: shop, labels: {app: web}}
+spec: {node: n, orchestrator: k8s, pod: web, endpoint: eth0, interfaceName: cali2,
+       ipNetworks: [10.0.0.2/32], profiles: [kns.shop]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in (("policy", POLICY), ("checks", CHECKS), ("endpoints", ENDPOINTS)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    (tmp_path / "broken.yaml").write_text(CHECKS.replace("443", "80"))
+    (tmp_path / "wider.yaml").write_text(POLICY.replace("[80]", "[80, 443]"))
+    (tmp_path / "stated.yaml").write_text("invariants: [{never: {from: outside, to: shop/web}}]\n")
+    return tmp_path
+
+
+def test_policies_are_tested_without_a_cluster(run: Run, folder: Path) -> None:
+    found = run("policy", "test", "-f", str(folder / "checks.yaml"))
+    assert (found.exit_code, found.output.splitlines()[-1]) == (0, "2 of 2 hold")
+    assert run("test", "-f", str(folder / "checks.yaml")).output == found.output
+
+
+def test_what_fails_is_told_with_a_packet(run: Run, folder: Path) -> None:
+    found = run("test", "-f", str(folder / "broken.yaml"))
+    assert found.exit_code == 1
+    assert (
+        "FAILED  deny shop/client → shop/web (80)\n        shop/client → shop/web: TCP 80 gets through" in found.output
+    )
+    assert found.output.endswith("1 of 2 hold\n")
+
+
+def test_machines_get_what_they_read(run: Run, folder: Path) -> None:
+    def shown(shape: str) -> str:
+        return run("test", "-f", str(folder / "broken.yaml"), "-o", shape).stdout
+
+    assert [one["holds"] for one in json.loads(shown("json"))] == [True, False]
+    suite = ElementTree.fromstring(shown("junit").encode())
+    assert (suite.get("tests"), suite.get("failures"), len(suite.findall("testcase/failure"))) == ("2", "1", 1)
+    assert shown("github").startswith(f"::error file={folder / 'broken.yaml'}::deny shop/client")
+
+
+def test_a_stored_cluster_is_verified_as_it_is_and_as_it_would_be(run: Run, folder: Path) -> None:
+    run("apply", "-f", str(folder / "endpoints.yaml"))
+    stated = str(folder / "stated.yaml")
+    assert run("verify", "-f", stated).exit_code == 1
+    assert run("verify", "-f", stated, "-m", str(folder / "policy.yaml")).exit_code == 0
+
+
+def test_a_file_that_is_wrong_is_told_by_line(run: Run, folder: Path) -> None:
+    (folder / "bad.yaml").write_text("expect:\n- {from: a, to: b, verdict: maybe}\n")
+    found = run("test", "-f", str(folder / "bad.yaml"))
+    assert found.exit_code == 1
+    assert f"{folder / 'bad.yaml'}:2:" in found.output
+    assert "cannot be read" in run("test", "-f", str(folder / "none.yaml")).output
+    (folder / "bad.yaml").write_text("manifests: [none.yaml]\n")
+    assert run("test", "-f", str(folder / "bad.yaml")).exit_code == 1
+
+
+def test_the_meaning_of_a_change_is_told_before_it_lands(run: Run, folder: Path) -> None:
+    run("apply", "-f", str(folder / "endpoints.yaml"), "-f", str(folder / "policy.yaml"))
+    wider = run("diff", "-f", str(folder / "wider.yaml"), "--meaning")
+    assert wider.exit_code == 1
+    assert "+ opens shop/n-k8s-client-eth0 → shop/n-k8s-web-eth0: IPv4: TCP 443\n" in wider.output
+    assert "ingress: Allow by NetworkPolicy shop/web rule 0 (was: Deny by end of tier default)" in wider.output
+    assert run("diff", "-f", str(folder / "wider.yaml"), "--meaning", "--forbid", "opens").exit_code == 4
+    assert run("diff", "-f", str(folder / "wider.yaml"), "--meaning", "--forbid", "closes").exit_code == 1
+    same = run("diff", "-f", str(folder / "policy.yaml"), "--meaning")
+    assert (same.exit_code, same.output) == (0, "No traffic fares differently.\n")
+
+
+def test_files_are_compared_with_files(run: Run, folder: Path) -> None:
+    def options(name: str) -> tuple[str, ...]:
+        return (str(folder / "endpoints.yaml"), str(folder / f"{name}.yaml"))
+
+    new, old = options("wider"), options("policy")
+    command = ("diff", "-f", new[0], "-f", new[1], "--against", old[0], "--against", old[1])
+    assert "| opens | shop/n-k8s-client-eth0 |" in run(*command, "-o", "markdown").output
+    (change,) = json.loads(run(*command, "-o", "json").stdout)
+    assert (change["opens"], change["closes"]) == ("IPv4: TCP 443", "")
+    assert run(*command[:-1], str(folder / "none.yaml")).exit_code == 2
