@@ -199,6 +199,18 @@ def test_large_sets_are_loaded_in_several_transactions_before_the_rules(namespac
     assert not again.plan(desired, again.read(), None).operations
 
 
+def test_a_table_that_takes_the_place_of_another_comes_in_one_transaction_however_large(namespace: int) -> None:
+    desired = shop()
+    bring(NftablesTarget(), desired)
+    nft("add chain inet tortie endpoint-foreign { type filter hook forward priority 5; }")
+    desired.sets["s:web"] = IPSet("s:web", Members(hosts4=b"".join(one.to_bytes(4, "big") for one in range(400_000))))
+    before = now()
+    bring(NftablesTarget(), desired)
+    assert now() - before == 1
+    again = NftablesTarget()
+    assert not again.plan(desired, again.read(), None).operations
+
+
 def test_base_chains_are_not_made_again_when_settings_change(namespace: int) -> None:
     target = NftablesTarget()
     bring(target, shop())

@@ -51,7 +51,8 @@ def transactions(table: Table, operations: Sequence[Operation]) -> Iterator[list
     """The requests of a plan, cut where that is harmless.
 
     The first transaction makes the table with its base chains, which drop what is not known; the filling of new
-    sets is spread over several; all that changes verdicts is the last one.
+    sets is spread over several; all that changes verdicts is the last one. A table that takes the place of another
+    comes whole, for until then nothing of it would hold that was said of hosts.
     """
     growing = [one for one in operations if isinstance(one, GrowSet)]
     if growing:
@@ -100,11 +101,11 @@ def requests(table: Table, operation: Operation) -> Iterator[Request]:
 
 
 def _harmless(operations: Sequence[Operation]) -> int:
-    """How many operations at the beginning change no verdict, but for the making of the table."""
+    """How many operations at the beginning change no verdict, but for the making of a table where none is."""
     made: set[str] = set()
     for position, operation in enumerate(operations):
         match operation:
-            case Against() | DeleteTable() | CreateTable() | CreateChain() | FillChain(flush=False):
+            case Against() | CreateTable() | CreateChain() | FillChain(flush=False):
                 continue
             case CreateSet(name):
                 made.add(name)
