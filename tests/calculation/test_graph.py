@@ -86,24 +86,6 @@ def test_an_endpoint_without_an_interface_counts_as_absent(make, world) -> None:
     assert "interface" in world.calculation.problems.current[bad.key]
 
 
-def test_an_endpoint_that_claims_an_interface_of_the_host_counts_as_absent(make) -> None:
-    calculation = Calculation("here", workload_prefix="cali")
-    calculation.set_in_sync()
-    good = make.endpoint("web", "10.0.0.1", interface_name="cali1")
-    for bad in (
-        make.endpoint("web", "10.0.0.1", interface_name="eth0"),
-        make.endpoint("a", "10.0.0.2", interface_name="cal"),
-    ):
-        calculation.update(good.key, good)
-        calculation.update(bad.key, bad)
-        calculation.flush()
-        assert "their names begin with cali" in calculation.problems.current[bad.key]
-        assert not any(one.interface in ("eth0", "cal") for one in calculation.flush().endpoints)
-    elsewhere = make.endpoint("b", "10.0.0.3", interface_name="eth0", node="there")
-    calculation.update(elsewhere.key, elsewhere)
-    assert elsewhere.key not in calculation.problems.current
-
-
 def test_of_two_endpoints_on_one_interface_the_lowest_is_programmed_and_the_other_revives(make, world) -> None:
     first = make.endpoint("a", "10.0.0.1", interface_name="cali0")
     second = make.endpoint("b", "10.0.0.2", interface_name="cali0", labels={"app": "b"})

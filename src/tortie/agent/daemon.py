@@ -178,11 +178,7 @@ class Agent:
         settings = self._settings
         by_workload = settings.route_source == "WorkloadIPs"
         calculation = Calculation(
-            settings.node,
-            router_id=settings.router_id,
-            workload_routes=by_workload,
-            configure=self.configuration,
-            workload_prefix=settings.interface_prefix,
+            settings.node, router_id=settings.router_id, workload_routes=by_workload, configure=self.configuration
         )
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
         cutter = self._make_cutter(reconciler, dataplane, kernel)

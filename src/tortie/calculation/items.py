@@ -115,13 +115,3 @@ def _item(
         nets=tuple(sorted(rest)),
         ports=tuple(sorted(set(ports))) if ports else (),
     )
-
-
-def check_interface(name: str, prefix: str) -> None:
-    """Policy of a workload must not govern what the host does by an interface of its own.
-
-    Raises:
-        ValueError: the interface of an endpoint is none of workloads.
-    """
-    if name and not name.startswith(prefix):
-        raise ValueError(f"interface {name} is none of workloads: their names begin with {prefix} (interface_prefix)")
