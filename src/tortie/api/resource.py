@@ -80,7 +80,7 @@ class Metadata(Model, frozen=True, kw_only=True):
     managed_fields: tuple[ManagedFields, ...] = ()
 
 
-class ResourceKey(msgspec.Struct, frozen=True, order=True, gc=False):
+class ResourceKey(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """Which object: kind, namespace (empty for cluster-wide kinds) and name."""
 
     kind: str

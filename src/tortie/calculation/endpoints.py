@@ -71,6 +71,10 @@ class LocalEndpoints:
         asked = demands(spec, self._permissions)
         self._put(endpoint_id, _Local(item, spec, addresses, tuple(dict.fromkeys(profiles)), asked))
 
+    def has(self, item: int) -> bool:
+        """Whether an item is an endpoint of this node."""
+        return item in self._by_item
+
     def permit(self, permissions: Permissions) -> None:
         """What endpoints may ask for from now on."""
         if permissions == self._permissions:

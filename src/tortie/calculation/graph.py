@@ -287,7 +287,9 @@ class Calculation:
         self._columns.put(key, item)
         self._place(key, resource)
         if isinstance(resource, WorkloadEndpoint | HostEndpoint) and resource.spec.node != self.node:
-            self._remove_endpoint(key)
+            # Nearly all endpoints are elsewhere, and always were.
+            if isinstance(resource, HostEndpoint) or self._endpoints.has(number):
+                self._remove_endpoint(key)
         elif isinstance(resource, WorkloadEndpoint):
             self._endpoints.put(EndpointId(key.namespace, key.name), resource.spec, item.parents, number)
         elif isinstance(resource, HostEndpoint):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -71,8 +71,10 @@ def _endpoint(endpoint: WorkloadEndpoint) -> Item:
     spec = endpoint.spec
     if not spec.interface_name:
         raise ValueError("endpoint without an interface name")
-    labels = own_labels(endpoint.metadata.labels) | {NAMESPACE: endpoint.metadata.namespace}
-    labels |= account_labels(spec.service_account_name)
+    labels = own_labels(endpoint.metadata.labels)
+    labels[NAMESPACE] = endpoint.metadata.namespace
+    if spec.service_account_name:
+        labels |= account_labels(spec.service_account_name)
     if spec.orchestrator:
         labels[ORCHESTRATOR] = spec.orchestrator
     return _item(labels, spec.profiles, spec.ip_networks, _ports(spec.ports))
@@ -91,7 +93,9 @@ def _without_namespace(resource: Resource) -> dict[str, str]:
     return {label: value for label, value in resource.metadata.labels.items() if label != NAMESPACE}
 
 
-def _ports(ports: Iterable[EndpointPort | HostPort]) -> tuple[NamedPort, ...]:
+def _ports(ports: tuple[EndpointPort, ...] | tuple[HostPort, ...]) -> tuple[NamedPort, ...]:
+    if not ports:
+        return ()
     return tuple(NamedPort(sys.intern(one.name), protocol_number(one.protocol), one.port) for one in ports if one.name)
 
 
