@@ -43,6 +43,7 @@ FURTHER: list[tuple[str, dict[str, Any]]] = [
     ("a", {"kind": "NetworkPolicy", "spec": {"ingress": [{"action": "Allow", "http": {"paths": [{}]}}]}}),
     ("a", {"kind": "NetworkPolicy", "spec": {"ingress": [{"action": "Deny", "http": {}}]}}),
     ("a", {"kind": "ClusterInformation", "spec": {}}),
+    ("a", {"kind": "KubeControllersConfiguration", "spec": {}}),
     ("a", {"kind": "IPAMConfiguration", "spec": {}}),
     ("default", {"kind": "IPAMConfiguration", "spec": {"autoAllocateBlocks": False}}),
     ("default", {"kind": "IPAMConfiguration", "spec": {"maxBlocksPerHost": 1}}),
