@@ -10,7 +10,7 @@ import msgspec
 from tortie.analysis.cluster import Cluster, End
 from tortie.analysis.packets import PacketSet, Space
 from tortie.analysis.reachability import Kind, Reachability
-from tortie.analysis.universe import Group, Pair, pairs
+from tortie.analysis.universe import Group, Pair, differing
 from tortie.analysis.who import names
 from tortie.base.addresses import BITS, Cidr
 from tortie.calculation.verdict import Packet, Step, evaluate
@@ -37,7 +37,7 @@ def changes(before: Cluster, after: Cluster) -> list[Change]:
     """Every difference in what gets through."""
     space = Space()
     reaches = (Reachability(space, before), Reachability(space, after))
-    return [change for pair in pairs(reaches) if (change := _change(reaches, pair)) is not None]
+    return [change for pair in differing(reaches) if (change := _change(reaches, pair)) is not None]
 
 
 def _change(reaches: tuple[Reachability, Reachability], pair: Pair) -> Change | None:

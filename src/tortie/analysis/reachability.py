@@ -114,14 +114,15 @@ class Reachability:
         return found
 
     def _between(self, source: Kind, destination: Kind, family: int, classes: tuple[int, int]) -> PacketSet:
-        sent = self._lets(source.egress, Direction.EGRESS, family, classes)
-        return sent & self._lets(destination.ingress, Direction.INGRESS, family, classes) if sent else sent
+        sender, receiver = classes
+        sent = self.lets(source.egress, Direction.EGRESS, family, sender, receiver)
+        return sent & self.lets(destination.ingress, Direction.INGRESS, family, receiver, sender) if sent else sent
 
-    def _lets(self, number: int, way: Direction, family: int, classes: tuple[int, int]) -> PacketSet:
-        """The packets between two classes that one direction of a list allows."""
+    def lets(self, number: int, way: Direction, family: int, own: int, peer: int) -> PacketSet:
+        """The packets between two classes that one direction of a list allows: its own class, and the other side's."""
         if number < 0:
             return self.space.family(family)
-        decisions = self._decisions(number, way, family, classes)
+        decisions = self._decisions(number, way, family, (own, peer) if way is Direction.EGRESS else (peer, own))
         if decisions not in self._allowed:
             self._allowed[decisions] = self.judge.having(decisions, Action.ALLOW)
         return self._allowed[decisions]
@@ -129,7 +130,7 @@ class Reachability:
     def _decisions(self, number: int, way: Direction, family: int, classes: tuple[int, int]) -> Node:
         """For every packet between two classes the step of a list that decides it in one direction."""
         own, peer = classes if way is Direction.EGRESS else classes[::-1]
-        representative = int(self._peer_groups(number, way, family)[peer])
+        representative = int(self.peer_groups(number, way, family)[peer])
         key = (number, way, family, own, representative)
         if key not in self._decided:
             partition = self.partitions[family]
@@ -138,8 +139,10 @@ class Reachability:
             self._decided[key] = self.judge.decisions(self._lists[number], way, ends)
         return self._decided[key]
 
-    def _peer_groups(self, number: int, way: Direction, family: int) -> Places:
+    def peer_groups(self, number: int, way: Direction, family: int) -> Places:
         """For every class one that stands for it as the other side of a list."""
+        if number < 0:
+            return np.zeros(len(self.partitions[family]), dtype=np.intp)
         key = (number, way, family)
         if key not in self._groups:
             policies = self.cluster.compiled.policies

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tortie.analysis.packets import PacketSet
 from tortie.analysis.reachability import Kind, Reachability
-from tortie.analysis.universe import Group, Pair, pairs
+from tortie.analysis.universe import Group, Pair, differing, pairs
 from tortie.calculation.verdict import Step
 from tortie.desired.policy import Action, Direction
 
@@ -16,9 +16,9 @@ Differences = Iterator[tuple[Pair, PacketSet]]
 
 def excess(left: Reachability, right: Reachability) -> Differences:
     """What gets through on the right and not on the left, between ends that are in both."""
-    for pair in pairs((left, right)):
+    for pair in differing((left, right)):
         here, there = pair.packets
-        if here is not None and there is not None and here is not there and (more := there - here):
+        if here is not None and there is not None and (more := there - here):
             yield pair, more
 
 

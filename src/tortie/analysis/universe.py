@@ -10,6 +10,7 @@ import numpy as np
 from tortie.analysis.classes import Partition
 from tortie.analysis.packets import FAMILIES, PacketSet
 from tortie.analysis.reachability import Kind, Reachability
+from tortie.analysis.rows import Calculus, Rows
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import BITS, Cidr
 
@@ -64,6 +65,22 @@ def pairs(reaches: Sequence[Reachability], among: Sequence[Group] | None = None)
             alone = source is destination and len(source.ends) < 2
             if not alone and not (source.is_outside and destination.is_outside):
                 yield Pair(source, destination, _packets(reaches, source, destination))
+
+
+def differing(reaches: Sequence[Reachability]) -> Iterator[Pair]:
+    """As `pairs`: those of two clusters between which not the same gets through, or that are not there in both."""
+    among = groups(reaches)
+    calculus = Calculus(reaches[0].space)
+    old, new = (Rows(reach, [one.kinds[place] for one in among], calculus) for place, reach in enumerate(reaches))
+    sets = calculus.catalogue.sets
+    for place, source in enumerate(among):
+        before, after = old.row(place), new.row(place)
+        for index in np.flatnonzero(before != after).tolist():
+            destination = among[index]
+            alone = source is destination and len(source.ends) < 2
+            if not alone and not (source.is_outside and destination.is_outside):
+                found = tuple(None if one < 0 else sets[one] for one in (int(before[index]), int(after[index])))
+                yield Pair(source, destination, found)
 
 
 def _packets(reaches: Sequence[Reachability], source: Group, destination: Group) -> tuple[PacketSet | None, ...]:
