@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
 from tortie.base.errors import KernelError
-from tortie.dataplane.routes import Actual, Forget, Install, Operation, Remove, Retire, RoutesTarget
+from tortie.dataplane.routes import Actual, Forget, Install, Loosen, Operation, Remove, Retire, RoutesTarget
 from tortie.dataplane.target import Plan
 from tortie.desired.delta import Delta
+from tortie.desired.endpoints import Endpoint, EndpointId, Migration
+from tortie.desired.policy import PolicyList
 from tortie.desired.routes import Route
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink import addresses, conntrack, links, route
@@ -178,7 +180,7 @@ def test_another_priority_stands_before_the_old_one_goes(rig: Rig) -> None:
 def test_what_runs_on_elsewhere_or_comes_running_keeps_its_connections(rig: Rig) -> None:
     rig.changes(Delta(routes=(Route(A, "cali1", metric=512, moving=True),)))
     actual: Actual = {}
-    assert step(rig, actual, None).operations == [Install(route.device_route(A, 11, 512, 80))]
+    assert step(rig, actual, None).operations == [Install(route.device_route(A, 11, 512, 80)), Loosen(A)]
     rig.changes(wants(a="cali1"))
     step(rig, actual, None)
     rig.changes(Delta(routes=(Route(A, "cali1", moving=True),)))
@@ -189,6 +191,20 @@ def test_what_runs_on_elsewhere_or_comes_running_keeps_its_connections(rig: Rig)
         Forget(A, departed=False),
         Install(ours(A, 11)),
     ]
+
+
+@pytest.mark.parametrize("migration", Migration)
+def test_connections_are_loosened_when_a_machine_is_on_its_way(rig: Rig, migration: Migration) -> None:
+    one = Endpoint(EndpointId("vms", "a"), "cali1", (A, A6), PolicyList(), PolicyList(), migration=migration)
+    expected = [] if migration is Migration.NONE else [Loosen(A), Loosen(A6)]
+    actual: Actual = {}
+    assert step(rig, actual, None).operations == []
+    assert step(rig, actual, rig.changes(Delta(endpoints=(one,)))).operations == expected
+    assert step(rig, actual, rig.changes(wants(b="cali1"))).operations == [
+        Forget(B, departed=False),
+        Install(ours(B, 11)),
+    ]
+    assert step(rig, actual, None).operations == expected
 
 
 def test_a_refused_move_forgets_the_connections_again(rig: Rig) -> None:

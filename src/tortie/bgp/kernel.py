@@ -17,7 +17,8 @@ from tortie.desired.bgp import BGPNode, Pool
 from tortie.desired.bgpfilter import LOWEST_PREFERENCE
 
 LEARNED_METRIC = 32
-"""Kernel metric of learned routes outside pools that say nothing of their priority."""
+"""Kernel metric of static routes, and of learned ones outside pools that say nothing of their priority: BIRD's own, but
+that takes no notice of the attribute of a route unless the protocol has `metric 0`."""
 
 AGENT_ROUTE_PROTOCOL = 80
 """Kernel route protocol of workload routes."""
@@ -44,6 +45,7 @@ def render_kernel(node: BGPNode, family: int, workload_prefix: str) -> str:
     """The kernel protocol of a family, and the filters of what it learns and programs."""
     return f"""{_from_kernel(node, family, workload_prefix)}{_filter(node, family)}protocol kernel kernel{family} {{
     learn;
+    metric 0;
     persist;
     merge paths;
     scan time 10;
@@ -79,22 +81,26 @@ def _filter(node: BGPNode, family: int) -> str:
 
 def _statements(node: BGPNode, family: int) -> Iterator[str]:
     yield f'if proto = "{SERVICES}{family}" then reject;'
-    yield "if source = RTS_STATIC then accept;"
+    yield f"if source = RTS_STATIC then {{ krt_metric = {LEARNED_METRIC}; accept; }}"
     yield "if source != RTS_BGP then reject;"
     yield from (f"if net ~ [ {one}+ ] then reject;" for one in node.services.ranges if one.family == family)
+    normal = node.normal_priority(family)
     yield f"krt_metric = {LEARNED_METRIC};"
+    yield f"if {_has_priority(LOWEST_PREFERENCE)} then krt_metric = {LOWEST_PREFERENCE} - bgp_local_pref;"
     for pool in node.pools:
         if pool.cidr.family == family:
-            # What is attached here takes the place of what is learned: equal metrics are one route.
-            yield f"if net ~ [ {pool.cidr}+ ] then krt_metric = {node.normal_priority(family)};"
-    yield (
-        f"if defined(bgp_local_pref) && bgp_local_pref > {_LEAST_PREFERENCE_THAT_IS_A_PRIORITY} "
-        f"&& bgp_local_pref < {LOWEST_PREFERENCE} "
-        f"then krt_metric = {LOWEST_PREFERENCE} - bgp_local_pref;"
-    )
+            # One metric whatever the priority: BIRD leaves the old route behind when a metric changes.
+            worse = _has_priority(LOWEST_PREFERENCE - normal)
+            yield f"if net ~ [ {pool.cidr}+ ] && !({worse}) then krt_metric = {max(1, normal - 1)};"
     for pool in most_specific_first(pool for pool in node.pools if pool.cidr.family == family):
         yield f"if net ~ [ {pool.cidr}+ ] then {'accept' if pool.program else 'reject'};"
     yield "accept;"
+
+
+def _has_priority(bound: int) -> str:
+    """Whether a neighbour said one, as a local preference below a bound."""
+    least = _LEAST_PREFERENCE_THAT_IS_A_PRIORITY
+    return f"defined(bgp_local_pref) && bgp_local_pref > {least} && bgp_local_pref < {bound}"
 
 
 def most_specific_first(pools: Iterable[Pool]) -> list[Pool]:

@@ -15,9 +15,10 @@ from tortie.cli.connection import FAILED, or_exit
 from tortie.cli.node import standing
 from tortie.cli.options import structured_option
 from tortie.cli.output import Format, aligned, complain, say, structured
-from tortie.lab.assembly import assemble, find
+from tortie.lab.assembly import assemble, find, has_bird
 from tortie.lab.datastore import urls_inside
 from tortie.lab.lab import PORTS, Lab
+from tortie.lab.migration import migrate
 from tortie.lab.probe.matrix import Question
 from tortie.lab.probe.model import Transport
 from tortie.lab.sessions import wait_established
@@ -191,15 +192,24 @@ def probe(name: str, port: int, output: str | None) -> None:
 @commands.command()
 @click.argument("workload")
 @click.argument("host")
+@click.option(
+    "--abruptly", is_flag=True, help="As if its first host had lost it: it is there before it is here, and not both."
+)
 @name_option
-def move(workload: str, host: str, name: str) -> None:
-    """Move a workload to another host; it keeps its addresses. Nothing is done while that host takes none.
+def move(workload: str, host: str, abruptly: bool, name: str) -> None:
+    """Move a workload to another host; it keeps its addresses, and no packet is lost: it is on both for a moment.
+
+    Nothing is done while that host takes no workload. Labs without BIRD, and workloads that are nowhere, are moved
+    abruptly.
 
     \b
       tortie lab move w1 h2
+      tortie lab move --abruptly w1 h2
     """
     lab = or_exit(lambda: find(name))
-    attachment = or_exit(lambda: lab.move(workload, host))
+    known = or_exit(lab.state).attachments
+    is_planned = not abruptly and workload in known and has_bird(lab.topology)
+    attachment = or_exit(lambda: migrate(lab, workload, host) if is_planned else lab.move(workload, host))
     say(f"{workload} is on {attachment.host} with {', '.join(attachment.addresses)}")
 
 

@@ -2,8 +2,9 @@
 
 Ours are the routes of protocol 80 in table main; no other is touched. A route whose interface is missing or
 down waits. An address that gets another holder loses its old route first, then its tracked connections, and
-only then is routed to the new holder; one that its holder takes along from or to another host keeps them. A route whose
-priority changes is there throughout. Where a workload of this node has an address, nothing of the cluster counts.
+only then is routed to the new holder; one that its holder takes along from or to another host keeps them, and they are
+loosened, because they go on elsewhere unseen. A route whose priority changes is there throughout. Where a workload of
+this node has an address, nothing of the cluster counts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tortie.dataplane.cluster_routes import NOTHING, Answer, kernel_route
 from tortie.dataplane.conntrack import Holders
 from tortie.dataplane.target import Plan
 from tortie.dataplane.underlay import NO_WAYS, Underlay, Ways
+from tortie.desired.endpoints import Migration
 from tortie.desired.routes import Route
 from tortie.desired.state import Changes, DesiredState
 from tortie.netlink import conntrack, route
@@ -52,13 +54,19 @@ class Forget(msgspec.Struct, frozen=True, gc=False):
     keeps: bool = False
 
 
+class Loosen(msgspec.Struct, frozen=True, gc=False):
+    """Take sequence numbers as they come in the tracked connections of an address."""
+
+    address: Cidr
+
+
 class Install(msgspec.Struct, frozen=True, gc=False):
     """Add a route, or replace the one to its destination."""
 
     route: route.Route
 
 
-Operation = Remove | Forget | Install | Retire
+Operation = Remove | Forget | Install | Retire | Loosen
 Actual = dict[Cidr, frozenset[route.Route]]
 
 
@@ -123,6 +131,9 @@ class RoutesTarget:
         # A link that vanished since the plan was made is reported by an event, and then planned for.
         _send(self._routes, [route.replace(one.route) for one in operations if isinstance(one, Install)], _VANISHED)
         _send(self._routes, [route.delete(one.route) for one in operations if isinstance(one, Retire)], _ABSENT)
+        moving = {one.address for one in operations if isinstance(one, Loosen)}
+        if moving and self._connections is not None:
+            conntrack.loosen(self._connections, moving)
 
     def applied(self, actual: Actual, plan: Plan[Operation]) -> Actual:
         for operation in plan.operations:
@@ -136,7 +147,7 @@ class RoutesTarget:
                 actual[destination] = frozenset({operation.route})
                 if self._is_local(operation.route):
                     self._holders.given(destination, operation.route.index)
-            elif operation.departed:
+            elif isinstance(operation, Forget) and operation.departed:
                 self._holders.departed(operation.address)
         return actual
 
@@ -159,6 +170,7 @@ class _Planner:
         self._forgotten: list[Operation] = []
         self._installs: list[Operation] = []
         self._retired: list[Operation] = []
+        self._loosened: set[Cidr] = set()
         self._waiting: dict[str, str] = {}
 
     def plan(self, desired: DesiredState, *, moved: bool) -> Plan[Operation]:
@@ -172,7 +184,16 @@ class _Planner:
             else:
                 self._look_at_cluster(destination, self._answer(destination, desired))
         settled = [text for one in destinations if (text := str(one)) not in self._waiting] if self._changes else ()
-        return Plan([*self._removals, *self._forgotten, *self._installs, *self._retired], self._waiting, settled)
+        self._loosened |= self._moving(desired)
+        loosened = map(Loosen, sorted(self._loosened))
+        operations = [*self._removals, *self._forgotten, *self._installs, *self._retired, *loosened]
+        return Plan(operations, self._waiting, settled)
+
+    def _moving(self, desired: DesiredState) -> set[Cidr]:
+        """Addresses that a machine takes along, as far as that is new."""
+        changed = desired.endpoints if self._changes is None else self._changes.endpoints
+        found = (desired.endpoints[one] for one in changed if one in desired.endpoints)
+        return {address for one in found if one.migration is not Migration.NONE for address in one.addresses}
 
     def _destinations(self, desired: DesiredState, moved: bool) -> set[Cidr]:
         changes = self._changes
@@ -205,6 +226,7 @@ class _Planner:
             self._forgotten.append(Forget(destination, departed=False))
         if wanted not in present or self._may_be_dropped(desired.interface):
             self._installs.append(Install(wanted))
+            self._loosened |= {destination} if desired.moving else set()
 
     def _look_at_cluster(self, destination: Cidr, answer: Answer) -> None:
         """Of what is elsewhere, or of what nobody has any more."""

@@ -50,7 +50,8 @@ def of_workload(interface: str, *, spoofing: bool, moving: bool = False) -> dict
     """
     settings = {template.format(interface): value for template, value in WORKLOAD.items()}
     if spoofing or moving:
-        settings[f"ipv4/conf/{interface}/rp_filter"] = "0" if spoofing else "2"
+        # Loose mode (2) is no help: it is strict for interfaces without an address of their own, such as these.
+        settings[f"ipv4/conf/{interface}/rp_filter"] = "0"
     return settings
 
 

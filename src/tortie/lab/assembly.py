@@ -55,7 +55,12 @@ def assemble(topology: Topology, *, bird: bool = True) -> Lab:
 def find(name: str, directory: Path = DIRECTORY) -> Lab:
     """The lab of this name that some process has put up, with BIRD if it was. Raises NotFound."""
     topology = StateFile(directory / name).read().topology
-    return assemble(topology, bird=any(topology.run_directory.glob(f"hosts/*/{BIRD}")))
+    return assemble(topology, bird=has_bird(topology))
+
+
+def has_bird(topology: Topology) -> bool:
+    """Whether BIRD was started on its hosts, once they are up."""
+    return any(topology.run_directory.glob(f"hosts/*/{BIRD}"))
 
 
 @contextmanager

@@ -199,7 +199,7 @@ class Lab:
             NotFound: unknown workload or host.
             Unavailable: the other host takes no workload now, so nothing was done.
         """
-        self._check_takes_workloads(host)
+        self.require_taking(host)
         if self.topology.workload(name).name not in self.state().attachments:
             return self.attach(name, host)
         old = self.detach(name)
@@ -210,7 +210,13 @@ class Lab:
                 self.attach(name, old.host, old.addresses)
             raise
 
-    def _check_takes_workloads(self, host: str) -> None:
+    def replace(self, name: str, attachment: Attachment) -> None:
+        """Disconnect a workload from where it was; it is connected elsewhere already. Raises NotFound."""
+        self._attacher.detach(self.topology, self.topology.workload(name), self.attachment(name))
+        self._states.update(lambda state: _attached(state, name, attachment))
+
+    def require_taking(self, host: str) -> None:
+        """Raises NotFound; Unavailable when the host takes no workload now."""
         place = Place(self.topology, self.topology.host(host))
         if hindrance := self._services.hindrance(place):
             raise Unavailable(f"host {host} takes no workload now, so nothing was moved: {hindrance}")

@@ -21,6 +21,8 @@ from tortie.lab.topology import Host, Topology
 
 AGENT = "agent"
 BIRD = "bird"
+NETWORK = "lab"
+"""Name of the network that workloads are attached to."""
 
 Result = TypeVar("Result")
 
@@ -202,7 +204,7 @@ def cni_config(topology: Topology, host: Host) -> Mapping[str, Any]:
     """The network configuration that a runtime on this host would have."""
     return {
         "cniVersion": "1.0.0",
-        "name": "lab",
+        "name": NETWORK,
         "type": "tortie-cni",
         "socket": str(topology.host_directory(host.name) / "cni.sock"),
         "ipam": {f"assign_ipv{family}": family in topology.families for family in BITS},

@@ -1,4 +1,4 @@
-"""Tracked connections: count, list, and delete those of an address (linux/netfilter/nfnetlink_conntrack.h)."""
+"""Tracked connections: count, list, delete or loosen those of an address (linux/netfilter/nfnetlink_conntrack.h)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ from tortie.netlink.wire import (
     unpack,
 )
 
+_CHANGE = 0x100
 _GET = 0x101
 _DELETE = 0x102
 _GET_STATISTICS = 0x105
 
 _CTA_TUPLE = {"original": 1, "reply": 2}
+_CTA_PROTOINFO = 4
+_CTA_PROTOINFO_TCP = 1
+_CTA_PROTOINFO_TCP_FLAGS = (4, 5)
 _CTA_ZONE = 18
 _CTA_FILTER = 25
 _CTA_FILTER_FLAGS = {"original": 1, "reply": 2}
@@ -43,6 +47,9 @@ _FILTER_FLAG = {"source": 1 << 0, "destination": 1 << 1}
 _NFGENMSG = struct.Struct("=BBH")
 _U16 = struct.Struct("=H")
 _U8 = struct.Struct("=B")
+_TCP = 6
+_BE_LIBERAL = 0x08
+"""IP_CT_TCP_FLAG_BE_LIBERAL (linux/netfilter/nf_conntrack_tcp.h)."""
 _BE16 = struct.Struct(">H")
 _BE32 = struct.Struct(">I")
 
@@ -119,6 +126,21 @@ def delete(socket: NetlinkSocket, connections: Iterable[Connection]) -> None:
     """Delete connections; one that has ended is no error. Raises KernelError."""
     doomed = [Request(_DELETE, 0, one.key, "delete connection") for one in connections]
     for error in send_batch(socket, doomed) if doomed else ():
+        if error is not None and error.errno != errno.ENOENT:
+            raise error
+
+
+def loosen(socket: NetlinkSocket, addresses: Collection[Cidr]) -> None:
+    """Take sequence numbers as they come in TCP connections with one of the addresses at an end. Raises KernelError.
+
+    Where only one direction passed for a while, or none, what passes now is otherwise of no known connection.
+    """
+    liberal = bytes((_BE_LIBERAL, _BE_LIBERAL))
+    flags = (attribute(kind, liberal) for kind in _CTA_PROTOINFO_TCP_FLAGS)
+    change = nested(_CTA_PROTOINFO, nested(_CTA_PROTOINFO_TCP, *flags))
+    found = [one for one in connections_of(socket, addresses) if one.original.protocol == _TCP]
+    requests = [Request(_CHANGE, 0, one.key + change, "loosen connection") for one in found]
+    for error in send_batch(socket, requests) if requests else ():
         if error is not None and error.errno != errno.ENOENT:
             raise error
 
