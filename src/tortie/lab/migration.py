@@ -41,7 +41,8 @@ from tortie.lab.lab import Lab
 from tortie.lab.services import NETWORK
 from tortie.lab.state import Attachment
 from tortie.lab.workload import INTERFACE, PREFIX
-from tortie.netlink import route
+from tortie.netlink import links, route
+from tortie.netlink.batch import execute
 from tortie.netlink.namespace import inside
 from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
 from tortie.selector.check import selector_problem
@@ -106,11 +107,23 @@ class Migration:
         Raises:
             KernelError, NotFound, Unavailable: some of it may be there; `cancel` removes it.
         """
+        self.connect()
+        self._store(self._publish)
+        self._until(self._is_programmed, f"{self.new.host} has not programmed the endpoint")
+
+    def connect(self) -> None:
+        """Put the cable to the new host there, of which nobody knows yet. Raises KernelError, NotFound."""
         self._guest.hold(self._leaving)
         with inside(self._lab.namespace(self.new.host)):
             self._mac = wire(Cable(self.new.interface, self._arriving, self._guest.namespace, self._own))
-        self._store(self._publish)
-        self._until(self._is_programmed, f"{self.new.host} has not programmed the endpoint")
+
+    def appear(self) -> None:
+        """Without notice: the old cable is dead, and the endpoint on the new host; `connect` goes before.
+
+        Raises:
+            KernelError, NotFound, Unavailable: the endpoint may be on both hosts, or on none.
+        """
+        self._store(self._replace)
 
     def switch(self) -> None:
         """The machine runs on the new host: what it sends leaves there from now on. Raises KernelError."""
@@ -154,15 +167,28 @@ class Migration:
 
     async def _publish(self, store: ResourceStore, _: Allocator) -> None:
         """First what is to happen, then the endpoint that it happens to."""
-        found = await store.get(self._endpoint(self.old.host))
-        if not isinstance(found, WorkloadEndpoint):
-            raise NotFound(f"workload endpoint of {self._workload.name} on {self.old.host}")
+        arriving = await self._arriving_endpoint(store)
         spec = LiveMigrationSpec(
             source=MigrationSource(workload_endpoint=self._identifier(self.old.host)),
             target=MigrationTarget(workload_endpoint=self._identifier(self.new.host)),
         )
         await store.apply(LiveMigration(metadata=Metadata(name=self.key.name, namespace=self.key.namespace), spec=spec))
-        arriving = msgspec.structs.replace(
+        await store.apply(arriving)
+
+    async def _replace(self, store: ResourceStore, _: Allocator) -> None:
+        arriving = await self._arriving_endpoint(store)
+        with inside(self._lab.namespace(self.old.host)), NetlinkSocket(NETLINK_ROUTE) as rtnetlink:
+            execute(rtnetlink, links.change(self.old.interface, up=False))
+        self._guest.release()
+        await store.apply(arriving)
+        await store.delete(self._endpoint(self.old.host))
+
+    async def _arriving_endpoint(self, store: ResourceStore) -> WorkloadEndpoint:
+        """What the endpoint will be on the new host. Raises NotFound."""
+        found = await store.get(self._endpoint(self.old.host))
+        if not isinstance(found, WorkloadEndpoint):
+            raise NotFound(f"workload endpoint of {self._workload.name} on {self.old.host}")
+        spec = msgspec.structs.replace(
             found.spec,
             node=self.new.host,
             container_id=self.new.container_id,
@@ -170,7 +196,7 @@ class Migration:
             mac=self._mac,
         )
         metadata = Metadata(name=self.endpoint.name, namespace=self.endpoint.namespace, labels=found.metadata.labels)
-        await store.apply(WorkloadEndpoint(metadata=metadata, spec=arriving))
+        return WorkloadEndpoint(metadata=metadata, spec=spec)
 
     async def _hand_over(self, _: ResourceStore, allocator: Allocator) -> None:
         """The addresses are held for the new attachment; nobody else assigns any in a lab meanwhile."""
