@@ -199,8 +199,8 @@ def test_what_a_host_sends_to_workloads_elsewhere_is_encrypted_and_answered(encr
     for family, own in zip((4, 6), HOSTS[0].addresses, strict=True):
         there = encrypted.address("w2", family)
         with overheard(encrypted) as packets:
-            assert "1 received" in ping(encrypted, there)
-            assert "1 received" in ping(encrypted, there, "-I", own)
+            encrypted.until(lambda there=there: "1 received" in ping(encrypted, there), "an answer")
+            encrypted.until(lambda there=there, own=own: "1 received" in ping(encrypted, there, "-I", own), "an answer")
         assert not [one for one in packets if there in ends(one)]
 
 
@@ -292,19 +292,19 @@ def test_hosts_encrypt_what_they_send_each_other_where_that_is_asked_for(encrypt
             encrypted.until(lambda there=there: way(encrypted, "h1", there) in DEVICES.values(), "a route")
             encrypted.until(lambda own=own: way(encrypted, "h2", own) in DEVICES.values(), "a route back")
             with overheard(encrypted) as packets:
-                assert "1 received" in ping(encrypted, there)
+                encrypted.until(lambda there=there: "1 received" in ping(encrypted, there), "an answer")
             clear = [one for one in packets if there in ends(one) and not is_encrypted(one)]
             # BGP spoke before there was a tunnel, and neighbours are looked for all the time.
             assert not [one for one in clear if one[9 if one[0] >> 4 == 4 else 6] == 1]
         assert_only_encrypted(encrypted, *PAIRS)
-        assert "1 received" in ping(encrypted, HOSTS[2].addresses[0])
+        encrypted.until(lambda: "1 received" in ping(encrypted, HOSTS[2].addresses[0]), "an answer")
     finally:
         encrypted.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.eth0.rp_filter=0")
     configure(encrypted)
     there = HOSTS[1].addresses[0]
     encrypted.until(lambda: way(encrypted, "h1", there) == "eth0", "hosts in the clear again")
     encrypted.until(lambda: way(encrypted, "h2", HOSTS[0].addresses[0]) == "eth0", "and back")
-    assert "1 received" in ping(encrypted, there)
+    encrypted.until(lambda: "1 received" in ping(encrypted, there), "an answer")
 
 
 def test_it_is_switched_off_and_on_without_a_restart_and_loses_nothing(encrypted: World) -> None:
@@ -340,7 +340,7 @@ def test_where_encryption_is_required_nothing_goes_to_hosts_without_a_key(strict
     addresses = {strict.address("w3", family) for family in (4, 6)}
     with overheard(strict) as packets:
         assert not any(strict.reaches("w1", "w3", family) for family in (4, 6))
-        assert "1 received" in ping(strict, HOSTS[2].addresses[0])
+        strict.until(lambda: "1 received" in ping(strict, HOSTS[2].addresses[0]), "an answer")
     assert not [one for one in packets if addresses & set(ends(one))]
 
 
