@@ -63,7 +63,9 @@ def world(
 ) -> Iterator[World]:
     bare = new_topology()
     hosts = tuple(msgspec.structs.replace(host, addresses=(host.address(6),)) for host in bare.hosts)
-    inside = msgspec.structs.replace(bare, hosts=hosts, subnets=bare.subnets[1:], directory=str(open_directory))
+    inside = msgspec.structs.replace(
+        bare, hosts=hosts, subnets=bare.subnets[1:], directory=str(open_directory), workload_families=(4, 6)
+    )
     whole = msgspec.structs.replace(inside, hosts=(*hosts, Host("router", (ROUTER,))))
     workloads = (Workload("one", "h1"), Workload("two", "h2"))
     inside, whole = (msgspec.structs.replace(topology, workloads=workloads) for topology in (inside, whole))

@@ -53,6 +53,7 @@ class Topology(msgspec.Struct, frozen=True):
         subnets: of the fabric; its last address but one (of IPv6 too) is the fabric's own, and those before it of
             the first IPv4 one belong to the members of etcd.
         directory: where labs keep their state.
+        workload_families: of addresses that workloads get; none is those of the hosts.
         etcd: members of the etcd that holds the lab's resources; none is a file.
 
     Raises:
@@ -65,6 +66,7 @@ class Topology(msgspec.Struct, frozen=True):
     subnets: tuple[str, ...] = ("172.31.0.0/24", "fd00:31::/64")
     directory: str = "/run/tortie/lab"
     etcd: int = 0
+    workload_families: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         problems = [*_bad_names(self), *_bad_hosts(self), *_bad_workloads(self), *_bad_members(self)]
@@ -107,8 +109,8 @@ class Topology(msgspec.Struct, frozen=True):
 
     @property
     def families(self) -> frozenset[int]:
-        """Of addresses that hosts, and so workloads, have."""
-        return frozenset(Cidr.parse(subnet).family for subnet in self.subnets)
+        """Of addresses that workloads have."""
+        return frozenset(self.workload_families) or frozenset(Cidr.parse(subnet).family for subnet in self.subnets)
 
     def host(self, name: str) -> Host:
         """Raises NotFound."""
