@@ -47,6 +47,23 @@ def test_a_line_cut_short_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
     assert totals(path).together_with({}) == {1: (3, 300)}
 
 
+def test_a_file_that_became_long_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "counted"
+    kept = totals(path)
+    for _ in range(12):
+        kept.add({(number, ""): (1, 100) for number in range(1, 1001)})
+    assert len(path.read_text().splitlines()) < 6000
+    assert totals(path).together_with({})[7] == (12, 1200)
+
+
+def test_figures_of_rules_that_nobody_needs_are_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "counted"
+    kept = totals(path)
+    kept.add({RULE: (2, 200), (2, ""): (1, 100)})
+    kept.keep({2})
+    assert kept.together_with({}) == totals(path).together_with({}) == {2: (1, 100)}
+
+
 def test_figures_for_which_there_is_no_room_are_written_when_there_is(tmp_path: Path) -> None:
     path = tmp_path / "away" / "counted"
     kept = totals(path)

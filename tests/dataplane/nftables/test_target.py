@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,6 +67,28 @@ def shop(*members: str) -> DesiredState:
     web = PolicyList((TierPolicies("default", (WEB,), Action.DENY),))
     desired.endpoints = {POD: Endpoint(POD, "cali1", (Cidr.parse("10.0.0.1"),), web, PolicyList())}
     return desired
+
+
+def test_rules_of_policies_that_are_long_gone_are_forgotten(
+    namespace: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tortie.dataplane.nftables.target.REMEMBERED", 100)
+    target = NftablesTarget(names=tmp_path / "rules")
+    bring(target, shop())
+    identity = rule_identity(WEB, Direction.INGRESS, 0)
+    for number in range(200):
+        desired = shop()
+        one = PolicyId("NetworkPolicy", "shop", f"web{number}")
+        desired.policies[one] = Policy(one, "default", (Rule(Action.ALLOW, 0),))
+        desired.endpoints[POD] = msgspec.structs.replace(
+            desired.endpoints[POD], egress=PolicyList((TierPolicies("default", (WEB, one), Action.DENY),))
+        )
+        bring(target, desired)
+    for names in (target.rule_name, RuleNames(tmp_path / "rules").find):
+        assert names(identity) is not None
+        assert names(rule_identity(one, Direction.INGRESS, 0)) is not None
+        assert names(rule_identity(PolicyId("NetworkPolicy", "shop", "web0"), Direction.INGRESS, 0)) is None
+    assert len((tmp_path / "rules").read_text().splitlines()) < 700
 
 
 @settings(max_examples=settings.default.max_examples // 2)

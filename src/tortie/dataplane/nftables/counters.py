@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,10 @@ Figures = tuple[int, int]
 """Packets and bytes."""
 Counted = Mapping[tuple[int, str], Figures]
 """By identity and meaning."""
+
+
+_LONG = 10_000
+"""Lines from which on the file is written anew when it has twice as many as are needed."""
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -37,7 +41,7 @@ class CounterTotals:
     """What rules had counted when they were replaced; in memory and, with a path, on disk.
 
     Args:
-        path: a file of one JSON object a line, to which is only added; read and shortened here.
+        path: a file of one JSON object a line, to which is added; shortened here and when it has become long.
         now: gives the time, in seconds since the epoch.
 
     Raises:
@@ -51,6 +55,7 @@ class CounterTotals:
         self.since = next((line.since for line in lines if line.since), 0.0) or now()
         self._add(lines)
         self._is_behind = True
+        self._length = 0
         # A full disk: everything is written with the next figures.
         with contextlib.suppress(OSError):
             self._write_all()
@@ -63,7 +68,7 @@ class CounterTotals:
         """
         fresh = list(self._lines(counted))
         self._add(fresh)
-        if self._is_behind:
+        if self._is_behind or self._length > max(_LONG, 2 * len(self._totals)):
             self._write_all()
         elif fresh and self._path is not None:
             self._is_behind = True
@@ -72,6 +77,13 @@ class CounterTotals:
                 # A leading newline ends a line that a crash left incomplete.
                 file.write(b"\n" + _packed(fresh))
             self._is_behind = False
+            self._length += len(fresh)
+
+    def keep(self, identities: Collection[int]) -> None:
+        """Forget the figures of all others. Raises OSError; then they are written with the next ones."""
+        self._totals = {key: figures for key, figures in self._totals.items() if key[0] in identities}
+        self._is_behind = True
+        self._write_all()
 
     def together_with(self, counted: Counted) -> dict[int, Figures]:
         """All figures by identity: of rules that are there with what they had before, and of those that are gone."""
@@ -92,6 +104,7 @@ class CounterTotals:
         if self._path is not None:
             write_atomically(self._path, _packed([_Line(since=self.since), *self._lines(self._totals)]))
         self._is_behind = False
+        self._length = len(self._totals)
 
     def _lines(self, counted: Counted) -> Iterable[_Line]:
         for (identity, meaning), (packets, octets) in counted.items():

@@ -1,4 +1,4 @@
-"""What the 64-bit identities in the kernel stand for: a table on disk that only grows, one JSON object a line.
+"""What the 64-bit identities in the kernel stand for: a table on disk, one JSON object a line.
 
 Kinds, namespaces and names may be longer than the kernel's comments and log prefixes. The table outlives the
 agent, so what an old rule counted or logged can still be named.
@@ -51,6 +51,11 @@ class RuleNames:
         self._encoder = msgspec.json.Encoder()
         self._names: dict[int, RuleName] = _load(path)
         self._unwritten: dict[int, RuleName] = {}
+
+    @property
+    def count(self) -> int:
+        """How many are known."""
+        return len(self._names)
 
     def find(self, identity: int) -> RuleName | None:
         """Whose rule it is, or None if it was never recorded here."""

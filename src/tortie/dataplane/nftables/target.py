@@ -24,6 +24,7 @@ from tortie.dataplane.nftables.operations import (
 from tortie.dataplane.nftables.packing import transactions
 from tortie.dataplane.nftables.planning import plan_all, plan_changes
 from tortie.dataplane.nftables.rule_names import RuleName, RuleNames
+from tortie.dataplane.nftables.rules import identity_of
 from tortie.dataplane.nftables.settings import Settings
 from tortie.dataplane.target import Plan
 from tortie.desired.hosts import Guardians, guardians
@@ -32,6 +33,8 @@ from tortie.netlink.nftables import INET, Table
 from tortie.netlink.nftables_dump import RuleInfo
 
 _FEW_CHAINS = 16
+REMEMBERED = 50_000
+"""Names of rules from which on those are forgotten that are neither in the kernel nor about to be."""
 
 Addresses = Callable[[], Mapping[str, Collection[Cidr]]]
 
@@ -58,6 +61,7 @@ class NftablesTarget:
         self._connection = Connection(self._table)
         self._names = RuleNames(names) if names else None
         self._totals = CounterTotals(counted_beside(names) if names else None)
+        self._remembered = REMEMBERED
         self._log = structlog.get_logger(target=self.name)
 
     @property
@@ -142,8 +146,20 @@ class NftablesTarget:
         try:
             if self._names:
                 self._names.record(_names(operations))
+                self._forget(self._names, operations)
         except OSError as error:
             self._log.warning("rule names not recorded", reason=str(error))
+
+    def _forget(self, names: RuleNames, operations: Sequence[Operation]) -> None:
+        """Policies come and go for years; what is known of the gone must not fill memory and disk. Raises OSError."""
+        kernel = self._connection.mirror
+        if kernel is None or names.count <= self._remembered:
+            return
+        used = {identity_of(tag) for chain in kernel.chains.values() for tag in chain.tags}
+        used |= {one.identity for one in _names(operations)}
+        self._remembered = max(REMEMBERED, 2 * len(used))
+        names.keep(used)
+        self._totals.keep(used)
 
     def _replaced_rules(self, operations: Sequence[Operation]) -> Iterator[RuleInfo]:
         """The rules that the plan takes away, with what they have counted."""
