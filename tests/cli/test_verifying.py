@@ -123,3 +123,15 @@ def test_files_are_compared_with_files(run: Run, folder: Path) -> None:
     (change,) = json.loads(run(*command, "-o", "json").stdout)
     assert (change["opens"], change["closes"]) == ("IPv4: TCP 443", "")
     assert run(*command[:-1], str(folder / "none.yaml")).exit_code == 2
+
+
+def test_what_could_go_is_listed(run: Run, folder: Path) -> None:
+    run("apply", "-f", str(folder / "endpoints.yaml"), "-f", str(folder / "policy.yaml"))
+    assert run("verify", "--idle").output == "Every policy governs somebody, and every rule decides something.\n"
+    (folder / "idle.yaml").write_text(POLICY.replace("[80]", "[80]").replace("app == 'web'", "app == 'gone'"))
+    idle = run("verify", "--idle", "-m", str(folder / "idle.yaml"))
+    assert (idle.exit_code, idle.output) == (0, "NetworkPolicy shop/web: governs nobody\n")
+    assert json.loads(run("verify", "--idle", "-m", str(folder / "idle.yaml"), "-o", "json").stdout) == [
+        {"what": "NetworkPolicy shop/web", "why": "governs nobody"}
+    ]
+    assert run("verify").exit_code == 2

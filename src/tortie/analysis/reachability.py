@@ -109,7 +109,8 @@ class Reachability:
         for family, sender in source.classes:
             for other, receiver in destination.classes:
                 if family == other and number >= 0:
-                    decisions = self._decisions(number, way, family, (sender, receiver))
+                    ends = (sender, receiver) if way is Direction.EGRESS else (receiver, sender)
+                    decisions = self.decisions(number, way, family, *ends)
                     found |= self.space.wrap(self.space.forest.mapped(decisions, lambda step: _is(step, wanted)))
         return found
 
@@ -122,14 +123,13 @@ class Reachability:
         """The packets between two classes that one direction of a list allows: its own class, and the other side's."""
         if number < 0:
             return self.space.family(family)
-        decisions = self._decisions(number, way, family, (own, peer) if way is Direction.EGRESS else (peer, own))
+        decisions = self.decisions(number, way, family, own, peer)
         if decisions not in self._allowed:
             self._allowed[decisions] = self.judge.having(decisions, Action.ALLOW)
         return self._allowed[decisions]
 
-    def _decisions(self, number: int, way: Direction, family: int, classes: tuple[int, int]) -> Node:
+    def decisions(self, number: int, way: Direction, family: int, own: int, peer: int) -> Node:
         """For every packet between two classes the step of a list that decides it in one direction."""
-        own, peer = classes if way is Direction.EGRESS else classes[::-1]
         representative = int(self.peer_groups(number, way, family)[peer])
         key = (number, way, family, own, representative)
         if key not in self._decided:

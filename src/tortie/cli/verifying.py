@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from xml.sax.saxutils import quoteattr
 
 import click
@@ -14,6 +14,7 @@ import msgspec
 
 from tortie.analysis.checkfile import CheckFile, fixtures, read_checks, statements
 from tortie.analysis.checks import Outcome, check
+from tortie.analysis.idle import idle
 from tortie.analysis.packets import Space
 from tortie.analysis.reachability import Reachability
 from tortie.api.resource import Resource
@@ -25,6 +26,8 @@ from tortie.cli.output import Format, say, structured
 from tortie.cli.snapshot import compiled, filed_resources, merged, stored_resources
 from tortie.datastore.location import Location
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 
 class Shape(enum.StrEnum):
     """Values of `-o`; none is for people."""
@@ -35,15 +38,19 @@ class Shape(enum.StrEnum):
     GITHUB = "github"
 
 
-_files = click.option(
-    "-f",
-    "--filename",
-    "files",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="File of statements; repeatable.",
-)
+def _files_option(*, required: bool) -> Callable[[Function], Function]:
+    return click.option(
+        "-f",
+        "--filename",
+        "files",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        required=required,
+        help="File of statements; repeatable.",
+    )
+
+
+_files, _optional_files = _files_option(required=True), _files_option(required=False)
 _manifests = click.option(
     "-m",
     "--manifest",
@@ -58,14 +65,15 @@ _shape = click.option(
 
 
 @click.command()
-@_files
+@_optional_files
 @_manifests
 @_shape
+@click.option(
+    "--idle", "only_idle", is_flag=True, help="List policies that govern nobody and rules that decide nothing."
+)
 @namespace_option
 @with_location
-def verify(
-    files: Sequence[Path], manifests: Sequence[Path], output: Shape | None, namespace: str, location: Location
-) -> None:
+def verify(files: Sequence[Path], manifests: Sequence[Path], location: Location, **options: Any) -> None:
     """Prove that what files state of the cluster's policy holds, or show a packet against it.
 
     The exit code is 0 when all of it holds, 1 when something does not. With -m, as it would be with these applied.
@@ -73,9 +81,17 @@ def verify(
     \b
       tortie verify -f invariants.yaml
       tortie verify -f invariants.yaml -m new-policies/ -o junit
+      tortie verify --idle
     """
+    output: Shape | None = options["output"]
+    namespace: str = options["namespace"]
+    if bool(files) == options["only_idle"]:
+        raise click.UsageError("give statements with -f FILE, or ask for --idle")
     found = _all_read(files)
     stored = stored_resources(location)
+    if options["only_idle"]:
+        _tell_idle(merged(stored, filed_resources(Input(tuple(manifests), namespace))), output)
+        return
     _run([(file, checks, stored) for file, checks in found], Input(tuple(manifests), namespace), output)
 
 
@@ -93,6 +109,14 @@ def test(files: Sequence[Path], manifests: Sequence[Path], output: Shape | None,
     """
     found = _all_read(files)
     _run([(file, checks, []) for file, checks in found], Input(tuple(manifests), namespace), output)
+
+
+def _tell_idle(resources: list[Resource], output: Shape | None) -> None:
+    found = idle(Reachability(Space(), compiled(resources)))
+    if output in (Shape.JSON, Shape.YAML):
+        say(structured([{"what": str(one).partition(": ")[0], "why": one.why} for one in found], Format(output.value)))
+    else:
+        say("\n".join(map(str, found)) or "Every policy governs somebody, and every rule decides something.")
 
 
 def _all_read(files: Sequence[Path]) -> list[tuple[Path, CheckFile]]:
