@@ -1,4 +1,4 @@
-"""Routers of others on hosts of a lab: FRR and GoBGP (Debian's packages), for hosts to peer with."""
+"""Routers of others on hosts of a lab, for hosts to peer with: FRR, GoBGP and BIRD, as Debian packages them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tortie.base.errors import Unavailable
+from tortie.bgp.control import BirdControl
 from tortie.lab.place import HostServices, Place
 
 FRR = Path("/usr/lib/frr")
@@ -47,28 +48,34 @@ class Frr(msgspec.Struct, frozen=True):
 
     Args:
         configuration: of bgpd, in its own words.
+        bfd: whether bfdd runs too.
     """
 
     configuration: str
+    bfd: bool = False
 
     def start(self, place: Place) -> None:
         """Start what does not run; does not wait. Raises OSError: FRR is not installed."""
         directory = _directory(place)
         directory.mkdir(exist_ok=True)
         (directory / "zebra.conf").write_text(f"hostname {place.host.name}\n")
+        (directory / "bfdd.conf").write_text(f"hostname {place.host.name}\n")
         (directory / "bgpd.conf").write_text(f"hostname {place.host.name}\n{self.configuration}")
         for path in (directory, *directory.iterdir()):
             shutil.chown(path, "frr", "frr")
         if not place.alive("zebra"):
             place.start("zebra", _daemon(directory, "zebra"))
+        # The others look for zebra again after a while only.
+        _await_socket(directory / "zserv.api")
+        if self.bfd and not place.alive("bfdd"):
+            place.start("bfdd", [*_daemon(directory, "bfdd"), "--bfdctl", str(directory / "bfdd.sock")])
         if not place.alive("bgpd"):
-            # bgpd looks for zebra again after a while only.
-            _await_socket(directory / "zserv.api")
             place.start("bgpd", _daemon(directory, "bgpd"))
 
     def stop(self, place: Place) -> None:
-        """End both in good order; bgpd takes its routes along."""
+        """End all in good order; bgpd takes its routes along."""
         place.stop("bgpd")
+        place.stop("bfdd")
         place.stop("zebra")
 
     def kill(self, place: Place) -> None:
@@ -139,6 +146,45 @@ class GoBgp(msgspec.Struct, frozen=True):
     def order(place: Place, *words: str) -> None:
         """Run `gobgp WORDS`. Raises Unavailable."""
         _run(["gobgp", "--target", f"unix://{_socket(place)}", *words])
+
+
+class Bird(msgspec.Struct, frozen=True):
+    """A BIRD that no agent configures.
+
+    Args:
+        configuration: in its own words.
+    """
+
+    configuration: str
+
+    def start(self, place: Place) -> None:
+        """Start it if it does not run; does not wait. Raises OSError."""
+        if place.alive("bird"):
+            return
+        file = place.directory / "router.conf"
+        file.write_text(self.configuration)
+        place.start("bird", ["bird", "-f", "-c", str(file), "-s", str(self.socket(place))])
+
+    def stop(self, place: Place) -> None:
+        """End it in good order."""
+        place.stop("bird")
+
+    def kill(self, place: Place) -> None:
+        """Crash it."""
+        place.kill("bird")
+
+    def ready(self, place: Place) -> bool:
+        """Whether it answers."""
+        try:
+            with BirdControl(self.socket(place)):
+                return True
+        except Unavailable:
+            return False
+
+    @staticmethod
+    def socket(place: Place) -> Path:
+        """Where it answers."""
+        return place.directory / "router.ctl"
 
 
 class WithRouters:
