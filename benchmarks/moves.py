@@ -21,6 +21,7 @@ import msgspec
 
 from tortie.agent.log_level import Threshold
 from tortie.agent.main import configure_logging
+from tortie.api.bgp import BGPConfiguration, BGPConfigurationSpec
 from tortie.api.policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec
 from tortie.api.resource import Metadata
 from tortie.api.rules import EntityRule, Rule
@@ -28,6 +29,7 @@ from tortie.base.clock import SystemClock
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.resources import ResourceStore
 from tortie.lab.assembly import assemble
+from tortie.lab.cluster import write
 from tortie.lab.lab import Lab
 from tortie.lab.migration import Migration, migrate
 from tortie.lab.probe.model import Probe, Transport
@@ -39,6 +41,8 @@ from tortie.selector.check import selector_problem
 INTERVAL = 0.001
 SETTLING = 0.4
 POLICIES = 50
+CHANGES = 50
+"""At most so many policies are changed in a second."""
 LOAD, DEATH = "--load", "--death"
 PATIENCE = 900.0
 
@@ -97,7 +101,7 @@ def row(silences: Sequence[float]) -> str:
 
 @contextmanager
 def loaded(topology: Topology) -> Iterator[None]:
-    """While another process changes policies as fast as the datastore takes them."""
+    """While another process changes policies."""
     process = subprocess.Popen([sys.executable, __file__, LOAD, topology.datastore])
     try:
         time.sleep(1)
@@ -113,6 +117,7 @@ async def change_policies(datastore: str) -> None:
     while True:
         number += 1
         await store.apply(policy(number))
+        await asyncio.sleep(1 / CHANGES)
 
 
 def policy(number: int) -> GlobalNetworkPolicy:
@@ -128,27 +133,46 @@ def policy(number: int) -> GlobalNetworkPolicy:
 
 def death(lab: Lab) -> None:
     """A host vanishes without a word, and what ran there is started on another at once."""
-    print("| | seconds |\n|---|---|")
-    for home, host in (("h1", "h2"), ("h2", "h1")):
-        if lab.attachment("mover").host != home:
-            migrate(lab, "mover", home)
-        one = Migration(lab, "mover", host)
-        one.connect()
-        probes = [Probe("client", address, Transport.UDP, 80) for address in lab.attachment("mover").addresses]
-        streams = [lab.prober.stream(probe, interval=0.01) for probe in probes]
-        lab.exec(home, ["ip", "link", "set", "eth0", "down"])
-        one.appear()
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and not all(found.allowed for found in lab.probe(*probes)):
-            time.sleep(0.2)
-        whose = "its own block" if home == "h1" else "a block of the host that it goes to"
-        for probe, stream in zip(probes, streams, strict=True):
-            silence = stream.stop().longest / 1000
-            print(f"| dead host, address of {whose}, IPv{probe.family} | {silence:.2f} |", flush=True)
-        lab.exec(home, ["ip", "link", "set", "eth0", "up"])
-        lab.exec(home, ["ip", "route", "replace", "default", "via", "172.31.0.254"])
-        wait_established(lab, PATIENCE)
-        one.finish()
+    print("| | seconds of silence |\n|---|---|")
+    for detection in ("SingleHop", ""):
+        asyncio.run(write(lab.topology, [bgp_settings(detection)]))
+        time.sleep(5)
+        wait_established(lab)
+        for home, host in (("h1", "h2"), ("h2", "h1")):
+            die(lab, home, host, "with BFD" if detection else "without BFD")
+
+
+def bgp_settings(detection: str) -> BGPConfiguration:
+    annotations = {"tortie/bfd": detection} if detection else {}
+    spec = BGPConfigurationSpec(as_number=64512, node_to_node_mesh_enabled=True)
+    return BGPConfiguration(metadata=Metadata(name="default", annotations=annotations), spec=spec)
+
+
+def plug(lab: Lab, host: str, state: str) -> None:
+    """The host's port of the fabric, up or down."""
+    number = [one.name for one in lab.topology.hosts].index(host)
+    done = lab.exec("fabric", ["ip", "link", "set", f"port{number + 1}", state])
+    assert done.returncode == 0, done.stderr
+
+
+def die(lab: Lab, home: str, host: str, how: str) -> None:
+    one = Migration(lab, "mover", host)
+    one.connect()
+    probes = [Probe("client", address, Transport.UDP, 80) for address in lab.attachment("mover").addresses]
+    streams = [lab.prober.stream(probe, interval=0.01) for probe in probes]
+    time.sleep(SETTLING)
+    plug(lab, home, "down")
+    one.appear()
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and not all(found.allowed for found in lab.probe(*probes)):
+        time.sleep(0.2)
+    time.sleep(SETTLING)
+    whose = "its own block" if home == "h1" else "the block of the host that it goes to"
+    for probe, stream in zip(probes, streams, strict=True):
+        print(f"| {how}, address of {whose}, IPv{probe.family} | {stream.stop().longest / 1000:.2f} |", flush=True)
+    plug(lab, home, "up")
+    one.finish()
+    wait_established(lab, PATIENCE)
 
 
 def main() -> None:
