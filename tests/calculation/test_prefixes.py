@@ -35,3 +35,16 @@ def test_whatever_comes_and_goes_the_same_is_found_as_by_looking_at_all(
         inside = list(prefixes.inside(question))
         assert sorted(inside) == sorted(one for one in members if question.contains(one))
         assert bool(prefixes) == bool(members)
+
+
+def test_what_went_and_came_back_is_found_once() -> None:
+    prefixes, one, wide = Prefixes(), Cidr.parse("10.0.0.8/32"), Cidr.parse("10.0.0.0/8")
+    prefixes.add(one)
+    assert list(prefixes.inside(wide)) == [one]
+    for _ in range(3):
+        prefixes.discard(one)
+        prefixes.add(one)
+        prefixes.discard(one)
+        assert list(prefixes.inside(wide)) == []
+        prefixes.add(one)
+        assert list(prefixes.inside(wide)) == [one]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 
@@ -64,5 +64,11 @@ class Prefixes:
             self._stale = 0
         else:
             for one in self._pending:
-                insort(self._sorted, one)
+                self._insert(one)
         self._pending = []
+
+    def _insert(self, prefix: Cidr) -> None:
+        place = bisect_left(self._sorted, prefix)
+        # What went and came back before anybody looked never left the order.
+        if self._sorted[place : place + 1] != [prefix]:
+            self._sorted.insert(place, prefix)
