@@ -73,13 +73,17 @@ class _Batch:
         self.families: dict[Parents, list[int]] = {}
 
     def add(self, item: int, labels: Labels, parents: Parents) -> None:
+        self.carry(item, labels)
+        self.families.setdefault(parents, []).append(item)
+
+    def carry(self, item: int, labels: Iterable[Pair]) -> None:
+        """Labels alone."""
         carriers = self.carriers
         for pair in labels:
             if pair in carriers:
                 carriers[pair].append(item)
             else:
                 carriers[pair] = [item]
-        self.families.setdefault(parents, []).append(item)
 
 
 class LabelIndex:
@@ -193,17 +197,36 @@ class LabelIndex:
         self._make_room(max(pending))
         changed = {item: shape for item, shape in pending.items() if not self._is(item, shape)}
         self._note(pending.keys() - changed.keys())
-        for item in changed:
-            if item in self._items:
-                leaving.add(item, self._labels[item], self._parents[item])
-        self._leave_all(leaving)
         for item, shape in changed.items():
-            if shape is not None:
-                entering.add(item, shape.labels, shape.parents)
+            if shape is None or item not in self._items or shape.parents != self._parents[item]:
+                self._move(item, shape, leaving, entering)
+            else:
+                self._relabel(item, shape, leaving, entering)
+        self._leave_all(leaving)
         self._enter_all(entering)
         for item, shape in changed.items():
             self._store(item, shape or _NOBODY)
         self._changes.items.update(changed)
+
+    def _move(self, item: int, shape: Shape | None, leaving: _Batch, entering: _Batch) -> None:
+        """All that it has changes."""
+        if item in self._items:
+            leaving.add(item, self._labels[item], self._parents[item])
+        if shape is not None:
+            entering.add(item, shape.labels, shape.parents)
+
+    def _relabel(self, item: int, shape: Shape, leaving: _Batch, entering: _Batch) -> None:
+        """Labels change that its parents do not have, as nearly always: only those are indexed again."""
+        old, new = self._labels[item], shape.labels
+        gone, came = set(old).difference(new), set(new).difference(old)
+        inherited = self._inherited(shape.parents)
+        if any(label in inherited for label, _ in (*gone, *came)):
+            self._move(item, shape, leaving, entering)
+            return
+        leaving.carry(item, gone)
+        entering.carry(item, came)
+        self._changes.note(old)
+        self._changes.note(inherited.items())
 
     def _is(self, item: int, shape: Shape | None) -> bool:
         """Whether an item is there, with nothing different."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tortie.base.addresses import Cidr
+from tortie.dataplane.nftables import chain_plan
 from tortie.dataplane.nftables.layout import FIXED_SETS
-from tortie.dataplane.nftables.model import Kernel
+from tortie.dataplane.nftables.model import Kernel, KernelRule
 from tortie.dataplane.nftables.named_kinds import kind_of
 from tortie.dataplane.nftables.operations import (
     ChangeElements,
@@ -26,6 +29,8 @@ from tortie.dataplane.nftables.operations import (
     leads,
 )
 from tortie.dataplane.nftables.planning import plan_all, plan_changes
+from tortie.dataplane.nftables.renderings import Renderings
+from tortie.dataplane.nftables.rules import policy_rules
 from tortie.dataplane.nftables.sets import KINDS
 from tortie.dataplane.nftables.settings import Settings
 from tortie.desired.endpoints import Endpoint, EndpointId
@@ -117,12 +122,14 @@ def difference_between(old: DesiredState, new: DesiredState, exact: bool) -> Cha
     return changes
 
 
-def planned(desired: DesiredState, kernel: Kernel, changes: Changes | None = None) -> list[Operation]:
+def planned(
+    desired: DesiredState, kernel: Kernel, changes: Changes | None = None, renderings: Renderings | None = None
+) -> list[Operation]:
     """What a target would plan on a host where eth1 has 10.0.0.1."""
     guards = guardians(desired.host_endpoints.values(), {"eth1": {Cidr.parse("10.0.0.1")}})
     if changes is None:
-        return plan_all(SETTINGS, desired, kernel, guards)
-    return plan_changes(SETTINGS, desired, kernel, changes, guards if changes.host_endpoints else None)
+        return plan_all(SETTINGS, desired, kernel, guards, renderings)
+    return plan_changes(SETTINGS, desired, kernel, changes, guards if changes.host_endpoints else None, renderings)
 
 
 def gained(old: Members, new: Members) -> Members:
@@ -194,3 +201,36 @@ def test_planning_changes_nothing(random_states: States, data: st.DataObject) ->
     planned(new, mirror)
     planned(new, mirror, difference_between(old, new, True))
     assert mirror == before
+
+
+@given(st.data(), st.booleans())
+def test_what_was_rendered_before_makes_no_difference(random_states: States, data: st.DataObject, exact: bool) -> None:
+    states = data.draw(st.lists(random_states(), min_size=2, max_size=4))
+    renderings, kernel, old = Renderings(), StrictKernel(), DesiredState()
+    for new in states:
+        for changes in (difference_between(old, new, exact), None) if kernel.mirror.present else (None,):
+            expected = planned(new, copy.deepcopy(kernel.mirror), changes)
+            assert planned(new, copy.deepcopy(kernel.mirror), changes, renderings) == expected
+        kernel.apply(planned(new, copy.deepcopy(kernel.mirror), None, renderings))
+        old = new
+
+
+def test_policies_that_are_the_same_are_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[PolicyId] = []
+
+    def render(chain: str, policy: Policy, *rest: Any) -> tuple[KernelRule, ...]:
+        rendered.append(policy.id)
+        return policy_rules(chain, policy, *rest)
+
+    monkeypatch.setattr(chain_plan, "policy_rules", render)
+    policies = [PolicyId("GlobalNetworkPolicy", "", name) for name in "abc"]
+    state = DesiredState(policies={one: Policy(one, "default", (Rule(Action.ALLOW, 0),)) for one in policies})
+    kernel, renderings = StrictKernel(), Renderings()
+    kernel.apply(planned(state, Kernel(), None, renderings))
+    assert set(rendered) == set(policies)
+    rendered.clear()
+    assert planned(state, kernel.mirror, None, renderings) == []
+    assert rendered == []
+    state.policies[policies[1]] = Policy(policies[1], "default", (Rule(Action.DENY, 0),))
+    assert planned(state, kernel.mirror, None, renderings)
+    assert set(rendered) == {policies[1]}

@@ -34,6 +34,7 @@ from tortie.dataplane.nftables.operations import (
     leads,
     targets,
 )
+from tortie.dataplane.nftables.renderings import Listener, Renderings
 from tortie.dataplane.nftables.rules import Rendered, can_match, passes, policy_rules
 from tortie.dataplane.nftables.set_plan import SetPlan
 from tortie.dataplane.nftables.settings import Settings
@@ -52,11 +53,14 @@ class ChainPlan:
         deleted: chains to which nothing leads.
     """
 
-    def __init__(self, settings: Settings, desired: DesiredState, kernel: Kernel, sets: SetPlan) -> None:
+    def __init__(
+        self, settings: Settings, desired: DesiredState, kernel: Kernel, sets: SetPlan, renderings: Renderings
+    ) -> None:
         self._settings = settings
         self._desired = desired
         self._kernel = kernel
         self._sets = sets
+        self._renderings = renderings
         self._wanted: set[str] = set(HOOKS.keys() - HOST_HOOKS.keys() - NETWORK_HOOKS.keys())
         self.base: list[Operation] = []
         self.optional: list[Operation] = []
@@ -154,8 +158,14 @@ class ChainPlan:
             plan.append(FillChain(origin.name, rules, origin, direction, old is not None))
 
     def _put_policy(self, policy: PolicyId, direction: Direction) -> None:
-        chain = policy_chain(policy, direction)
-        rules = policy_rules(chain, self._desired.policies[policy], direction, self._sets, self._settings)
+        chain, wanted = policy_chain(policy, direction), self._desired.policies[policy]
+        there = self._kernel.chains.get(chain)
+        if there and there.tags == self._renderings.tags(wanted, direction, self._sets, self._settings):
+            self._wanted.add(chain)
+            return
+        listener = Listener(self._sets)
+        rules = policy_rules(chain, wanted, direction, listener, self._settings)
+        self._renderings.remember(wanted, direction, listener, self._settings, _tags(rules))
         self._put(chain, rules, policy, direction)
 
     def _put_tier(self, tier: TierPolicies, direction: Direction) -> None:

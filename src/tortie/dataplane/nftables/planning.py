@@ -16,6 +16,7 @@ from tortie.dataplane.nftables.model import Kernel, KernelChain
 from tortie.dataplane.nftables.named_kinds import kind_of
 from tortie.dataplane.nftables.network_layout import concerns_network
 from tortie.dataplane.nftables.operations import CreateTable, DeleteTable, Operation, PutHost, PutWorkload
+from tortie.dataplane.nftables.renderings import Renderings
 from tortie.dataplane.nftables.set_plan import SetPlan
 from tortie.dataplane.nftables.settings import Settings
 from tortie.dataplane.nftables.workload_plan import WorkloadPlan
@@ -23,16 +24,23 @@ from tortie.desired.hosts import NOBODY, Guardians
 from tortie.desired.state import Changes, DesiredState
 
 
-def plan_all(settings: Settings, desired: DesiredState, kernel: Kernel, guards: Guardians = NOBODY) -> list[Operation]:
+def plan_all(
+    settings: Settings,
+    desired: DesiredState,
+    kernel: Kernel,
+    guards: Guardians = NOBODY,
+    renderings: Renderings | None = None,
+) -> list[Operation]:
     """From whatever is in the table to all that is desired.
 
     Args:
         guards: which host endpoint guards which interface.
+        renderings: of the plans before; without them every policy is rendered.
     """
     if kernel.present and _is_beyond_repair(kernel):
-        return [DeleteTable(), *plan_all(settings, desired, Kernel(), guards)]
+        return [DeleteTable(), *plan_all(settings, desired, Kernel(), guards, renderings)]
     sets = SetPlan(desired, kernel)
-    chains = ChainPlan(settings, desired, kernel, sets)
+    chains = ChainPlan(settings, desired, kernel, sets, renderings or Renderings())
     workloads, hosts = WorkloadPlan(desired, kernel, chains), HostPlan(kernel, chains)
     sets.put_fixed()
     chains.put_base()
@@ -40,6 +48,8 @@ def plan_all(settings: Settings, desired: DesiredState, kernel: Kernel, guards: 
     sets.put_address_maps()
     sets.put_limits()
     chains.put_policies(desired.policies)
+    if renderings:
+        renderings.keep(desired.policies.keys())
     workloads.put_all()
     hosts.put(guards, chains.put_list)
     chains.put_network()
@@ -49,15 +59,21 @@ def plan_all(settings: Settings, desired: DesiredState, kernel: Kernel, guards: 
 
 
 def plan_changes(
-    settings: Settings, desired: DesiredState, kernel: Kernel, changes: Changes, guards: Guardians | None = None
+    settings: Settings,
+    desired: DesiredState,
+    kernel: Kernel,
+    changes: Changes,
+    guards: Guardians | None = None,
+    renderings: Renderings | None = None,
 ) -> list[Operation]:
     """As `plan_all`, looking only at what changed. The table must have been planned wholly before.
 
     Args:
         guards: as there; None when nobody's guard can be different.
+        renderings: as there.
     """
     sets = SetPlan(desired, kernel)
-    chains = ChainPlan(settings, desired, kernel, sets)
+    chains = ChainPlan(settings, desired, kernel, sets, renderings or Renderings())
     workloads, hosts = WorkloadPlan(desired, kernel, chains), HostPlan(kernel, chains)
     sets.put_changed(changes.sets, changes.set_changes)
     if changes.network:

@@ -23,6 +23,7 @@ from tortie.dataplane.nftables.operations import (
 )
 from tortie.dataplane.nftables.packing import transactions
 from tortie.dataplane.nftables.planning import plan_all, plan_changes
+from tortie.dataplane.nftables.renderings import Renderings
 from tortie.dataplane.nftables.rule_names import RuleName, RuleNames
 from tortie.dataplane.nftables.rules import identity_of
 from tortie.dataplane.nftables.settings import Settings
@@ -62,6 +63,7 @@ class NftablesTarget:
         self._names = RuleNames(names) if names else None
         self._totals = CounterTotals(counted_beside(names) if names else None)
         self._remembered = REMEMBERED
+        self._renderings = Renderings()
         self._log = structlog.get_logger(target=self.name)
 
     @property
@@ -81,17 +83,18 @@ class NftablesTarget:
     def plan(self, desired: DesiredState, actual: Kernel, changes: Changes | None) -> Plan[Operation]:
         """How to get from `actual` to `desired`."""
         settings = desired.settings.filter if desired.settings else self.settings
+        known = self._renderings
         if changes is not None and not changes.settings and not concerns_hosts(desired, changes):
-            return _plan(actual, plan_changes(settings, desired, actual, changes))
+            return _plan(actual, plan_changes(settings, desired, actual, changes, renderings=known))
         addresses = self._addresses()
         guards = self._guards(desired, addresses)
         waiting = idle(desired, guards, addresses)
         if changes is None:
-            return _plan(actual, plan_all(settings, desired, actual, guards), waiting)
+            return _plan(actual, plan_all(settings, desired, actual, guards, known), waiting)
         if changes.settings:
-            operations = plan_all(settings, desired, actual, guards)
+            operations = plan_all(settings, desired, actual, guards, known)
         else:
-            operations = plan_changes(settings, desired, actual, changes, guards)
+            operations = plan_changes(settings, desired, actual, changes, guards, known)
         return _plan(actual, operations, waiting, touched(desired, changes) - waiting.keys())
 
     def apply(self, operations: Sequence[Operation]) -> None:
