@@ -24,9 +24,12 @@ may tortie-agent readwrite "$resources/workloadendpoints/"
 may tortie-agent readwrite "$resources/caliconodestatuses/"
 may tortie-agent readwrite /calico/ipam/v2/
 may tortie-agent readwrite /calico/felix/
+may tortie-agent readwrite /tortie/heard/v1/
 
-# Writes policy of every kind and scope, and the sets that policy speaks of.
+# Writes policy of every kind and scope, and the sets that policy speaks of, with the record of who changed what.
 role tortie-policy
+may tortie-policy readwrite /tortie/history/v1/
+may tortie-policy readwrite /tortie/pending/v1/
 may tortie-policy read /calico/
 may tortie-policy read /tortie/
 for kind in tiers globalnetworkpolicies networkpolicies globalnetworksets networksets profiles hostendpoints \
@@ -39,6 +42,7 @@ for namespace in "$@"; do
     role "tortie-policy-$namespace"
     may "tortie-policy-$namespace" read /calico/
     may "tortie-policy-$namespace" read /tortie/
+    may "tortie-policy-$namespace" readwrite /tortie/history/v1/
     for kind in networkpolicies networksets stagednetworkpolicies stagedkubernetesnetworkpolicies; do
         may "tortie-policy-$namespace" readwrite "$resources/$kind/$namespace/"
     done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
@@ -14,6 +14,7 @@ from tortie.cli.manifests import Named, complete
 from tortie.cli.plan import Wish, plan_deletions, plan_writes, rehearse
 from tortie.cli.report import Reporter, Showing
 from tortie.cli.writing import ATTEMPTS, Written, carry_out
+from tortie.datastore.contract import Write
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.keys import resource_key
 from tortie.datastore.resources import ResourceStore
@@ -47,6 +48,10 @@ class Interfered(EmbeddedDatastore):
     async def update(self, key: str, value: bytes, revision: int) -> int:
         await self._disturb(key)
         return await super().update(key, value, revision)
+
+    async def write_together(self, writes: Sequence[Write]) -> Sequence[int]:
+        await self._disturb(writes[0].key)
+        return await super().write_together(writes)
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         await self._disturb(key)

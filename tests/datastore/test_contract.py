@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tortie.base.errors import AlreadyExists, HistoryBroken, NotFound, RevisionTooOld, StaleRevision, Unavailable
-from tortie.datastore.contract import Batch, Datastore, Event
+from tortie.datastore.contract import Batch, Datastore, Event, Write
 from tortie.datastore.feed import BACKLOG
 from tortie.datastore.limits import MAX_REQUEST_BYTES, TooLarge, request_size
 
@@ -353,3 +353,40 @@ async def test_a_rehearsal_names_what_is_too_large_and_writes_nothing(datastore:
     assert isinstance(refused["/p/large"], TooLarge)
     listing = await datastore.list("")
     assert (listing.items, listing.revision) == ([], before)
+
+
+async def test_writes_together_are_all_carried_out(datastore: Datastore) -> None:
+    first = await datastore.create("/a", b"1")
+    second = await datastore.create("/b", b"1")
+    revisions = await datastore.write_together(
+        [Write("/a", b"2", first), Write("/b", None, second), Write("/c", b"3", 0), Write("/d", b"4")]
+    )
+    stored = {item.key: item for item in (await datastore.list("/")).items}
+    assert {key: item.value for key, item in stored.items()} == {"/a": b"2", "/c": b"3", "/d": b"4"}
+    assert [stored["/a"].revision, stored["/c"].revision] == [revisions[0], revisions[2]]
+
+
+async def test_writes_together_are_refused_whole_for_the_first_that_is_not_as_expected(datastore: Datastore) -> None:
+    revision = await datastore.create("/a", b"1")
+    for write, error in (
+        (Write("/a", b"2", 0), AlreadyExists),
+        (Write("/a", b"2", revision + 7), StaleRevision),
+        (Write("/a", None, revision + 7), StaleRevision),
+        (Write("/b", b"2", revision), NotFound),
+    ):
+        with pytest.raises(error):
+            await datastore.write_together([Write("/new", b"x", 0), write])
+    assert [(item.key, item.value) for item in (await datastore.list("/")).items] == [("/a", b"1")]
+
+
+async def test_writes_together_are_heard_in_one_piece_or_in_order(datastore: Datastore) -> None:
+    async with aclosing(datastore.watch("/", 0)) as watch:
+        await datastore.write_together([Write("/a", b"1", 0), Write("/b", b"2", 0)])
+        assert [(event.key, event.value) for event in await take(watch, 2)] == [("/a", b"1"), ("/b", b"2")]
+
+
+async def test_writes_that_are_too_large_together_are_refused(datastore: Datastore) -> None:
+    half = b"x" * (MAX_REQUEST_BYTES // 2)
+    with pytest.raises(TooLarge):
+        await datastore.write_together([Write("/a", half, 0), Write("/b", half, 0)])
+    assert not (await datastore.list("/")).items

@@ -17,10 +17,10 @@ import pytest
 
 from tortie.base.errors import RevisionTooOld, Unavailable
 from tortie.datastore import embedded, tables
+from tortie.datastore.contract import Write
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.feed import PROGRESS
 from tortie.datastore.lane import Lane, NotADatastore
-from tortie.datastore.tables import Write
 
 DEADLINE = 60.0
 WRITER = Path(__file__).parent / "writer.py"
@@ -209,7 +209,7 @@ async def test_the_timer_finds_the_commit_of_a_writer_that_died_before_telling(
     waiting = asyncio.ensure_future(anext(watch))
     await asyncio.sleep(0.05)
     with raw(path) as silent:
-        tables.write_all(silent, [Write("/a", b"")], keep=1000, now=0)
+        tables.write_all(silent, [[Write("/a", b"")]], keep=1000, now=0)
     async with asyncio.timeout(DEADLINE):
         assert (await waiting).revision == 1
     await watch.aclose()

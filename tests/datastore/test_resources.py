@@ -135,12 +135,16 @@ async def test_an_update_that_changes_nothing_writes_nothing(store: ResourceStor
     assert await store.update(created) == created
 
 
-async def test_apply_creates_then_configures_then_leaves_alone(store: ResourceStore) -> None:
+async def test_apply_creates_then_configures_then_leaves_alone(
+    store: ResourceStore, datastore: EmbeddedDatastore
+) -> None:
     outcomes = [(await store.apply(network_set("a", *nets))).outcome for nets in ((), ("10.0.0.0/8",), ("10.0.0.0/8",))]
     assert outcomes == ["created", "configured", "unchanged"]
     stored = await store.get(network_set().key)
     assert stored is not None
-    assert stored.metadata.resource_version == "2"
+    raw = await datastore.get(resource_key(network_set().key))
+    assert raw is not None
+    assert stored.metadata.resource_version == str(raw.revision)
 
 
 async def test_apply_keeps_uid_creation_time_and_status(store: ResourceStore) -> None:
@@ -320,7 +324,7 @@ async def test_the_profile_that_allows_everything_is_there_without_being_stored(
             await write(without_revision)
     with pytest.raises(InvalidResource, match="built in"):
         await store.delete(ALLOW_PROFILE.key)
-    assert len((await datastore.list("")).items) == 1
+    assert len((await datastore.list("/calico/")).items) == 1
 
 
 async def test_policies_of_old_writers_keep_the_name_they_are_stored_under(

@@ -16,6 +16,7 @@ from tortie.api.resource import ResourceKey
 from tortie.base.clock import SystemClock
 from tortie.base.errors import InvalidResource, NotPermitted, Problem, TortieError, Unavailable
 from tortie.cli.everywhere import with_log_options
+from tortie.cli.origin import origin
 from tortie.cli.output import complain
 from tortie.cli.personality import CONFIG, DATASTORE, UNAUTHORIZED, before, has_own_voice, program
 from tortie.datastore.contract import Datastore
@@ -74,7 +75,9 @@ def with_store(
     return with_datastore(
         location,
         lambda datastore: work(
-            ResourceStore(datastore, SystemClock(), selector_problem, unreadable=warn_unreadable_once())
+            ResourceStore(
+                datastore, SystemClock(), selector_problem, unreadable=warn_unreadable_once(), origin=origin()
+            )
         ),
         create=create,
     )

@@ -19,6 +19,7 @@ from tortie.cli.inputs import Input
 from tortie.cli.labels import label_selector
 from tortie.cli.manifests import Named, read_names
 from tortie.cli.options import DryRunCommand, dry_run_option, input_options, name_option, selector_option
+from tortie.cli.origin import origin, why_option
 from tortie.cli.plan import Plan, forbidden, plan_deletions, rehearse
 from tortie.cli.report import Showing, reporter, tell_unmatched
 from tortie.cli.selection import Selection, selection
@@ -60,6 +61,7 @@ class Choice(msgspec.Struct, frozen=True):
 @click.option("-s", "--skip-not-exists", "--ignore-not-found", is_flag=True, help="Absence is no error.")
 @dry_run_option
 @name_option
+@why_option
 @with_location
 def delete(
     words: tuple[str, ...],
@@ -137,7 +139,9 @@ def _chosen(
 
 
 async def _delete(datastore: Datastore, choice: Choice, showing: Showing) -> Outcomes:
-    store = ResourceStore(datastore, SystemClock(), selector_problem, unreadable=warn_unreadable_once())
+    store = ResourceStore(
+        datastore, SystemClock(), selector_problem, unreadable=warn_unreadable_once(), origin=origin()
+    )
     voice = reporter()
     with before_the_first_write():
         await refuse_while_importing(datastore)

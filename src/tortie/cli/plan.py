@@ -158,7 +158,7 @@ async def plan_deletions(store: ResourceStore, names: Sequence[Named], *, skip_a
             steps.append(Step(named.key, None, None, revision=named.revision, unreadable=error))
         except (Conflict, InvalidResource) as error:
             refusals.append(refusal(named.key, error, named.document))
-    references = _references(store, {step.key: None for step in steps})
+    references = references_after(store, {step.key: None for step in steps})
     for step in list(steps):
         if problems := await references.delete_problems(step.key):
             steps.remove(step)
@@ -238,7 +238,7 @@ async def _absence(store: ResourceStore, key: ResourceKey, error: NotFound, docu
 async def _judge(store: ResourceStore, steps: Sequence[Step], mentioned: Collection[ResourceKey]) -> list[Refusal]:
     """Which steps break a rule between resources, seen as if all of them were taken."""
     there = {key: Resource(metadata=Metadata(name=key.name)) for key in mentioned}
-    references = _references(store, there | {step.key: step.after for step in steps})
+    references = references_after(store, there | {step.key: step.after for step in steps})
     refused = []
     for step in steps:
         if step.after is not None and step.changes:
@@ -250,7 +250,7 @@ async def _judge(store: ResourceStore, steps: Sequence[Step], mentioned: Collect
     return refused
 
 
-def _references(store: ResourceStore, planned: Mapping[ResourceKey, Resource | None]) -> References:
+def references_after(store: ResourceStore, planned: Mapping[ResourceKey, Resource | None]) -> References:
     """The rules, as of the moment after everything that is planned; what is read is read once."""
     read: dict[ResourceKey, Resource | None] = dict(planned)
     listed: dict[str, list[Resource]] = {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from tortie.base.errors import NotPermitted
-from tortie.datastore.limits import TooLarge
+
+if TYPE_CHECKING:
+    from tortie.datastore.limits import TooLarge
 
 
 class KeyValue(msgspec.Struct, frozen=True, gc=False):
@@ -18,6 +20,21 @@ class KeyValue(msgspec.Struct, frozen=True, gc=False):
     value: bytes
     revision: int
     created: int
+
+
+class Write(msgspec.Struct, frozen=True, gc=False):
+    """One wished change.
+
+    Args:
+        value: the new value, or None to delete.
+        expected: the revision that the key must be at, 0 for "must not exist", None for any.
+        lifetime: seconds until it vanishes; 0 is never.
+    """
+
+    key: str
+    value: bytes | None
+    expected: int | None = None
+    lifetime: int = 0
 
 
 class Listing(msgspec.Struct, frozen=True, gc=False):
@@ -79,6 +96,15 @@ class Datastore(Protocol):
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         """Remove a key, if it is at `revision` when given. Raises NotFound, StaleRevision."""
+
+    async def write_together(self, writes: Sequence[Write]) -> Sequence[int]:
+        """Carry out all of up to 60 writes, of different keys and without lifetimes, or none; the revision of each.
+
+        They may share one revision. A deletion names the revision that the key must be at.
+
+        Raises:
+            AlreadyExists, NotFound, StaleRevision: for the first whose key is not as it expects.
+        """
 
     async def rehearse(self, writes: Mapping[str, bytes]) -> Mapping[str, TooLarge | NotPermitted]:
         """What would be refused of writing these values, by key, whatever is stored. Nothing is written.

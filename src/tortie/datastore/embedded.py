@@ -22,12 +22,12 @@ from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import Conflict, NotPermitted, Unavailable
 from tortie.base.logs import Logger
 from tortie.datastore import lifetimes, tables
-from tortie.datastore.contract import Batch, KeyValue, Listing
+from tortie.datastore.contract import Batch, KeyValue, Listing, Write
 from tortie.datastore.feed import Feed
 from tortie.datastore.inotify import FileWatch
 from tortie.datastore.lane import Lane
-from tortie.datastore.limits import TooLarge, oversized, refuse_oversized
-from tortie.datastore.tables import Page, Write
+from tortie.datastore.limits import TooLarge, oversized, refuse_oversized, refuse_oversized_group
+from tortie.datastore.tables import Page
 
 KEEP_REVISIONS = 100_000
 """How much history is kept for watchers that resume."""
@@ -39,7 +39,7 @@ _COMMIT_WRITES = 256
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_Waiting = tuple[Write, asyncio.Future[int]]
+_Waiting = tuple[Sequence[Write], asyncio.Future[Sequence[int]]]
 
 _log = Logger(__name__)
 
@@ -104,6 +104,10 @@ class EmbeddedDatastore:
 
     async def delete(self, key: str, revision: int | None = None) -> int:
         return await self._write(Write(key, None, revision))
+
+    async def write_together(self, writes: Sequence[Write]) -> Sequence[int]:
+        refuse_oversized_group(writes)
+        return await self._write_group(writes)
 
     async def rehearse(self, writes: Mapping[str, bytes]) -> Mapping[str, TooLarge | NotPermitted]:
         return oversized(writes)
@@ -196,12 +200,15 @@ class EmbeddedDatastore:
         self._feed.wake()
 
     async def _write(self, write: Write) -> int:
-        """Queue a write; all that wait for the disk at the same time share one commit."""
-        self._refuse_closed()
         refuse_oversized(write.key, write.value or b"")
+        return (await self._write_group((write,)))[0]
+
+    async def _write_group(self, group: Sequence[Write]) -> Sequence[int]:
+        """Queue writes; all that wait for the disk at the same time share one commit."""
+        self._refuse_closed()
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[int] = loop.create_future()
-        self._waiting.append((write, done))
+        done: asyncio.Future[Sequence[int]] = loop.create_future()
+        self._waiting.append((group, done))
         if self._committer is None:
             self._committer = loop.create_task(self._commit_waiting())
         return await done
@@ -216,9 +223,9 @@ class EmbeddedDatastore:
             self._committer = None
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        results: Sequence[int | Conflict | Unavailable] = ()
+        results: Sequence[Sequence[int] | Conflict | Unavailable] = ()
         try:
-            writes = [write for write, _ in batch]
+            writes = [group for group, _ in batch]
             now = self._clock.monotonic()
             results = await self._writer.run(_commit, self._path, writes, self._keep_revisions, now)
         except Unavailable as error:
@@ -232,8 +239,8 @@ class EmbeddedDatastore:
 
 
 def _commit(
-    connection: sqlite3.Connection, path: Path | None, writes: Sequence[Write], keep: int, now: float
-) -> Sequence[int | Conflict]:
+    connection: sqlite3.Connection, path: Path | None, writes: Sequence[Sequence[Write]], keep: int, now: float
+) -> Sequence[Sequence[int] | Conflict]:
     results = tables.write_all(connection, writes, keep, now)
     if path is not None:
         _tell_other_processes(path)
@@ -245,13 +252,13 @@ def _tell_other_processes(path: Path) -> None:
         os.utime(path)
 
 
-def _answer(batch: Sequence[_Waiting], results: Sequence[int | Conflict | Unavailable]) -> None:
+def _answer(batch: Sequence[_Waiting], results: Sequence[Sequence[int] | Conflict | Unavailable]) -> None:
     for (_, done), result in zip_longest(batch, results):
         if done.done():
             continue
         if result is None:
             done.cancel()
-        elif isinstance(result, int):
-            done.set_result(result)
-        else:
+        elif isinstance(result, Conflict | Unavailable):
             done.set_exception(result)
+        else:
+            done.set_result(result)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tortie.base.errors import InvalidResource, Problem
+from tortie.datastore.contract import Write
 from tortie.datastore.keys import parse_key
 
 MAX_REQUEST_BYTES = 1_572_864
@@ -46,3 +47,16 @@ def refuse_oversized(key: str, value: bytes, limit: int = MAX_REQUEST_BYTES) -> 
     size = request_size(key, value)
     if size > limit:
         raise TooLarge(key, size, limit)
+
+
+def group_size(writes: Sequence[Write]) -> int:
+    """Bytes that writing several values together takes at most."""
+    return sum(request_size(write.key, write.value or b"") for write in writes)
+
+
+def refuse_oversized_group(writes: Sequence[Write], limit: int = MAX_REQUEST_BYTES) -> None:
+    """Raises TooLarge, in the name of the largest, for values that together would take more than `limit` bytes."""
+    size = group_size(writes)
+    if size > limit:
+        largest = max(writes, key=lambda write: len(write.value or b""))
+        raise TooLarge(largest.key, size, limit)

@@ -29,8 +29,10 @@ from tortie.base.errors import (
     TortieError,
 )
 from tortie.base.logs import Logger
+from tortie.datastore.changelog import RECORDED, Origin
 from tortie.datastore.contract import Datastore, KeyValue
 from tortie.datastore.identity import legible_guid, with_guid, with_identity
+from tortie.datastore.journal import Journal, Replacement
 from tortie.datastore.keys import resource_key
 from tortie.datastore.reading import (
     INFORMATION,
@@ -67,6 +69,7 @@ class ResourceStore(ResourceReader):
         clock: stamps creation times, and paces retries.
         check_selector: what is wrong with a selector's text, or None.
         new_uid: makes the identity of a new resource.
+        origin: who writes, for the record.
     """
 
     def __init__(
@@ -76,8 +79,10 @@ class ResourceStore(ResourceReader):
         check_selector: Callable[[str], str | None],
         new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
         unreadable: Unreadable = log_unreadable,
+        origin: Origin = Origin(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(datastore, unreadable)
+        self.journal = Journal(datastore, clock, origin)
         self._clock = clock
         self._check_selector = check_selector
         self._new_uid = new_uid
@@ -168,7 +173,25 @@ class ResourceStore(ResourceReader):
         key = located(key)
         await self._references.check_delete(key)
         with _named(key):
-            await self._datastore.delete(resource_key(key), revision)
+            if key.kind in RECORDED:
+                await self._delete_recorded(key, revision)
+            else:
+                await self._datastore.delete(resource_key(key), revision)
+
+    async def _delete_recorded(self, key: ResourceKey, revision: int | None) -> None:
+        backoff = Backoff(first=0.002, limit=0.1)
+        for _ in range(_APPLY_ATTEMPTS):
+            stored = await self._datastore.get(resource_key(key))
+            if stored is None:
+                raise NotFound(str(key))
+            if revision not in (None, stored.revision):
+                raise StaleRevision(str(key), revision or 0, stored.revision)
+            try:
+                await self.journal.write(Replacement(key, stored, None))
+                return
+            except StaleRevision:
+                await self._clock.sleep(backoff.next())
+        raise Conflict(str(key), "is being written by others all the time")
 
     async def ensure_initialized(self, cluster_type: str = "") -> None:
         """Write what every datastore must hold and this one lacks: the cluster's identity, and the built-in tiers.
@@ -225,13 +248,13 @@ class ResourceStore(ResourceReader):
             resource = with_guid(resource, legible_guid(stored.value) or self._new_uid().replace("-", ""))
         resource = self._identified(resource)
         with _named(resource.key):
-            revision = await self._datastore.update(stored.key, codec.encode(resource), stored.revision)
+            revision = await self.journal.write(Replacement(resource.key, stored, codec.encode(resource)))
         return _with_metadata(resource, resource_version=str(revision))
 
     async def _create(self, resource: Resource) -> Resource:
         resource = self._identified(resource)
         with _named(resource.key):
-            revision = await self._datastore.create(resource_key(resource.key), codec.encode(resource))
+            revision = await self.journal.write(Replacement(resource.key, None, codec.encode(resource)))
         return _with_metadata(resource, resource_version=str(revision))
 
     async def _replace(self, resource: Resource, stored: KeyValue, *, keep_status: bool, refuse: bool) -> Applied:
@@ -247,7 +270,7 @@ class ResourceStore(ResourceReader):
             return Applied(old, "unchanged")
         data = _with_unknown_fields(stored, old, data, refuse=refuse)
         with _named(resource.key):
-            revision = await self._datastore.update(resource_key(resource.key), data, stored.revision)
+            revision = await self.journal.write(Replacement(resource.key, stored, data))
         return Applied(_with_metadata(resource, resource_version=str(revision)), "configured")
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from tortie.base.errors import AlreadyExists, Conflict, HistoryBroken, NotFound, RevisionTooOld, StaleRevision
 from tortie.datastore import lifetimes
-from tortie.datastore.contract import Event, KeyValue, Listing
+from tortie.datastore.contract import Event, KeyValue, Listing, Write
 
 APPLICATION_ID = 0x54525449
 """Marks a SQLite file as ours, in its header."""
@@ -32,21 +32,6 @@ CREATE TABLE history (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLO
 CREATE TABLE counter (revision INTEGER NOT NULL, compacted INTEGER NOT NULL);
 INSERT INTO counter VALUES (0, 0);
 """
-
-
-class Write(msgspec.Struct, frozen=True, gc=False):
-    """One wished change.
-
-    Args:
-        value: the new value, or None to delete.
-        expected: the revision that the key must be at, 0 for "must not exist", None for any.
-        lifetime: seconds until it vanishes; 0 is never.
-    """
-
-    key: str
-    value: bytes | None
-    expected: int | None = None
-    lifetime: int = 0
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -133,10 +118,12 @@ def read_history(connection: sqlite3.Connection, after: int, prefix: str, limit:
     return Page(events, revision, complete=True)
 
 
-def write_all(connection: sqlite3.Connection, writes: Sequence[Write], keep: int, now: float) -> list[int | Conflict]:
-    """Remove what has outlived its time, carry out writes in order, all in one commit, and trim history.
+def write_all(
+    connection: sqlite3.Connection, groups: Sequence[Sequence[Write]], keep: int, now: float
+) -> list[Sequence[int] | Conflict]:
+    """Remove what has outlived its time, carry out groups of writes in order, all in one commit, and trim history.
 
-    Each write gets its own revision, or the conflict that prevented it and no other.
+    Each write gets its own revision; a group is carried out whole, or the conflict prevented it and no other group.
 
     Args:
         keep: revisions of history that stay.
@@ -144,17 +131,12 @@ def write_all(connection: sqlite3.Connection, writes: Sequence[Write], keep: int
     """
     with transaction(connection, "IMMEDIATE"):
         revision, compacted = _counter(connection)
-        over = [Write(key, None, expected) for key, expected in lifetimes.take_over(connection, now)]
-        results: list[int | Conflict] = []
-        for write in (*over, *writes):
-            current = read_key(connection, write.key)
-            problem = _conflict(write, current)
-            if problem is None:
-                revision += 1
-                _write(connection, write, revision, current)
-                if write.lifetime:
-                    lifetimes.begin(connection, write.key, revision, now, write.lifetime)
-            results.append(problem or revision)
+        over = [(Write(key, None, expected),) for key, expected in lifetimes.take_over(connection, now)]
+        results: list[Sequence[int] | Conflict] = []
+        for group in (*over, *groups):
+            result = _write_group(connection, group, revision, now)
+            revision += 0 if isinstance(result, Conflict) else len(result)
+            results.append(result)
         connection.execute("UPDATE counter SET revision = ?", (revision,))
         if revision - keep - compacted >= _TRIM_CHUNK:
             _forget(connection, revision - keep)
@@ -187,6 +169,20 @@ def _conflict(write: Write, current: KeyValue | None) -> Conflict | None:
     if write.expected == 0:
         return AlreadyExists(write.key)
     return StaleRevision(write.key, write.expected, current.revision)
+
+
+def _write_group(
+    connection: sqlite3.Connection, group: Sequence[Write], revision: int, now: float
+) -> Sequence[int] | Conflict:
+    current = {write.key: read_key(connection, write.key) for write in group}
+    problems = (_conflict(write, current[write.key]) for write in group)
+    if problem := next(filter(None, problems), None):
+        return problem
+    for number, write in enumerate(group, revision + 1):
+        _write(connection, write, number, current[write.key])
+        if write.lifetime:
+            lifetimes.begin(connection, write.key, number, now, write.lifetime)
+    return range(revision + 1, revision + 1 + len(group))
 
 
 def _write(connection: sqlite3.Connection, write: Write, revision: int, current: KeyValue | None) -> None:

@@ -195,6 +195,16 @@ def test_a_refused_transaction_tells_what_it_found(header: Any, succeeded: bool,
     assert reply == messages.TxnReply(succeeded, header.revision, 0, ours(found) if found else None)
 
 
+@given(HEADERS, st.booleans(), st.lists(st.none() | KEY_VALUES, max_size=4))
+def test_several_writes_that_were_refused_tell_all_that_they_found(header: Any, succeeded: bool, found: Any) -> None:
+    answer = GOOGLE["TxnResponse"](header=header, succeeded=succeeded)
+    for one in found:
+        answer.responses.add().range.kvs.extend([one] if one else [])
+    expected = [ours(one) for one in found if one]
+    reply = messages.joint_reply(answer.SerializeToString())
+    assert reply == messages.JointReply(succeeded, header.revision, expected)
+
+
 @given(HEADERS, REVISIONS)
 def test_a_deletion_tells_how_many_it_deleted(header: Any, deleted: int) -> None:
     answer = GOOGLE["TxnResponse"](header=header, succeeded=True)

@@ -8,8 +8,16 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequenc
 from itertools import islice
 
 from tortie.base.clock import Clock, SystemClock
-from tortie.base.errors import AlreadyExists, NotFound, NotPermitted, RevisionTooOld, StaleRevision, Unavailable
-from tortie.datastore.contract import Batch, KeyValue, Listing
+from tortie.base.errors import (
+    AlreadyExists,
+    Conflict,
+    NotFound,
+    NotPermitted,
+    RevisionTooOld,
+    StaleRevision,
+    Unavailable,
+)
+from tortie.datastore.contract import Batch, KeyValue, Listing, Write
 from tortie.datastore.etcd import messages
 from tortie.datastore.etcd.cluster import Cluster, Compacted, TooLargeForServer
 from tortie.datastore.etcd.leases import Lease, Leases
@@ -17,7 +25,14 @@ from tortie.datastore.etcd.messages import MOD_REVISION, VERSION, RangePage, Txn
 from tortie.datastore.etcd.paging import Paging
 from tortie.datastore.etcd.settings import EtcdSettings
 from tortie.datastore.etcd.watching import Followed, Watch
-from tortie.datastore.limits import TooLarge, oversized, refuse_oversized, request_size
+from tortie.datastore.limits import (
+    TooLarge,
+    group_size,
+    oversized,
+    refuse_oversized,
+    refuse_oversized_group,
+    request_size,
+)
 
 _LIST_ATTEMPTS = 3
 _OPERATIONS = 100
@@ -76,7 +91,7 @@ class EtcdDatastore:
 
     async def create(self, key: str, value: bytes) -> int:
         name = encode_key(key)
-        condition = messages.compare_equal(name, VERSION, 0)
+        condition = absent(name)
         reply = await self._transact(messages.put_transaction(name, value, condition), key, value)
         if not reply.succeeded:
             raise AlreadyExists(key)
@@ -103,6 +118,22 @@ class EtcdDatastore:
         if reply.succeeded and not reply.deleted:
             raise NotFound(key)
         return _written(key, revision or 0, reply)
+
+    async def write_together(self, writes: Sequence[Write]) -> Sequence[int]:
+        refuse_oversized_group(writes, self._settings.max_request_bytes)
+        request = messages.joint_transaction(
+            [_condition(write) for write in writes if write.expected is not None],
+            [_operation(write) for write in writes],
+            [encode_key(write.key) for write in writes],
+        )
+        try:
+            reply = messages.joint_reply(await self._cluster.call(messages.TXN, request))
+        except TooLargeForServer as error:
+            raise TooLarge(writes[0].key, group_size(writes), 0) from error
+        if not reply.succeeded:
+            found = {item.key: item.revision for item in reply.found}
+            raise next(filter(None, (_conflict(write, found.get(write.key)) for write in writes)))
+        return [reply.revision] * len(writes)
 
     async def rehearse(self, writes: Mapping[str, bytes]) -> Mapping[str, TooLarge | NotPermitted]:
         """The server says of many keys at once that one of them is forbidden; which one, only when asked for each."""
@@ -166,6 +197,30 @@ def batched(items: Iterable[str], count: int) -> Iterator[list[str]]:
     rest = iter(items)
     while some := list(islice(rest, count)):
         yield some
+
+
+def _condition(write: Write) -> bytes:
+    name = encode_key(write.key)
+    return messages.compare_equal(name, MOD_REVISION, write.expected) if write.expected else absent(name)
+
+
+def absent(name: bytes) -> bytes:
+    """The condition that there is no such key."""
+    return messages.compare_equal(name, VERSION, 0)
+
+
+def _operation(write: Write) -> bytes:
+    name = encode_key(write.key)
+    return messages.delete_operation(name) if write.value is None else messages.put_operation(name, write.value)
+
+
+def _conflict(write: Write, found: int | None) -> Conflict | None:
+    """Why a write was refused that met a key at a revision, or none."""
+    if write.expected is None or write.expected == (found or 0):
+        return None
+    if found is None:
+        return NotFound(write.key)
+    return StaleRevision(write.key, write.expected, found) if write.expected else AlreadyExists(write.key)
 
 
 def _written(key: str, expected: int, reply: TxnReply) -> int:

@@ -58,6 +58,14 @@ class TxnReply(msgspec.Struct, frozen=True, gc=False):
     found: KeyValue | None
 
 
+class JointReply(msgspec.Struct, frozen=True, gc=False):
+    """What became of several writes together: their revision, and what stands under their keys if they were refused."""
+
+    succeeded: bool
+    revision: int
+    found: Sequence[KeyValue]
+
+
 class WatchReply(msgspec.Struct, frozen=True, gc=False):
     """One answer on a watch. `fragment` means that the next one continues it."""
 
@@ -133,6 +141,23 @@ def put_transaction(key: bytes, value: bytes, condition: bytes) -> bytes:
 def delete_transaction(key: bytes, condition: bytes = b"") -> bytes:
     """Delete a key if the condition, when there is one, holds, else read it."""
     return _transaction(condition, message(_OPERATION_DELETE, text(1, key)), key)
+
+
+def joint_transaction(conditions: Sequence[bytes], operations: Sequence[bytes], keys: Sequence[bytes]) -> bytes:
+    """Do everything if all conditions hold, else read the keys."""
+    reads = (message(_OPERATION_RANGE, range_request(key)) for key in keys)
+    parts = [*(message(1, one) for one in conditions), *(message(2, one) for one in operations)]
+    return b"".join([*parts, *(message(3, one) for one in reads)])
+
+
+def put_operation(key: bytes, value: bytes) -> bytes:
+    """Writing a key, as part of a transaction."""
+    return message(_OPERATION_PUT, put_request(key, value))
+
+
+def delete_operation(key: bytes) -> bytes:
+    """Deleting a key, as part of a transaction."""
+    return message(_OPERATION_DELETE, text(1, key))
 
 
 def rehearsal(keys: Sequence[bytes]) -> bytes:
@@ -228,6 +253,21 @@ def txn_reply(data: bytes) -> TxnReply:
         elif number == 3 and end >= 0:
             deleted, found = _operation_reply(data, begin, end)
     return TxnReply(succeeded, revision, deleted, found)
+
+
+def joint_reply(data: bytes) -> JointReply:
+    """The answer to `joint_transaction`."""
+    succeeded, revision = False, 0
+    found: list[KeyValue] = []
+    for number, begin, end in fields(data, 0, len(data)):
+        if number == 1 and end >= 0:
+            revision = _header_revision(data, begin, end)
+        elif number == 2:
+            succeeded = bool(begin)
+        elif number == 3 and end >= 0:
+            one = _operation_reply(data, begin, end)[1]
+            found += [one] if one else []
+    return JointReply(succeeded, revision, found)
 
 
 def watch_reply(data: bytes) -> WatchReply:
