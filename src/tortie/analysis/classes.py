@@ -57,14 +57,26 @@ class Partition:
         """The class of an address."""
         return int(self.classes[self.place(address)])
 
+    def classes_of(self, addresses: Iterable[Cidr]) -> list[int]:
+        """The class of each of many addresses of this family."""
+        packed = b"".join(one.packed for one in addresses)
+        places = np.searchsorted(self.starts, _array(self.family, packed), side="right") - 1
+        found: list[int] = self.classes[places].tolist()
+        return found
+
     def representative(self, number: int) -> Cidr:
         """One address of a class."""
         return self._address(int(self.representatives[number]))
 
-    def spans(self, number: int) -> list[tuple[int, int]]:
-        """All addresses of a class: first and last of every piece."""
-        found = np.flatnonzero(self.classes == number).tolist()
-        return [(self._address(one).address, self._end(one)) for one in found]
+    def spans_but(self, held: Iterable[Cidr]) -> dict[int, list[tuple[int, int]]]:
+        """First and last of every piece, by class; without those that begin with a held address."""
+        own = np.ones(len(self.starts), dtype=bool)
+        own[np.searchsorted(self.starts, _array(self.family, b"".join(one.packed for one in held)))] = False
+        found: dict[int, list[tuple[int, int]]] = {}
+        for place in np.flatnonzero(own).tolist():
+            span = (self._address(place).address, self._end(place))
+            found.setdefault(int(self.classes[place]), []).append(span)
+        return found
 
     def atoms(self) -> Iterator[Atom]:
         """Everything that tells addresses apart."""

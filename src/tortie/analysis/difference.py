@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import reduce
+from collections.abc import Iterator
 
 import msgspec
 
-from tortie.analysis.cluster import Cluster, End
+from tortie.analysis.cluster import Cluster
+from tortie.analysis.naming import common_name
 from tortie.analysis.packets import PacketSet, Space
 from tortie.analysis.reachability import Kind, Reachability
 from tortie.analysis.universe import Group, Pair, differing
-from tortie.analysis.who import names
 from tortie.base.addresses import BITS, Cidr
 from tortie.calculation.verdict import Packet, Step, evaluate
 from tortie.desired.policy import Direction
@@ -53,28 +52,12 @@ def _name(reaches: tuple[Reachability, Reachability], group: Group) -> str:
         first, last = group.spans[0]
         more = f" and {len(group.spans) - 1} more ranges" if len(group.spans) > 1 else ""
         return f"outside {_range(group.family, first, last)}{more}"
-    ends = [reaches[0].cluster.ends.get(key) or reaches[1].cluster.ends[key] for key in group.ends]
-    if len(ends) == 1:
-        return ends[0].name
-    places = {end.key.namespace for end in ends}
-    where = f"{places.pop()}: " if len(places) == 1 else ""
-    labels = ", ".join(f"{label}={value}" for label, value in _common_labels(ends).items()) or names(ends)
-    return f"{where}{labels} ({len(ends)})"
+    return common_name([reaches[0].cluster.ends.get(key) or reaches[1].cluster.ends[key] for key in group.ends])
 
 
 def _range(family: int, first: int, last: int) -> str:
     low, high = (Cidr(family, one, BITS[family]).text for one in (first, last))
     return low if first == last else f"{low}-{high}"
-
-
-_MADE = ("projectcalico.org/", "pcns.", "pcsa.", "pod-template-", "controller-revision-hash")
-"""How labels begin that people did not choose for this end."""
-
-
-def _common_labels(ends: Iterable[End]) -> Mapping[str, str]:
-    """The labels that all ends have in common, of those that people gave them."""
-    common = reduce(lambda left, right: left & right, (set(end.labels.items()) for end in ends))
-    return dict(sorted(pair for pair in common if not pair[0].startswith(_MADE)))
 
 
 def _reasons(reaches: tuple[Reachability, Reachability], pair: Pair, packets: PacketSet) -> Iterator[str]:

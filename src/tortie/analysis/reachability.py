@@ -12,6 +12,7 @@ from tortie.analysis.cluster import Cluster, End
 from tortie.analysis.diagram import Node
 from tortie.analysis.packets import FAMILIES, PacketSet, Space
 from tortie.analysis.symbolic import Ends, Judge
+from tortie.base.addresses import Cidr
 from tortie.calculation.verdict import Step
 from tortie.desired.policy import Action, Direction, PolicyList, SetId
 
@@ -50,6 +51,8 @@ class Reachability:
         self._decided: dict[tuple[int, Direction, int, int, int], Node] = {}
         self._allowed: dict[Node, PacketSet] = {}
         self._connections: dict[tuple[Kind, Kind], PacketSet] = {}
+        self._inside: dict[tuple[int, Atom], Places] = {}
+        self._kinds: dict[Kind, list[End]] | None = None
         self._port_atoms = {family: self._atoms_of_ports(family) for family in FAMILIES}
 
     def kind(self, end: End) -> Kind:
@@ -65,22 +68,31 @@ class Reachability:
         return Kind(-1, -1, ((family, number),))
 
     def kinds(self) -> dict[Kind, list[End]]:
-        """All ends, those together that no policy tells apart."""
-        found: dict[Kind, list[End]] = {}
-        for end in self.cluster.ends.values():
-            found.setdefault(self.kind(end), []).append(end)
-        return found
+        """All ends, those together that no policy tells apart. Not to be changed."""
+        if self._kinds is None:
+            self._kinds = {}
+            classes = self._classes_of_ends()
+            known: dict[tuple[int, int, tuple[tuple[int, int], ...]], list[End]] = {}
+            for end in self.cluster.ends.values():
+                held = tuple(sorted({(one.family, classes[one]) for one in end.addresses}))
+                alike = (self._number(end.ingress), self._number(end.egress), held)
+                ends = known.get(alike)
+                if ends is None:
+                    ends = known[alike] = self._kinds[Kind(*alike)] = []
+                ends.append(end)
+        return self._kinds
 
     def elsewhere(self) -> dict[Kind, list[tuple[int, int]]]:
         """Addresses that no end has, by kind: first and last of each range."""
         found: dict[Kind, list[tuple[int, int]]] = {}
         for family, partition in self.partitions.items():
-            held = {one.address for end in self.cluster.ends.values() for one in end.addresses if one.family == family}
-            for number in range(len(partition)):
-                spans = [span for span in partition.spans(number) if span[0] not in held]
-                if spans:
-                    found[self.outside(family, number)] = spans
+            for number, spans in partition.spans_but(self.held(family)).items():
+                found[self.outside(family, number)] = spans
         return found
+
+    def held(self, family: int) -> set[Cidr]:
+        """The addresses of all ends."""
+        return {one for end in self.cluster.ends.values() for one in end.addresses if one.family == family}
 
     def connection(self, source: Kind, destination: Kind) -> PacketSet:
         """The packets that get from one kind of end to another, between any of their addresses."""
@@ -155,12 +167,29 @@ class Reachability:
         groups: Places = np.zeros(len(partition), dtype=np.intp)
         following = 1
         for atom in sorted(atoms, key=str):
-            inside = np.unique(partition.classes[partition.pieces(atom)])
+            inside = self._classes_inside(partition, atom)
             touched, inverse = np.unique(groups[inside], return_inverse=True)
             groups[inside] = following + inverse
             following += len(touched)
-        _, first, index = np.unique(groups, return_index=True, return_inverse=True)
-        return np.asarray(first[index], dtype=np.intp)
+        # The first of each group stands for it; of several values for one place numpy keeps the last.
+        first: Places = np.zeros(following, dtype=np.intp)
+        first[groups[::-1]] = np.arange(len(groups) - 1, -1, -1)
+        return first[groups]
+
+    def _classes_inside(self, partition: Partition, atom: Atom) -> Places:
+        key = (partition.family, atom)
+        if key not in self._inside:
+            self._inside[key] = np.unique(partition.classes[partition.pieces(atom)])
+        return self._inside[key]
+
+    def _classes_of_ends(self) -> dict[Cidr, int]:
+        """The class of every address that an end has, all looked up at once."""
+        held = dict.fromkeys(one for end in self.cluster.ends.values() for one in end.addresses)
+        found: dict[Cidr, int] = {}
+        for family, partition in self.partitions.items():
+            ours = [one for one in held if one.family == family]
+            found.update(zip(ours, partition.classes_of(ours), strict=True))
+        return found
 
     def _number(self, governing: PolicyList) -> int:
         # Endpoints that are governed alike share the list: looking for the object spares hashing all that is in it.

@@ -48,8 +48,11 @@ class Operation:
         """Element by element."""
         if len(self._catalogue.sets) > _SMALL:
             return self._sorted(left, right)
-        found = self._table[left, right]
-        for place in np.flatnonzero(found == ABSENT).tolist():
+        found: Numbers = self._table[left, right]
+        missing = np.flatnonzero(found == ABSENT).tolist()
+        if not missing:
+            return found
+        for place in missing:
             one, other = int(left[place]), int(right[place])
             if self._table[one, other] == ABSENT:
                 self._table[one, other] = self._result(one, other)
@@ -89,7 +92,7 @@ class Rows:
         self._kinds = kinds
         self._calculus = calculus
         self._absent = np.array([kind is None for kind in kinds])
-        self._only = calculus.catalogue.number(reach.only)
+        self._only = None if reach.only == reach.space.all else calculus.catalogue.number(reach.only)
         self._classes = {family: self._slots(family) for family in FAMILIES}
         self._received = {
             family: [self._columns(family, each) for each in self._classes[family]] for family in FAMILIES
@@ -104,9 +107,10 @@ class Rows:
         for family, own in kind.classes:
             sent = np.append(self._lets(kind.egress, Direction.EGRESS, family, own), np.int32(0))
             for classes, received in zip(self._classes[family], self._received[family], strict=True):
-                part = self._calculus.both.apply(sent[classes], received[:, own])
+                part = self._calculus.both.apply(sent[classes], received[own])
                 found = part if not found.any() else self._calculus.either.apply(found, part)
-        found = self._calculus.both.apply(found, np.full(len(found), self._only, dtype=np.int32))
+        if self._only is not None:
+            found = self._calculus.both.apply(found, np.full(len(found), self._only, dtype=np.int32))
         return np.where(self._absent, np.int32(ABSENT), found)
 
     def _slots(self, family: int) -> list[Numbers]:
@@ -118,19 +122,17 @@ class Rows:
         ]
 
     def _columns(self, family: int, classes: Numbers) -> Matrix:
-        """What each kind lets in at one of its addresses, by the sender's class."""
+        """What each kind (column) lets in at one of its addresses, by the sender's class (row)."""
         found = np.zeros((len(self._kinds), len(self._reach.partitions[family])), dtype=np.int32)
         for index, (kind, own) in enumerate(zip(self._kinds, classes.tolist(), strict=True)):
             if kind is not None and own != ABSENT:
                 found[index] = self._lets(kind.ingress, Direction.INGRESS, family, own)
-        return found
+        return np.ascontiguousarray(found.T)
 
     def _lets(self, number: int, way: Direction, family: int, own: int) -> Numbers:
         """What one direction of a list lets through, by the class of the other side."""
         groups = self._reach.peer_groups(number, way, family)
-        representatives, inverse = np.unique(groups, return_inverse=True)
-        sets = [
-            self._calculus.catalogue.number(self._reach.lets(number, way, family, own, peer))
-            for peer in representatives.tolist()
-        ]
-        return np.array(sets, dtype=np.int32)[inverse]
+        by_class: Numbers = np.zeros(len(groups), dtype=np.int32)
+        for peer in np.flatnonzero(groups == np.arange(len(groups))).tolist():
+            by_class[peer] = self._calculus.catalogue.number(self._reach.lets(number, way, family, own, peer))
+        return by_class[groups]
