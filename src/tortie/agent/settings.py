@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from tortie.agent.datastore_settings import DATASTORE_TABLE
 from tortie.agent.moving_settings import MOVING_TABLE
 from tortie.agent.network_settings import NETWORK_TABLE, NetworkSettings
 from tortie.agent.setting import Setting
@@ -34,7 +35,7 @@ from tortie.agent.setting_values import (
 from tortie.agent.whereabouts import COMMAND_LINE, CONFIGURATION_FILE, DEFAULT, ENVIRONMENT, Origin, find, shown
 from tortie.agent.wireguard_settings import WIREGUARD_TABLE
 from tortie.base.errors import InvalidResource, Problem
-from tortie.datastore.location import DEFAULT_FILE, Location
+from tortie.datastore.location import Location
 from tortie.desired.failsafes import DEFAULT_FAILSAFES, Failsafe, failsafes_text, parse_failsafes
 from tortie.desired.settings import LogRate
 
@@ -89,11 +90,6 @@ class Settings(NetworkSettings, frozen=True, kw_only=True):
         return self.bird_directory / "bird.ctl" if self.bird_directory else None
 
 
-def _calico(name: str) -> tuple[str, str]:
-    """A variable of Calico's, and its bare form, which counts less."""
-    return f"CALICO_{name}", name
-
-
 def _log_level(text: str) -> str:
     """Felix knows more levels than it uses."""
     felix = {"trace": "debug", "fatal": "error", "none": "error"}
@@ -102,12 +98,6 @@ def _log_level(text: str) -> str:
 
 def _optional_path(text: str) -> Path | None:
     return Path(text) if text else None
-
-
-def _place(text: str) -> str:
-    if "://" not in text and not Path(text).is_absolute():
-        raise ValueError("use the whole path of a file, or URLs such as http://127.0.0.1:2379")
-    return text
 
 
 def _log_prefix(text: str) -> str:
@@ -136,54 +126,7 @@ def _name(text: str) -> str:
 
 TABLE: tuple[Setting, ...] = (
     Setting("node", _name, "", "Name of this node; the host name when empty.", ("FELIX_FELIXHOSTNAME", "NODENAME")),
-    Setting(
-        "datastore", _place, str(DEFAULT_FILE), "File of the embedded datastore, or URLs of etcd, joined by commas."
-    ),
-    Setting(
-        "datastore_type",
-        str,
-        "",
-        "`etcdv3`; not needed where etcd is named.",
-        ("FELIX_DATASTORETYPE", *_calico("DATASTORE_TYPE")),
-    ),
-    Setting(
-        "etcd_endpoints",
-        str,
-        "",
-        "URLs of etcd, joined by commas; tried in this order.",
-        ("FELIX_ETCDENDPOINTS", *_calico("ETCD_ENDPOINTS")),
-    ),
-    Setting("etcd_addr", str, "127.0.0.1:2379", "Host and port of etcd where no URLs are given.", ("FELIX_ETCDADDR",)),
-    Setting("etcd_scheme", one_of("http", "https"), "http", "How to speak to it there.", ("FELIX_ETCDSCHEME",)),
-    Setting("etcd_username", str, "", "User of etcd; with a password, or not at all.", _calico("ETCD_USERNAME")),
-    Setting("etcd_password", str, "", "That user's password.", _calico("ETCD_PASSWORD"), secret=True),
-    Setting(
-        "etcd_ca_cert_file",
-        str,
-        "",
-        "Authority that signed the certificates of etcd.",
-        ("FELIX_ETCDCAFILE", *_calico("ETCD_CA_CERT_FILE")),
-    ),
-    Setting(
-        "etcd_cert_file",
-        str,
-        "",
-        "Certificate to show to etcd.",
-        ("FELIX_ETCDCERTFILE", *_calico("ETCD_CERT_FILE")),
-    ),
-    Setting(
-        "etcd_key_file",
-        str,
-        "",
-        "Key of that certificate.",
-        ("FELIX_ETCDKEYFILE", *_calico("ETCD_KEY_FILE")),
-    ),
-    Setting(
-        "etcd_timeout_seconds",
-        positive_seconds,
-        "10",
-        "Time without an answer of any member after which etcd counts as away.",
-    ),
+    *DATASTORE_TABLE,
     Setting("run_directory", Path, "/run/tortie", "Sockets and the rule names of this agent."),
     Setting("netns", _optional_path, "", "Network namespace to work in; that of the process when empty."),
     Setting("bird_directory", _optional_path, "", "Where bird.conf and bird.ctl are; no BGP when empty."),
