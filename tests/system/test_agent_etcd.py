@@ -66,7 +66,9 @@ def world(etcd_world: World) -> Iterator[World]:
         if not etcd_world.lab.place(host).alive(AGENT):
             etcd_world.start(host, wait=False)
     etcd_world.lab.wait_ready(30)
-    etcd_world.until(lambda: all(state(etcd_world, host) == "in sync" for host in HOSTS), "all agents are in sync", patience=45)
+    etcd_world.until(
+        lambda: all(state(etcd_world, host) == "in sync" for host in HOSTS), "all agents are in sync", patience=45
+    )
     yield etcd_world
     etcd_world.lab.etcd.start()
     etcd_world.lab.etcd.wait()
