@@ -99,6 +99,14 @@ class Configuration:
         """Have it called with the settings whenever they change."""
         self._listeners.append(listener)
 
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
+    def keep_listeners(self, count: int) -> None:
+        """Let the first so many listen, and no other."""
+        del self._listeners[count:]
+
     def begin(self, layers: Sequence[FelixConfiguration]) -> None:
         """The agent starts: everything counts."""
         self._adopt(effective(self._local, layers).values)

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ import structlog
 
 from tortie import __version__
 from tortie.agent.attachments import Attachments
+from tortie.agent.bgp_sessions import bgp_sessions, problems_of_bird
 from tortie.agent.client import SOCKET
 from tortie.agent.configuration import Configuration
 from tortie.agent.consent import Consent
@@ -32,6 +32,7 @@ from tortie.agent.feed import Feed
 from tortie.agent.first_look import FirstLook
 from tortie.agent.health_port import HealthPort
 from tortie.agent.http import application, listen_unix, serve
+from tortie.agent.kept import Shelf
 from tortie.agent.lock import only_agent
 from tortie.agent.metrics import registry
 from tortie.agent.monitor import watch_numbers
@@ -44,14 +45,15 @@ from tortie.agent.parts import Parts
 from tortie.agent.path_probe import PathProbe, ways_to_nodes
 from tortie.agent.reporting import Reporter, Sources
 from tortie.agent.settings import Settings, Values
+from tortie.agent.standing_in import DatastoreBack, copy_to_go_by, make_trials, until_back
 from tortie.agent.status import AgentReport, DatastoreReport
 from tortie.agent.tunnels import GRACE, Encryption, TunnelAddresses
+from tortie.agent.watched import WATCHED_KINDS
 from tortie.api.caliconodestatus import CalicoNodeStatus
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import InvalidResource, KernelError, Unavailable
-from tortie.bgp.control import BirdControl, BirdRefused
-from tortie.bgp.status import SessionStatus, sessions
+from tortie.bgp.status import SessionStatus
 from tortie.calculation.graph import Calculation
 from tortie.calculation.moving import Moves
 from tortie.cni.server import CniServer
@@ -59,10 +61,10 @@ from tortie.dataplane.keeper import Schedule
 from tortie.dataplane.loop import Reconciler
 from tortie.dataplane.nftables.settings import MarkBits
 from tortie.datastore.contract import Datastore
+from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.etcd.settings import EtcdSettings
-from tortie.datastore.location import Location
+from tortie.datastore.location import place_of
 from tortie.datastore.open import open_datastore
-from tortie.datastore.reading import INFORMATION
 from tortie.datastore.resources import ResourceStore
 from tortie.datastore.stream import ResourceStream
 from tortie.ipam.allocator import Allocator
@@ -73,34 +75,6 @@ Result = TypeVar("Result")
 
 DRIFT_SPACING = 0.1
 """Least seconds between two repairs of one target: for so long a host stands open whose table is deleted again."""
-
-WATCHED_KINDS = (
-    INFORMATION.kind,
-    "FelixConfiguration",
-    "Node",
-    "IPPool",
-    "BGPConfiguration",
-    "BGPPeer",
-    "BGPFilter",
-    "Tier",
-    "Profile",
-    "GlobalNetworkSet",
-    "NetworkSet",
-    "GlobalNetworkPolicy",
-    "NetworkPolicy",
-    "StagedGlobalNetworkPolicy",
-    "StagedNetworkPolicy",
-    "StagedKubernetesNetworkPolicy",
-    "WorkloadEndpoint",
-    "HostEndpoint",
-    "Pod",
-    "EndpointSlice",
-    "Service",
-    "BlockAffinity",
-    "IPAMBlock",
-    "LiveMigration",
-)
-"""What the calculation reads, and what says whether it may be carried out."""
 
 
 class Agent:
@@ -134,9 +108,21 @@ class Agent:
         self._settings.run_directory.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             await self._retried(lambda: self._be_alone(stack))
+            while await self._until_back():
+                self._log.info("datastore_back")
+
+    async def _until_back(self) -> bool:
+        """Work until cancelled; or, without the datastore, until it answers again: then all begins anew."""
+        listeners = self.configuration.listeners()
+        try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._serve_status(), name="status")
                 tasks.create_task(self._open_and_work(), name="work")
+        except* DatastoreBack:
+            self.configuration.keep_listeners(listeners)
+            self._parts, self._delayed = None, "starting"
+            self.ready.clear()
+        return True
 
     async def _be_alone(self, stack: ExitStack) -> None:
         """Raises Unavailable."""
@@ -151,13 +137,21 @@ class Agent:
             await self._retried(dataplane.stand_guard)
             datastore = await self._retried(lambda: open_datastore(self._settings.datastore))
             stack.push_async_callback(datastore.close)
+            away, copy = None, await copy_to_go_by(Shelf(self._settings.run_directory), datastore, self._clock)
+            if copy:
+                away, datastore = datastore, await EmbeddedDatastore.open(copy)
+                stack.push_async_callback(datastore.close)
             await self._configure(datastore)
             if self._settings.interface_prefix != dataplane.prefix:
                 dataplane = await asyncio.get_running_loop().run_in_executor(kernel, dataplane.anew, self._settings)
                 await self._retried(dataplane.stand_guard)
             moves = await self._retried(lambda: self._moves(dataplane, kernel))
             self._delayed = ""
-            await self._work(self._make_parts(dataplane, datastore, kernel, moves), dataplane, wiring)
+            parts = self._make_parts(dataplane, datastore, kernel, moves)
+            if away is not None:
+                await self._stand_in(parts, dataplane, away)
+            await self._retried(parts.trials.load)
+            await self._work(parts, dataplane, wiring)
 
     async def _moves(self, dataplane: Dataplane, kernel: Executor) -> Moves:
         """With what was preferred when the last agent ended. Raises KernelError."""
@@ -172,7 +166,8 @@ class Agent:
         self._look = None
 
     def _make_parts(self, dataplane: Dataplane, datastore: Datastore, kernel: Executor, moves: Moves) -> Parts:
-        stream = ResourceStream(datastore, WATCHED_KINDS, self._clock)
+        trials = make_trials(self._settings, datastore, self._clock, WATCHED_KINDS)
+        stream = trials.stream = ResourceStream(datastore, WATCHED_KINDS, self._clock, stand_in=trials.stand_in)
         schedule = Schedule(full_interval=self._settings.refresh_seconds, drift_spacing=DRIFT_SPACING)
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
         settings = self._settings
@@ -187,7 +182,15 @@ class Agent:
         reconciler.listen(movers.after_pass)
         told = {"told": cutter.note} if cutter else {}
         feed = Feed(
-            stream, calculation, reconciler, consent, self._clock, **told, shape=movers.take, delays=self._delays
+            stream,
+            calculation,
+            reconciler,
+            consent,
+            self._clock,
+            **told,
+            shape=movers.take,
+            delays=self._delays,
+            handed=trials.trials.handed_on,
         )
         reconciler.listen(lambda _: self._delays.after_pass(reconciler))
         observed = Observed(
@@ -218,6 +221,7 @@ class Agent:
             movers,
             statuses,
             paths,
+            trials.trials,
             cutter,
         )
 
@@ -277,6 +281,17 @@ class Agent:
             self._settings.interface_prefix,
         )
 
+    async def _stand_in(self, parts: Parts, dataplane: Dataplane, away: Datastore) -> None:
+        """Bring the kernel to what a copy says, and keep it there. Raises DatastoreBack, in a group."""
+        self._log.warning("change_not_confirmed", reason="the datastore does not answer: going by the copy of before")
+        watching = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(dataplane.watch(parts.reconciler, watching), name="watch the kernel")
+            await watching.wait()
+            tasks.create_task(parts.feed.run(), name="feed")
+            tasks.create_task(parts.reconciler.run(), name="reconcile")
+            tasks.create_task(until_back(away, self._clock), name="datastore")
+
     async def _work(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> None:
         self._parts = parts
         watching, serving = asyncio.Event(), asyncio.Event()
@@ -293,6 +308,7 @@ class Agent:
             await parts.feed.synchronised.wait()
             tasks.create_task(parts.tunnels.run(), name="addresses of tunnels")
             tasks.create_task(parts.statuses.run(), name="node statuses")
+            tasks.create_task(parts.trials.run(lambda: _programmed(parts.reconciler)), name="unconfirmed changes")
             tasks.create_task(self._probe_paths(parts, wiring), name="paths")
             await self._wait_ready(parts.reconciler, serving)
 
@@ -311,7 +327,7 @@ class Agent:
 
     async def _wait_ready(self, reconciler: Reconciler, serving: asyncio.Event) -> None:
         """Ready is: in sync, everything programmed once (BIRD may come later), and open for workloads."""
-        await reconciler.wait_applied(reconciler.generation, ("nftables", "interfaces", "routes"))
+        await _programmed(reconciler)
         await serving.wait()
         self.ready.set()
         self._log.info("agent_ready", seconds=round(self._clock.now() - self._started, 3))
@@ -333,7 +349,7 @@ class Agent:
 
     async def report(self) -> AgentReport:
         """What `tortie node status` shows."""
-        found, problem = await self._bgp()
+        found, problem = await bgp_sessions(self._settings.bird_socket)
         return self._report(found, problem)
 
     def _report_without_bgp(self) -> AgentReport:
@@ -351,7 +367,7 @@ class Agent:
             bird_socket=str(socket) if (socket := self._settings.bird_socket) else "",
             delayed=self._outage or self._delayed,
             datastore=self._datastore_report(),
-            problems=[*_of_bird(bgp_problem), *self.configuration.pending],
+            problems=[*problems_of_bird(bgp_problem), *self.configuration.pending],
         )
         return self._parts.complete(known) if self._parts else known
 
@@ -361,19 +377,10 @@ class Agent:
         return self._look.outage if self._look else ""
 
     def _datastore_report(self) -> DatastoreReport:
-        place = _place(self._settings.datastore)
+        place = place_of(self._settings.datastore)
         if outage := self._outage:
             return DatastoreReport(place, "unavailable", outage)
         return DatastoreReport(place, problem=self._delayed)
-
-    async def _bgp(self) -> tuple[Sequence[SessionStatus], str]:
-        socket = self._settings.bird_socket
-        if socket is None:
-            return (), ""
-        try:
-            return await asyncio.to_thread(_sessions, socket), ""
-        except (Unavailable, BirdRefused) as error:
-            return (), str(error)
 
     async def _retried(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Do what a missing part may delay, however long that takes."""
@@ -388,14 +395,5 @@ class Agent:
                 await self._clock.sleep(delay)
 
 
-def _place(location: Location) -> str:
-    return str(location) if isinstance(location, Path) else ",".join(location.endpoints)
-
-
-def _of_bird(problem: str) -> list[str]:
-    return [f"BIRD does not answer, routes of other hosts may be missing: {problem}"] if problem else []
-
-
-def _sessions(control_socket: Path) -> list[SessionStatus]:
-    with BirdControl(control_socket) as control:
-        return sessions(control)
+async def _programmed(reconciler: Reconciler) -> None:
+    await reconciler.wait_applied(reconciler.generation, ("nftables", "interfaces", "routes"))

@@ -29,6 +29,10 @@ def _nobody(_: Delta) -> None:
     pass
 
 
+def _nothing() -> None:
+    pass
+
+
 def _as_it_is(delta: Delta) -> Delta:
     return delta
 
@@ -46,6 +50,7 @@ class Feed:
         told: hears of every delta that the reconciler is told.
         shape: changes every delta before anybody is told.
         delays: measures how long changes take.
+        handed: hears whenever all that was read has been handed on.
     """
 
     def __init__(
@@ -58,7 +63,9 @@ class Feed:
         told: Callable[[Delta], None] = _nobody,
         shape: Callable[[Delta], Delta] = _as_it_is,
         delays: Delays | None = None,
+        handed: Callable[[], None] = _nothing,
     ) -> None:
+        self._handed = handed
         self._stream = stream
         self._calculation = calculation
         self._reconciler = reconciler
@@ -144,6 +151,7 @@ class Feed:
         if delta or first:
             self._hand_over(delta, first)
         self._heard = None
+        self._handed()
         async with self._news:
             self._revisions.update(self._untold)
             self._untold.clear()

@@ -14,6 +14,7 @@ from tortie.agent.observing import Observed
 from tortie.agent.path_probe import PathProbe
 from tortie.agent.reporting import Reporter
 from tortie.agent.status import AgentReport, DatastoreReport, TargetReport
+from tortie.agent.trials import Trials
 from tortie.agent.tunnels import TunnelAddresses
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
@@ -36,6 +37,7 @@ class Parts(msgspec.Struct, frozen=True):
     movers: Movers
     statuses: NodeStatuses
     paths: PathProbe
+    trials: Trials
     cutter: Cutter | None = None
 
     def complete(self, report: AgentReport) -> AgentReport:
@@ -75,6 +77,7 @@ class Parts(msgspec.Struct, frozen=True):
         yield from (f"{target.name} cannot be programmed: {target.reason}" for target in targets if target.reason)
         yield from [self.tunnels.problem] if self.tunnels.problem else []
         yield from self.paths.problems()
+        yield from self.trials.problems
         yield from self.calculation.conflicts()
 
 

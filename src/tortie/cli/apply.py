@@ -24,7 +24,13 @@ def _writing_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(cls=DryRunCommand)
 @_writing_options
-def apply(given: Input, dry_run: str, output: str | None, location: Location) -> None:
+@click.option("--confirm", metavar="TIME", help="Take it back unless `tortie confirm` says so in this time, as 60s.")
+@click.option(
+    "--check", "checks", metavar="COMMAND", multiple=True, help="With --confirm: what must succeed; repeatable."
+)
+@click.option("--nodes", metavar="SELECTOR", default="", help="With --confirm: only on these nodes, until then.")
+@click.option("--without", "absent", metavar="NODE", multiple=True, help="With --confirm: do not wait for this node.")
+def apply(given: Input, dry_run: str, output: str | None, location: Location, **terms: Any) -> None:
     """Create resources, or change them to what files say.
 
     Nothing is written unless everything is valid. A file that names a resourceVersion overwrites that version only.
@@ -33,7 +39,16 @@ def apply(given: Input, dry_run: str, output: str | None, location: Location) ->
       tortie apply -f policies.yaml
       tortie apply -f manifests/ -R --dry-run
       tortie get networkpolicies -A -o yaml --export | tortie apply -f - --datastore other.db
+      tortie apply -f host-policy.yaml --confirm 60s --check "curl -sf http://10.0.0.9/"
     """
+    if terms["confirm"] and not dry_run:
+        # Most who apply want no trial.
+        from tortie.cli.trying import terms_of, try_files
+
+        try_files(Showing("apply", output or ""), given, location, terms_of(**terms))
+        return
+    if terms["checks"] or terms["nodes"] or terms["absent"]:
+        raise click.UsageError("--check, --nodes and --without go with --confirm TIME")
     write_files(Showing("apply", output or "", dry_run), given, location)
 
 

@@ -31,6 +31,10 @@ class Intake:
         if len(self._waiting) >= ROOM:
             self._emptied.clear()
 
+    def has(self, key: str) -> bool:
+        """Whether news of a key waits."""
+        return key in self._waiting
+
     def settled(self) -> None:
         """A source has told a whole listing."""
         self.news.set()

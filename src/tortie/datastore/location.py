@@ -188,3 +188,8 @@ def _etcd(source: str, fields: Mapping[str, str]) -> EtcdSettings:
         certificate=certificate,
         key=key,
     )
+
+
+def place_of(location: Location) -> str:
+    """A location in words."""
+    return str(location) if isinstance(location, Path) else ",".join(location.endpoints)

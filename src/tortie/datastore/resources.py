@@ -146,6 +146,22 @@ class ResourceStore(ResourceReader):
                 await self._clock.sleep(backoff.next())
         raise Conflict(str(resource.key), "is being written by others all the time")
 
+    async def replacement(self, resource: Resource) -> Replacement:
+        """What would be written to make the stored resource like this one, for those who write several together.
+
+        Rules between resources are theirs to look after.
+
+        Raises:
+            InvalidResource: the resource is wrong, or what a newer writer stored would be lost.
+        """
+        resource = self._checked(resource)
+        stored = await self._datastore.get(resource_key(resource.key))
+        old = self._readable(stored) if stored else None
+        if stored is None or old is None:
+            return Replacement(resource.key, stored, codec.encode(self._identified(resource)))
+        data = codec.encode(_with_rest_of(_with_identity_of(resource, old), old))
+        return Replacement(resource.key, stored, _with_unknown_fields(stored, old, data, refuse=True))
+
     async def heal(self, resource: Resource, unreadable: KeyValue) -> Resource:
         """Put a resource in the place of a stored value that cannot be read; the identity of a cluster stays legible.
 

@@ -26,6 +26,12 @@ BATCH_CHANGES = 500
 
 _log = Logger(__name__)
 
+
+def as_it_is(change: StoredChange) -> StoredChange:
+    """What is stored is what is told."""
+    return change
+
+
 Decode = Callable[[ResourceKey, bytes, int], StoredValue]
 
 
@@ -59,6 +65,7 @@ class ResourceStream:
         decode: from key, bytes and revision to the object; raises InvalidResource.
         backoff: makes the delays of one prefix's retries.
         prefixes: where to look instead of everywhere that objects of the kinds are stored.
+        stand_in: what is told in the place of what is stored.
     """
 
     def __init__(
@@ -70,7 +77,9 @@ class ResourceStream:
         backoff: Callable[[], Backoff] = Backoff,
         *,
         prefixes: Sequence[str] | None = None,
+        stand_in: Callable[[StoredChange], StoredChange] = as_it_is,
     ) -> None:
+        self._stand_in = stand_in
         self._decode = decode
         self._with_default_allow = ALLOW_PROFILE.kind in kinds
         self._intake = Intake()
@@ -97,6 +106,11 @@ class ResourceStream:
     def listings(self) -> int:
         """How many listings of prefixes have been told: more than at the start when history had a gap."""
         return sum(source.listings for source in self._sources)
+
+    def repeat(self, change: StoredChange) -> None:
+        """Tell again what is stored under a key, unless newer news of it waits."""
+        if not self._intake.has(change.key):
+            self._intake.take(change)
 
     def begin_again(self) -> None:
         """Tell everything as it is now, whatever was told before; batches are not in sync until that is done."""
@@ -159,7 +173,7 @@ class ResourceStream:
         for item in stored:
             key = parse_key(item.key)
             if key is not None and key != ALLOW_PROFILE.key:
-                changes.append(Change(key, self._value(key, item)))
+                changes.append(Change(key, self._value(key, self._stand_in(item))))
         return changes
 
     def _value(self, key: ResourceKey, item: StoredChange) -> StoredValue | None:

@@ -15,8 +15,8 @@ from contextlib import aclosing
 from typing import Self
 
 from tortie.agent.consent import Consent
-from tortie.agent.daemon import WATCHED_KINDS
 from tortie.agent.feed import Feed
+from tortie.agent.watched import WATCHED_KINDS
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
 from tortie.datastore.embedded import EmbeddedDatastore
