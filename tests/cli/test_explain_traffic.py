@@ -88,3 +88,45 @@ def test_what_cannot_be_meant_is_told(run: Run, files: tuple[str, str]) -> None:
 def test_a_kind_is_explained_as_before(run: Run) -> None:
     assert run("explain", "pools").output.startswith("GROUP:      projectcalico.org\nKIND:       IPPool\n")
     assert "    cidr <string>" in run("explain", "ippool", "-r").output
+
+
+def test_the_way_from_host_to_host_is_told(run: Run, files: tuple[str, str], tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts.yaml"
+    hosts.write_text(
+        """
+apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: n}
+spec: {bgp: {ipv4Address: 172.16.0.1/24}}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: pool}
+spec: {cidr: 10.0.0.0/16, natOutgoing: true}
+---
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec: {natOutgoingAddress: 192.0.2.1}
+"""
+    )
+    assert run("apply", "-f", files[0], "-f", str(hosts)).exit_code == 0
+    found = run("explain", "shop/client", "198.51.100.1", "80", "-f", files[1])
+    assert found.exit_code == 0, found.output
+    assert (
+        "the way of the packet\n"
+        "  n: from cali1\n"
+        "      198.51.100.1 is none of the cluster's: by the host's own routes\n"
+        "      source 10.0.0.1 becomes 192.0.2.1 (outgoing translation)\n"
+        "unknown: 198.51.100.1: nobody of this cluster\n"
+        "unknown: what becomes of it in the network outside of the cluster\n"
+    ) in found.output
+    (told,) = json.loads(run("explain", "shop/client", "198.51.100.1", "80", "-o", "json").stdout)
+    assert told["way"][0]["then"][1] == "source 10.0.0.1 becomes 192.0.2.1 (outgoing translation)"
+
+
+def test_the_member_that_matched_is_told(run: Run, files: tuple[str, str]) -> None:
+    found = run("explain", "shop/client", "shop/web", "80", "-f", files[0], "-f", files[1], "--offline")
+    assert 'ingress[0] Allow: matches (source 10.0.0.1 is a member of (projectcalico.org/namespace == "shop" && ' in (
+        found.output
+    )

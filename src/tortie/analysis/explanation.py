@@ -5,6 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from tortie.analysis.cluster import Cluster, End
+from tortie.analysis.departure import is_asked, start
+from tortie.analysis.journey import Journey, travel
+from tortie.analysis.nodes import Nodes
 from tortie.analysis.packets import Field, PacketSet, packet_in
 from tortie.analysis.reachability import Kind, Reachability
 from tortie.analysis.remedies import remedies
@@ -31,6 +34,7 @@ class Explanation(msgspec.Struct, frozen=True):
         packet: the one that is explained.
         directions: of those ends that policy governs, as the packet meets them.
         unknown: what is not known here, and why.
+        journey: from host to host; None where nothing is known of hosts.
     """
 
     source: End | None
@@ -40,24 +44,33 @@ class Explanation(msgspec.Struct, frozen=True):
     packet: Packet
     directions: tuple[Judged, ...]
     unknown: tuple[str, ...] = ()
+    journey: Journey | None = None
 
     @property
     def verdict(self) -> Action:
         """Of the packet that is explained."""
         denied = any(one.walk.verdict.action is Action.DENY for one in self.directions)
+        denied = denied or (self.journey is not None and self.journey.action is Action.DENY)
         return Action.DENY if denied else Action.ALLOW
 
 
 Pair = tuple[End | None, End | None, Cidr, Cidr]
 
 
-def explain(reach: Reachability, source: Party, destination: Party, service: Service) -> list[Explanation]:
-    """One explanation for each pair that fares differently from the others."""
+def explain(
+    reach: Reachability, source: Party, destination: Party, service: Service, nodes: Nodes | None = None
+) -> list[Explanation]:
+    """One explanation for each pair that fares differently from the others.
+
+    Args:
+        nodes: where they are, if the way from host to host shall be told.
+    """
     found: dict[tuple[object, ...], Explanation] = {}
     for pair in _pairs(source, destination):
         kinds = tuple(_kind(reach, end, address) for end, address in zip(pair[:2], pair[2:], strict=True))
-        if (key := (*kinds, pair[2].family)) not in found:
-            found[key] = _explain(reach, pair, (kinds[0], kinds[1]), service)
+        places = tuple("" if end is None else end.node for end in pair[:2]) if nodes else ()
+        if (key := (*kinds, pair[2].family, *places)) not in found:
+            found[key] = _explain(Asked(reach, service, nodes), pair, (kinds[0], kinds[1]))
     return list(found.values())
 
 
@@ -86,19 +99,32 @@ def _kind(reach: Reachability, end: End | None, address: Cidr) -> Kind:
     return reach.outside(address.family, partition.class_of(address)) if end is None else reach.kind(end)
 
 
-def _explain(reach: Reachability, pair: Pair, kinds: tuple[Kind, Kind], service: Service) -> Explanation:
+class Asked(msgspec.Struct, frozen=True):
+    """What all pairs are asked."""
+
+    reach: Reachability
+    service: Service
+    nodes: Nodes | None
+
+
+def _explain(asked: Asked, pair: Pair, kinds: tuple[Kind, Kind]) -> Explanation:
     source, destination, sender, receiver = pair
+    reach = asked.reach
     allowed = reach.connection(*kinds) & reach.space.family(sender.family)
-    packet = _packet(reach, allowed, sender, receiver, service)
+    packet = _packet(reach, allowed, sender, receiver, asked.service)
     peers = Peers(*(None if end is None else end.labels for end in (source, destination)))
+    first = None if asked.nodes is None else start(asked.nodes, source, destination, packet)
+    journey = None if asked.nodes is None or first is None else travel(asked.nodes, first)
     walks = [
         walk(reach.cluster, end, way, packet, peers)
         for end, way in ((source, Direction.EGRESS), (destination, Direction.INGRESS))
-        if end is not None
+        if end is not None and (journey is None or is_asked(journey, end, way, (source, destination)))
     ]
-    denied = any(one.verdict.action is Action.DENY for one in walks)
+    actions = [*(one.verdict.action for one in walks), *([journey.action] if journey else [])]
+    denied = Action.DENY in actions
     directions = tuple(_judged(reach.cluster, one, peers, denied) for one in walks)
-    return Explanation(source, destination, (sender, receiver), allowed, packet, directions, _unknown(pair))
+    unknown = (*_unknown(pair, journey), *(journey.unknown if journey else ()))
+    return Explanation(source, destination, (sender, receiver), allowed, packet, directions, unknown, journey)
 
 
 def _judged(cluster: Cluster, found: Walk, peers: Peers, denied: bool) -> Judged:
@@ -118,13 +144,13 @@ def _packet(reach: Reachability, allowed: PacketSet, sender: Cidr, receiver: Cid
     )
 
 
-def _unknown(pair: Pair) -> tuple[str, ...]:
+def _unknown(pair: Pair, journey: Journey | None) -> tuple[str, ...]:
     source, destination = pair[:2]
     found = []
     for end, address in zip(pair[:2], pair[2:], strict=True):
         if end is None:
             found.append(f"{Cidr(address.family, address.address, BITS[address.family]).text}: nobody of this cluster")
     hosts = [end for end in (source, destination) if end is not None and end.key.kind == "HostEndpoint"]
-    if hosts:
+    if hosts and journey is None:
         found.append("host endpoints: failsafe ports, and policies before address translation, are not looked at")
     return tuple(found)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from tortie.analysis.cluster import Cluster, End
+from tortie.analysis.matched import port_name, range_text, set_text, why
 from tortie.base.addresses import BITS, Cidr
 from tortie.calculation.verdict import Packet, Verdict, evaluate, rule_matches
-from tortie.desired.policy import Action, Direction, PolicyId, PortRange, Rule, SetId, Side
+from tortie.desired.policy import Action, Direction, PolicyId, Rule, SetId, Side
 from tortie.selector.ast import And, Condition, Node, Not, Or
 
 Labels = Mapping[str, str]
@@ -21,11 +22,13 @@ class Met(msgspec.Struct, frozen=True):
     Args:
         index: of the rule in its policy and direction.
         reasons: why it does not match; empty when it does.
+        because: why it matches: the sets and prefixes that the packet's ends are in.
     """
 
     index: int
     action: Action
     reasons: tuple[str, ...] = ()
+    because: tuple[str, ...] = ()
 
 
 class PolicyMet(msgspec.Struct, frozen=True):
@@ -113,7 +116,7 @@ def _policy_met(
     rules: dict[int, Met] = {}
     for rule in cluster.compiled.policies[policy].rules(direction):
         if rule_matches(rule, packet, cluster.compiled.index):
-            rules[rule.index] = Met(rule.index, rule.action)
+            rules[rule.index] = Met(rule.index, rule.action, because=tuple(why(cluster, rule, packet)))
             if rule.action is not Action.LOG:
                 break
         elif rule.index not in rules or len(reasons := why_not(cluster, rule, packet, peers)) < len(
@@ -198,7 +201,7 @@ def _side_text(cluster: Cluster, name: str, side: Side, packet: Packet, labels: 
         return f"{name} is no backend of {_sets_text(cluster, side.service_sets)}"
     if side.not_ports or side.not_port_sets:
         return f"{name} port {port} is excepted"
-    wanted = [*map(_range_text, side.ports), *(_port_name(cluster, one) for one in side.port_sets)]
+    wanted = [*map(range_text, side.ports), *(port_name(cluster, one) for one in side.port_sets)]
     return f"{name} port is {'none' if port is None else port}, not {', '.join(wanted)}"
 
 
@@ -215,23 +218,6 @@ def _unselected(cluster: Cluster, names: tuple[SetId, ...], labels: Labels | Non
 
 def _sets_text(cluster: Cluster, names: tuple[SetId, ...]) -> str:
     return ", ".join(set_text(cluster, name) for name in names)
-
-
-def set_text(cluster: Cluster, name: SetId) -> str:
-    """What a set holds, as people write it."""
-    spec = cluster.specs.get(name)
-    if spec is None:
-        return str(name)
-    return f"service {spec.service}" if spec.selector is None else spec.selector.canonical
-
-
-def _port_name(cluster: Cluster, name: SetId) -> str:
-    spec = cluster.specs.get(name)
-    return f"one that is called {spec.port}" if spec is not None and spec.port else str(name)
-
-
-def _range_text(span: PortRange) -> str:
-    return str(span.first) if span.first == span.last else f"{span.first}:{span.last}"
 
 
 def mismatches(node: Node, labels: Labels) -> list[str]:

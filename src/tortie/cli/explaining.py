@@ -7,7 +7,7 @@ import sys
 import click
 
 from tortie.cli.completing import complete_kinds
-from tortie.cli.connection import FAILED, or_exit, with_location
+from tortie.cli.connection import FAILED, is_missing, or_exit, with_location
 from tortie.cli.inputs import Input
 from tortie.cli.options import input_options, structured_option
 from tortie.cli.output import Format, say, structured
@@ -67,15 +67,25 @@ DENIED = 4
 
 
 def _traffic(words: list[str], given: Input, location: Location, options: dict[str, object]) -> None:
+    from tortie.analysis.nodes import KINDS, Nodes
     from tortie.analysis.who import read_service
-    from tortie.cli.snapshot import compiled, snapshot
-    from tortie.cli.why import explanations, plain, text
+    from tortie.cli.felix import configured
+    from tortie.cli.snapshot import compiled, snapshot, stored_blocks
+    from tortie.cli.why import explanations, parties, plain, text
     from tortie.desired.policy import Action
 
     said = "/".join(str(one) for one in (options["port"], options["protocol"]) if one)
     service = or_exit(lambda: read_service(words[2] if len(words) > 2 else said or "any"))
-    cluster = compiled(snapshot(location, given, offline=bool(options["offline"])))
-    found = or_exit(lambda: explanations(cluster, (words[0], words[1]), service, given.namespace))[2]
+    is_offline = bool(options["offline"])
+    resources = snapshot(location, given, offline=is_offline, besides=KINDS)
+    cluster = compiled(resources)
+    meant = or_exit(lambda: parties(cluster, (words[0], words[1]), given.namespace))
+    found = explanations(
+        cluster,
+        meant,
+        service,
+        Nodes(resources, configured, [] if is_offline or is_missing(location) else stored_blocks(location)),
+    )
     if options["output"]:
         say(structured([plain(one) for one in found], Format(str(options["output"]))))
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tortie.analysis.cluster import Cluster
 from tortie.analysis.explanation import Explanation, Judged, explain
+from tortie.analysis.nodes import Nodes
 from tortie.analysis.packets import Space
 from tortie.analysis.reachability import Reachability
 from tortie.analysis.walk import Met, PolicyMet
@@ -14,6 +15,7 @@ from tortie.analysis.who import Party, Service, find_party
 from tortie.analysis.wording import describe, packet_text
 from tortie.base.addresses import Cidr
 from tortie.calculation.verdict import Step
+from tortie.cli.way import way_lines, way_plain
 from tortie.desired.policy import Action, Direction
 
 FEW_PASSED = 12
@@ -23,11 +25,15 @@ _MARKS = {Action.ALLOW: "allowed", Action.DENY: "DENIED"}
 
 
 def explanations(
-    cluster: Cluster, words: tuple[str, str], service: Service, namespace: str
-) -> tuple[Party, Party, list[Explanation]]:
-    """Who is meant, and one explanation for each pair that fares differently. Raises InvalidResource."""
-    source, destination = (find_party(cluster, word, namespace) for word in words)
-    return source, destination, explain(Reachability(Space(), cluster), source, destination, service)
+    cluster: Cluster, parties: tuple[Party, Party], service: Service, nodes: Nodes | None = None
+) -> list[Explanation]:
+    """One explanation for each pair that fares differently."""
+    return explain(Reachability(Space(), cluster), *parties, service, nodes)
+
+
+def parties(cluster: Cluster, words: tuple[str, str], namespace: str) -> tuple[Party, Party]:
+    """Who is meant. Raises InvalidResource."""
+    return find_party(cluster, words[0], namespace), find_party(cluster, words[1], namespace)
 
 
 def text(found: Explanation, *, everything: bool = False) -> str:
@@ -44,19 +50,31 @@ def plain(found: Explanation) -> dict[str, Any]:
         "verdict": found.verdict.value,
         "allowed": describe(found.allowed, found.packet.family),
         "directions": [_plain_direction(one) for one in found.directions],
+        "way": way_plain(found.journey),
         "unknown": list(found.unknown),
     }
 
 
 def _lines(found: Explanation, everything: bool) -> Iterator[str]:
     yield f"{_end(found, 0)} → {_end(found, 1)}   {packet_text(found.packet)}: {_MARKS[found.verdict]}"
-    yield f"between these two gets through: {describe(found.allowed, found.packet.family)}"
+    yield f"{_between(found)}: {describe(found.allowed, found.packet.family)}"
     for one in found.directions:
         yield ""
         yield from _direction(one, everything)
     if not found.directions:
-        yield "no policy of this cluster governs either of them"
+        yield "no policy of this cluster is asked about it at either end"
+    if found.journey is not None:
+        yield ""
+        yield from way_lines(found.journey)
     yield from (f"unknown: {one}" for one in found.unknown)
+
+
+def _between(found: Explanation) -> str:
+    """What hosts let pass besides policy, and spare, is in no policy."""
+    ends = (found.source, found.destination)
+    if found.journey is not None and any(end is not None and end.key.kind == "HostEndpoint" for end in ends):
+        return "policy of the ends alone, between these two, lets through"
+    return "between these two gets through"
 
 
 def _direction(one: Judged, everything: bool) -> Iterator[str]:
@@ -95,7 +113,8 @@ def _policy(met: PolicyMet, direction: Direction) -> Iterator[str]:
 
 def _rule(rule: Met, direction: Direction) -> str:
     sign = "-" if rule.reasons else "✓" if rule.action is not Action.DENY else "✗"
-    why = f": {'; '.join(rule.reasons)}" if rule.reasons else ": matches"
+    because = f" ({'; '.join(rule.because)})" if rule.because else ""
+    why = f": {'; '.join(rule.reasons)}" if rule.reasons else f": matches{because}"
     return f"{sign} {direction.value}[{rule.index}] {rule.action.value}{why}"
 
 
@@ -124,7 +143,7 @@ def _plain_direction(one: Judged) -> dict[str, Any]:
                         "index": rule.index,
                         "action": rule.action.value,
                         "matches": not rule.reasons,
-                        "why": list(rule.reasons),
+                        "why": list(rule.reasons or rule.because),
                     }
                     for rule in met.rules
                 ],
