@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tortie.agent.watching import LinkWatch, held_addresses
+from tortie.agent.watching import LinkWatch, held_addresses, interfaces_of_host
 from tortie.base.addresses import Cidr
 from tortie.dataplane.routes import PROTOCOL, RoutesTarget
 from tortie.dataplane.underlay import Underlay
@@ -152,3 +152,14 @@ async def test_addresses_of_the_host_are_known_and_told_of_and_those_of_workload
     execute(rig.others, links.delete("other"))
     await rig.told.until(lambda _: rig.links.get("other") is None)
     assert "other" not in held_addresses(rig.links, rig.addresses)
+
+
+def test_interfaces_with_addresses_of_the_host_are_its_own_whatever_the_prefix_was_before() -> None:
+    held = {
+        "eth0": {Cidr.parse("192.0.2.1/32")},
+        "lo": {Cidr.parse("127.0.0.1/32")},
+        "tap1": {Cidr.parse("fe80::1/128"), Cidr.parse("169.254.1.1/32")},
+        "tap2": frozenset[Cidr](),
+        "cali1": {Cidr.parse("192.0.2.2/32")},
+    }
+    assert interfaces_of_host(held, "cali") == {"eth0", "lo"}

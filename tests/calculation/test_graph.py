@@ -86,6 +86,20 @@ def test_an_endpoint_without_an_interface_counts_as_absent(make, world) -> None:
     assert "interface" in world.calculation.problems.current[bad.key]
 
 
+def test_an_endpoint_that_claims_an_interface_of_the_host_counts_as_absent(make) -> None:
+    calculation = Calculation("here", is_of_host={"eth0"}.__contains__)
+    calculation.set_in_sync()
+    good, bad = (make.endpoint("web", "10.0.0.1", interface_name=name) for name in ("cali1", "eth0"))
+    calculation.update(good.key, good)
+    assert [one.interface for one in calculation.flush().endpoints] == ["cali1"]
+    calculation.update(bad.key, bad)
+    assert calculation.flush().removed_endpoints
+    assert "interface eth0 has addresses of the host" in calculation.problems.current[bad.key]
+    elsewhere = make.endpoint("b", "10.0.0.3", interface_name="eth0", node="there")
+    calculation.update(elsewhere.key, elsewhere)
+    assert elsewhere.key not in calculation.problems.current
+
+
 def test_of_two_endpoints_on_one_interface_the_lowest_is_programmed_and_the_other_revives(make, world) -> None:
     first = make.endpoint("a", "10.0.0.1", interface_name="cali0")
     second = make.endpoint("b", "10.0.0.2", interface_name="cali0", labels={"app": "b"})

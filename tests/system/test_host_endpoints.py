@@ -92,3 +92,22 @@ def test_an_agent_that_starts_again_finds_all_right_and_rewrites_nothing(host: W
     assert reaches(host)
     host.start()
     assert host.ruleset() == before
+
+
+CLAIM = """
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: h1-k8s-thief-eth0, namespace: default}
+spec: {orchestrator: k8s, node: h1, pod: thief, endpoint: eth0, interfaceName: eth0, ipNetworks: [10.65.0.9/32]}
+"""
+
+
+def test_a_workload_that_claims_an_interface_of_the_host_is_told_and_cuts_nothing(settled: World) -> None:
+    key = ResourceKey("WorkloadEndpoint", "default", "h1-k8s-thief-eth0")
+    try:
+        settled.apply(CLAIM)
+        settled.until(lambda: any("interface eth0" in one for one in settled.report().rejected.values()), "it is told")
+        assert settled.reaches("client", "server")
+        assert settled.run("cat", "/proc/sys/net/ipv4/conf/eth0/proxy_arp").strip() == "0"
+    finally:
+        settled.delete(key)

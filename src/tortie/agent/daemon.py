@@ -173,7 +173,11 @@ class Agent:
         settings = self._settings
         by_workload = settings.route_source == "WorkloadIPs"
         calculation = Calculation(
-            settings.node, router_id=settings.router_id, workload_routes=by_workload, configure=self.configuration
+            settings.node,
+            router_id=settings.router_id,
+            workload_routes=by_workload,
+            configure=self.configuration,
+            is_of_host=dataplane.is_of_host,
         )
         consent = Consent(datastore, self._clock, is_needed=isinstance(self._settings.datastore, EtcdSettings))
         cutter = self._make_cutter(reconciler, dataplane, kernel)

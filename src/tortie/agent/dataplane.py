@@ -13,7 +13,7 @@ import msgspec
 
 from tortie.agent.filter_settings import filter_settings
 from tortie.agent.settings import Settings
-from tortie.agent.watching import Encrypted, LinkWatch, held_addresses
+from tortie.agent.watching import Encrypted, LinkWatch, held_addresses, interfaces_of_host
 from tortie.agent.wireguard_settings import device_names
 from tortie.base.addresses import Cidr
 from tortie.base.errors import KernelError
@@ -152,6 +152,10 @@ class Dataplane:
     def addresses(self) -> dict[str, frozenset[Cidr]]:
         """What each interface has."""
         return held_addresses(self._link_table, self._addresses)
+
+    def is_of_host(self, name: str) -> bool:
+        """Whether an interface has addresses of the host, as of the last event heard."""
+        return name in interfaces_of_host(self.addresses(), self.prefix)
 
     def preferred(self, normal: Mapping[int, int]) -> set[Cidr]:
         """Addresses whose routes to workloads have a metric below the normal one of their family.

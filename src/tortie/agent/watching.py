@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 
 import msgspec
@@ -19,6 +20,8 @@ from tortie.netlink.addresses import Address, list_addresses
 from tortie.netlink.links import Link, list_links
 from tortie.netlink.monitor import AddressEvent, Event, LinkEvent, LinkTable, Monitor, Resync, RouteEvent
 from tortie.netlink.socket import NETLINK_ROUTE, NetlinkSocket
+
+_LINK_LOCAL = (Cidr.parse("169.254.0.0/16"), Cidr.parse("fe80::/10"))
 
 
 class Encrypted(msgspec.Struct, frozen=True):
@@ -130,6 +133,19 @@ class LinkWatch:
 def held_addresses(links: LinkTable, addresses: AddressTable) -> dict[str, frozenset[Cidr]]:
     """What each interface has."""
     return {link.name: addresses.of(link.index) for link in links}
+
+
+def interfaces_of_host(held: Mapping[str, Collection[Cidr]], prefix: str) -> set[str]:
+    """Interfaces that are not of workloads, whatever an endpoint says: they have addresses of the host.
+
+    A prefix that changed makes none of the host's of those that workloads have had: nothing but link-local is there.
+    """
+    ours = (name for name in held if not name.startswith(prefix))
+    return {name for name in ours if any(not _is_link_local(one) for one in held[name])}
+
+
+def _is_link_local(address: Cidr) -> bool:
+    return any(network.family == address.family and network.contains(address) for network in _LINK_LOCAL)
 
 
 def _list() -> tuple[list[Link], list[Address]]:

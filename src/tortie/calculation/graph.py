@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -28,7 +28,7 @@ from tortie.calculation.encrypted import EncryptedPeers
 from tortie.calculation.endpoints import LocalEndpoints
 from tortie.calculation.hosts import HostEndpoints
 from tortie.calculation.ipsets import IPSets, SetSpec
-from tortie.calculation.items import Item, item_of
+from tortie.calculation.items import Item, check_interface, item_of
 from tortie.calculation.labels import LabelIndex
 from tortie.calculation.localnetwork import demands, host_demands
 from tortie.calculation.migrations import Migrations
@@ -83,6 +83,7 @@ class Calculation:
         router_id: of its BGP speaker: a dotted quad, `hash`, or empty for its IPv4 address.
         workload_routes: every workload of the cluster has a route of its own, whatever address management says.
         configure: what FelixConfigurations mean; without it they mean nothing.
+        is_of_host: whether an interface of this node is none of workloads.
     """
 
     def __init__(
@@ -93,8 +94,10 @@ class Calculation:
         *,
         workload_routes: bool = False,
         configure: Configure | None = None,
+        is_of_host: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.node = node
+        self._is_of_host = is_of_host
         self._workload_routes = workload_routes
         self._permissions = permissions
         self.problems = Problems()
@@ -334,6 +337,7 @@ class Calculation:
     def _check_demands(self, resource: Resource) -> None:
         """Raises ValueError: an endpoint of this node asks for what cannot be."""
         if isinstance(resource, WorkloadEndpoint) and resource.spec.node == self.node:
+            check_interface(resource.spec.interface_name, self._is_of_host)
             demands(resource.spec, self._permissions)
         elif isinstance(resource, HostEndpoint) and resource.spec.node == self.node:
             host_demands(resource)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -119,3 +119,13 @@ def _item(
         nets=tuple(sorted(rest)),
         ports=tuple(sorted(set(ports))) if ports else (),
     )
+
+
+def check_interface(name: str, is_of_host: Callable[[str], bool]) -> None:
+    """Policy of a workload must not govern what the host does by an interface of its own.
+
+    Raises:
+        ValueError: it is not the workload's.
+    """
+    if is_of_host(name):
+        raise ValueError(f"interface {name} has addresses of the host, so it is no workload's: use a HostEndpoint")
