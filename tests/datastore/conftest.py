@@ -113,6 +113,9 @@ class CountedFromOne:
         listing = await self._store.list(prefix)
         return Listing([self._shifted(item) for item in listing.items], listing.revision - self._base)
 
+    async def read(self, keys: Sequence[str], prefixes: Sequence[str] = ()) -> Mapping[str, KeyValue]:
+        return {key: self._shifted(item) for key, item in (await self._store.read(keys, prefixes)).items()}
+
     async def pages(self, prefix: str) -> AsyncIterator[Listing]:
         async for page in self._store.pages(prefix):
             yield Listing([self._shifted(item) for item in page.items], page.revision - self._base)

@@ -390,3 +390,14 @@ async def test_writes_that_are_too_large_together_are_refused(datastore: Datasto
     with pytest.raises(TooLarge):
         await datastore.write_together([Write("/a", half, 0), Write("/b", half, 0)])
     assert not (await datastore.list("/")).items
+
+
+async def test_keys_and_prefixes_are_read_together_without_what_is_absent(datastore: Datastore) -> None:
+    for key in ("/a", "/p/1", "/p/2", "/q"):
+        await datastore.create(key, key.encode())
+    found = await datastore.read(["/a", "/absent"], ["/p/", "/nothing/"])
+    assert {key: (item.value, item.revision, item.created) for key, item in found.items()} == {
+        "/a": (b"/a", 1, 1),
+        "/p/1": (b"/p/1", 2, 2),
+        "/p/2": (b"/p/2", 3, 3),
+    }

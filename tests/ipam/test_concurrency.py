@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tortie.api.ipam import IPAMConfig
 from tortie.base.addresses import Cidr
 from tortie.base.errors import TortieError
-from tortie.datastore.contract import KeyValue, Listing
+from tortie.datastore.contract import KeyValue, Listing, Write
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.ipam.audit import audit, holders
 from tortie.ipam.errors import AddressError
@@ -46,6 +47,13 @@ class Mortal:
         await self._others_run()
         return await self._datastore.list(prefix)
 
+    async def read(self, keys: Sequence[str], prefixes: Sequence[str] = ()) -> Mapping[str, KeyValue]:
+        await self._others_run()
+        return await self._datastore.read(keys, prefixes)
+
+    async def write_together(self, writes: Sequence[Write]) -> Sequence[int]:
+        return await self._write(self._datastore.write_together, writes)
+
     async def create(self, key: str, value: bytes) -> int:
         return await self._write(self._datastore.create, key, value)
 
@@ -58,12 +66,12 @@ class Mortal:
     async def delete(self, key: str, revision: int | None = None) -> int:
         return await self._write(self._datastore.delete, key, revision)
 
-    async def _write(self, write: Any, *arguments: Any) -> int:
+    async def _write(self, write: Any, *arguments: Any) -> Any:
         await self._others_run()
         self._writes_left -= 1
         if self._writes_left or not self._after:
             self._check_alive()
-        revision: int = await write(*arguments)
+        revision = await write(*arguments)
         self._check_alive()
         return revision
 

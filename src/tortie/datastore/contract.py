@@ -74,6 +74,12 @@ class Datastore(Protocol):
     async def list(self, prefix: str) -> Listing:
         """All keys that begin with `prefix`, at one revision."""
 
+    async def read(self, keys: Sequence[str], prefixes: Sequence[str] = ()) -> Mapping[str, KeyValue]:
+        """Some keys, and all that begin with some prefixes, in one request at one revision; what is absent is left out.
+
+        For a few of each: there are no pages.
+        """
+
     def pages(self, prefix: str) -> AsyncGenerator[Listing, None]:
         """The same in one page or more, each read as the one before is taken; no page is told before it is whole.
 

@@ -86,6 +86,10 @@ class EmbeddedDatastore:
         self._refuse_closed()
         return await self._read(self._reader, tables.read_prefix, prefix)
 
+    async def read(self, keys: Sequence[str], prefixes: Sequence[str] = ()) -> Mapping[str, KeyValue]:
+        self._refuse_closed()
+        return await self._read(self._reader, tables.read_several, keys, prefixes)
+
     async def pages(self, prefix: str) -> AsyncGenerator[Listing, None]:
         # The file is on this machine: one page is what reading costs anyway.
         yield await self.list(prefix)

@@ -83,15 +83,20 @@ def read_key(connection: sqlite3.Connection, key: str) -> KeyValue | None:
     return None if row is None else KeyValue(*row)
 
 
+def read_several(connection: sqlite3.Connection, keys: Sequence[str], prefixes: Sequence[str]) -> dict[str, KeyValue]:
+    """Some keys, and all that begin with some prefixes, at one revision."""
+    with transaction(connection):
+        found = [item for key in keys if (item := read_key(connection, key))]
+        for prefix in prefixes:
+            found += _prefixed(connection, prefix)
+    return {item.key: item for item in found}
+
+
 def read_prefix(connection: sqlite3.Connection, prefix: str) -> Listing:
     """All current keys that begin with `prefix`, in order, at one revision."""
     with transaction(connection):
         revision, _ = _counter(connection)
-        rows = connection.execute(
-            "SELECT key, value, revision, created FROM current WHERE key >= ? AND key < ? ORDER BY key",
-            (prefix, prefix + _AFTER_EVERY_KEY),
-        )
-        return Listing([KeyValue(*row) for row in rows], revision)
+        return Listing(_prefixed(connection, prefix), revision)
 
 
 def read_history(connection: sqlite3.Connection, after: int, prefix: str, limit: int) -> Page:
@@ -148,6 +153,14 @@ def compact(connection: sqlite3.Connection, revision: int) -> None:
     with transaction(connection, "IMMEDIATE"):
         newest, compacted = _counter(connection)
         _forget(connection, max(compacted, min(revision, newest)))
+
+
+def _prefixed(connection: sqlite3.Connection, prefix: str) -> list[KeyValue]:
+    rows = connection.execute(
+        "SELECT key, value, revision, created FROM current WHERE key >= ? AND key < ? ORDER BY key",
+        (prefix, prefix + _AFTER_EVERY_KEY),
+    )
+    return [KeyValue(*row) for row in rows]
 
 
 def _counter(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -7,19 +7,20 @@ from collections.abc import Iterable, Mapping
 from random import Random
 
 from tortie.api.ipam import BlockAttribute, IPAMBlock, IPAMConfig
+from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
 from tortie.base.errors import TortieError
 from tortie.datastore.contract import Datastore
-from tortie.datastore.keys import block_key
+from tortie.datastore.keys import IPAM_CONFIG_KEY, block_key, handle_key, resource_key, resource_prefix
 from tortie.ipam.assign import Assigner, exactly
 from tortie.ipam.auto import AutoAssigner, Job, block_limit
-from tortie.ipam.catalog import read_config, read_labels, read_pools, read_reserved, write_config
-from tortie.ipam.claims import Claims
+from tortie.ipam.catalog import Facts, read_config, read_facts, read_pools, read_reserved, write_config
+from tortie.ipam.claims import Claims, claims_prefix, owner_name
 from tortie.ipam.errors import Contention, InvalidRequest, NoPool, PoolNotUsable, PrefixTooSmall, UseNotAllowed
 from tortie.ipam.pools import BLOCK_LENGTHS, Pool, PoolRequest, choose, pool_of
 from tortie.ipam.release import Releaser
-from tortie.ipam.requests import Assignment, AssignRequest, Claimed, Released, ReleaseRequest
+from tortie.ipam.requests import DEFAULT_BLOCK_LIMIT, Assignment, AssignRequest, Claimed, Released, ReleaseRequest
 from tortie.ipam.store import ATTEMPTS, Store
 
 USES = ("Workload", "Tunnel", "LoadBalancer")
@@ -30,17 +31,21 @@ MAX_CLAIM = 65536
 class Allocator:
     """Gives out addresses of one datastore. Any number of them may work on it at the same time.
 
-    Every write is one conditional write of one key. A crash at any point gives no address twice;
-    what it leaves half done (a claim, a handle that counts too many) is put right by whoever needs
-    it next. An assignment of which the caller never heard is released by its handle.
+    Addresses and their handle are written together, claims on blocks key by key. A crash at any point
+    gives no address twice; a claim that it leaves half done is put right by whoever needs it next. An
+    assignment of which the caller never heard is released by its handle.
+
+    An address from a block that the node owns costs one read and one write: all that the choice depends
+    on is read together, with the blocks that were used the last time.
     """
 
     def __init__(self, datastore: Datastore, clock: Clock, random: Random) -> None:
+        self._clock = clock
+        self._random = random
+        self._visited: dict[tuple[str, int], list[Cidr]] = {}
         self._store = Store(datastore, clock, random)
         self._claims = Claims(self._store, clock)
-        self._assigner = Assigner(self._store, clock)
         self._releaser = Releaser(self._store, clock, self._claims)
-        self._auto = AutoAssigner(self._store, clock, random, self._claims, self._assigner)
 
     async def auto_assign(self, request: AssignRequest) -> Assignment:
         """Give addresses from the pools that suit the request; may give fewer, and says why.
@@ -58,10 +63,12 @@ class Allocator:
         _check(request)
         jobs: list[Job] = []
         try:
-            for family in (4, 6):
-                if request.count(family):
-                    jobs.append(await self._job(request, family))
-                    await self._run(request, jobs[-1])
+            ahead = await self._read_ahead(request)
+            is_new = request.handle is not None and ahead.is_absent(handle_key(request.handle))
+            facts = await read_facts(ahead, request.owner)
+            for family in _families(request):
+                jobs.append(await self._job(request, family, facts, ahead))
+                await self._run(request, jobs[-1], ahead, is_new)
             assignment = _assignment(jobs)
             if request.all_or_nothing:
                 assignment.require(request.num4, request.num6)
@@ -84,14 +91,16 @@ class Allocator:
             UnreadableRecord: its block cannot be read.
             Contention, Unavailable: the datastore is too busy, or away.
         """
-        pool = _pool_for(await read_pools(self._store), address, use)
-        config = await read_config(self._store)
+        ahead = await self._store.ahead([IPAM_CONFIG_KEY], [resource_prefix("IPPool")])
+        pool = _pool_for(await read_pools(ahead), address, use)
+        config = await read_config(ahead)
+        assigner = Assigner(ahead, self._clock)
         owner, block = f"host:{node}", await self._releaser.block_of(address, pool)
         pick = exactly(address, owner, config.strict_affinity)
         attribute = _attribute(handle, attributes)
         for attempt in range(ATTEMPTS):
             await self._store.pause(attempt)
-            if await self._assigner.take(block, attribute, pick, config.ip_cooldown_seconds):
+            if await assigner.take(block, attribute, pick, config.ip_cooldown_seconds):
                 return
             await self._claims.claim(owner, block)
         raise Contention(f"address {address.text}", ATTEMPTS)
@@ -155,9 +164,10 @@ class Allocator:
         """
         _check(request)
         blocks = []
-        for family in (family for family in (4, 6) if request.count(family)):
-            job = await self._job(request, family)
-            block = await self._auto.ensure_block(job)
+        facts = await read_facts(self._store, request.owner)
+        for family in _families(request):
+            job = await self._job(request, family, facts, self._store)
+            block = await self._auto(self._store).ensure_block(job)
             if block is None:
                 raise NoPool(f"no free IPv{family} block for {job.owner} (add an IPPool)")
             blocks.append(block)
@@ -180,31 +190,45 @@ class Allocator:
         blocks = [block for block in await self._claims.owned(owner, prefix.family) if prefix.contains(block)]
         return tuple([b for b in blocks if await self._claims.release(owner, b, cooldown, only_empty)])
 
-    async def _job(self, request: AssignRequest, family: int) -> Job:
-        pools = await read_pools(self._store)
-        labels = await read_labels(self._store, request.owner)
-        config = await read_config(self._store)
+    async def _read_ahead(self, request: AssignRequest) -> Store:
+        """All that an assignment depends on, as it is now, with the blocks that the last one of this owner needed."""
+        families, owner = _families(request), owner_name(request.owner)
+        keys = [IPAM_CONFIG_KEY, *([handle_key(request.handle)] if request.handle else [])]
+        keys += [] if request.use == "LoadBalancer" else [resource_key(ResourceKey("Node", "", request.node))]
+        keys += [
+            block_key(str(block)) for family in families for block in self._visited.get((request.owner, family), ())
+        ]
+        claims = [claims_prefix(owner, family) for family in families]
+        return await self._store.ahead(keys, [resource_prefix("IPPool"), resource_prefix("IPReservation"), *claims])
+
+    def _auto(self, ahead: Store) -> AutoAssigner:
+        # Who claims reads claims before blocks, so nothing of that is read ahead.
+        return AutoAssigner(self._store, self._clock, self._random, self._claims, Assigner(ahead, self._clock))
+
+    async def _job(self, request: AssignRequest, family: int, facts: Facts, ahead: Store) -> Job:
         return Job(
             owner=request.owner,
             family=family,
             count=request.count(family),
-            pools=choose(pools, _pool_request(request, family, labels)),
-            all_pools=pools,
-            labels=labels,
-            config=config,
-            limit=block_limit(request.max_blocks, config.max_blocks_per_host),
-            reserved=await read_reserved(self._store, family),
+            pools=choose(facts.pools, _pool_request(request, family, facts.labels)),
+            all_pools=facts.pools,
+            labels=facts.labels,
+            config=facts.config,
+            limit=block_limit(request.max_blocks, facts.config.max_blocks_per_host),
+            reserved=await read_reserved(ahead, family),
             attribute=_attribute(request.handle, request.attributes),
+            owned=await Claims(ahead, self._clock).owned(request.owner, family),
         )
 
-    async def _run(self, request: AssignRequest, job: Job) -> None:
-        """Give back what the handle holds when that is its limit; else assign."""
-        if request.max_per_handle and request.handle:
+    async def _run(self, request: AssignRequest, job: Job, ahead: Store, is_new: bool) -> None:
+        """Give back what the handle holds, unless it is new, when that is its limit; else assign."""
+        if request.max_per_handle and request.handle and not is_new:
             holding = await self._releaser.holding(request.handle, job.family)
             if len(holding) >= request.max_per_handle:
                 job.kept += holding
                 return
-        await self._auto.run(job)
+        await self._auto(ahead).run(job)
+        self._visited[job.owner, job.family] = job.visited[-DEFAULT_BLOCK_LIMIT:]
 
     async def _undo(self, request: AssignRequest, jobs: Iterable[Job]) -> None:
         """Release what failed jobs assigned; what cannot be released now is released by its handle later."""
@@ -219,6 +243,10 @@ def _check(request: AssignRequest) -> None:
         raise InvalidRequest(f"use {request.use!r}: unknown (one of {', '.join(USES)})")
     if request.max_per_handle and not request.handle:
         raise InvalidRequest("max_per_handle: needs a handle")
+
+
+def _families(request: AssignRequest) -> list[int]:
+    return [family for family in (4, 6) if request.count(family)]
 
 
 def _assignment(jobs: Iterable[Job]) -> Assignment:

@@ -1,19 +1,19 @@
-"""Taking addresses out of one block: read it, count the handle up, write it; again when others were faster."""
+"""Taking addresses out of one block: read it, write it with its handle; again when others were faster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tortie.api.ipam import BlockAttribute, IPAMBlock
+from tortie.api.ipam import BlockAttribute, IPAMBlock, IPAMHandle
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
 from tortie.base.errors import Conflict
-from tortie.datastore.keys import block_key
+from tortie.datastore.keys import block_key, handle_key
 from tortie.ipam.block import address_at, assign, attribute_at, collect, next_free, ordinal_of, written
 from tortie.ipam.errors import AlreadyAssigned, Contention, StrictAffinity
-from tortie.ipam.handles import decrement, increment
+from tortie.ipam.handles import plus
 from tortie.ipam.ranges import Ranges
-from tortie.ipam.store import ATTEMPTS, Store, Stored
+from tortie.ipam.store import ATTEMPTS, Store, Stored, Wish
 
 Pick = Callable[[IPAMBlock], Sequence[int] | None]
 """Which ordinals of a block to take; None when the block is not to be used at all."""
@@ -60,8 +60,7 @@ class Assigner:
     async def take(self, block: Cidr, attribute: BlockAttribute, pick: Pick, cooldown: int) -> tuple[Cidr, ...] | None:
         """Assign what `pick` chooses; None when the block is missing or not to be used.
 
-        The handle is counted up after the block was read and before it is written. So whoever
-        deletes a handle may first rewrite its blocks, and knows that no assignment is under way.
+        Block and handle are written together, or neither is.
 
         Raises:
             Contention: others changed the block every time.
@@ -69,6 +68,8 @@ class Assigner:
         key = block_key(str(block))
         for attempt in range(ATTEMPTS):
             await self._store.pause(attempt)
+            if attempt and attribute.handle_id is not None:
+                await self._store.look_again(key, handle_key(attribute.handle_id))
             stored = await self._store.read(key, IPAMBlock)
             current = collect(stored.value, self._clock.now(), cooldown) if stored else None
             ordinals = pick(current) if current else None
@@ -79,14 +80,14 @@ class Assigner:
         raise Contention(f"assignment in block {block}", ATTEMPTS)
 
     async def _write(self, stored: Stored[IPAMBlock], wanted: IPAMBlock, attribute: BlockAttribute, count: int) -> bool:
-        counted = None
+        wishes = [Wish(block_key(wanted.cidr), stored, wanted)]
         if attribute.handle_id is not None:
-            counted = await increment(self._store, attribute.handle_id, wanted.cidr, count)
+            key = handle_key(attribute.handle_id)
+            handle = await self._store.read(key, IPAMHandle)
+            wishes.append(Wish(key, handle, plus(handle.value if handle else None, wanted.cidr, count)))
         try:
-            await self._store.write(block_key(wanted.cidr), stored, wanted)
+            await self._store.commit(*wishes)
         except Conflict:
-            if counted:
-                await decrement(self._store, counted, count)
             return False
         return True
 

@@ -41,6 +41,7 @@ class Job(msgspec.Struct, kw_only=True):
         limit: most blocks that the owner may have of this family.
         attribute: what is written for the addresses.
         owned: the owner's blocks.
+        visited: those looked into, in this order: what to read ahead next time.
         given: addresses assigned so far.
         kept: addresses that the handle held before, and gets back.
         messages: why there are not more.
@@ -57,6 +58,7 @@ class Job(msgspec.Struct, kw_only=True):
     reserved: Ranges
     attribute: BlockAttribute
     owned: list[Cidr] = msgspec.field(default_factory=list)
+    visited: list[Cidr] = msgspec.field(default_factory=list)
     given: list[Cidr] = msgspec.field(default_factory=list)
     kept: list[Cidr] = msgspec.field(default_factory=list)
     messages: list[str] = msgspec.field(default_factory=list)
@@ -96,7 +98,6 @@ class AutoAssigner:
             BlockLimitReached: the owner's blocks do not suffice and it may have no more.
             Contention: others were faster every time.
         """
-        job.owned = await self._claims.owned(job.owner, job.family)
         await self._give_up_deselected(job)
         await self._from_owned_blocks(job)
         await self._from_new_blocks(job)
@@ -104,7 +105,6 @@ class AutoAssigner:
 
     async def ensure_block(self, job: Job) -> Cidr | None:
         """A block of the owner in one of the job's pools, claimed if there is none; None when all are taken."""
-        job.owned = await self._claims.owned(job.owner, job.family)
         for block in self._usable(job):
             try:
                 if await self._claims.claim(job.owner, block):
@@ -154,6 +154,7 @@ class AutoAssigner:
 
     async def _take(self, job: Job, block: Cidr, owner: str | None) -> bool:
         """Take addresses from a block; false when it is missing or not this owner's."""
+        job.visited.append(block)
         pick = any_of(job.missing, job.reserved, owner)
         given = await self._assigner.take(block, job.attribute, pick, job.config.ip_cooldown_seconds)
         job.given += given or ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+import msgspec
+
 from tortie.api.ipam import IPAMConfig
 from tortie.api.ippool import IPPool
 from tortie.api.ipreservation import IPReservation
@@ -22,6 +24,19 @@ DEFAULT_CONFIG = IPAMConfig(auto_allocate_blocks=True, kubevirt_vm_address_persi
 """What holds while nothing is stored. A stored value without `auto_allocate_blocks` means false."""
 
 _log = Logger(__name__)
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What decides which addresses an owner of blocks may get."""
+
+    pools: list[Pool]
+    labels: Mapping[str, str]
+    config: IPAMConfig
+
+
+async def read_facts(store: Store, owner: str) -> Facts:
+    """All of it. Raises UnknownNode, UnreadableRecord."""
+    return Facts(await read_pools(store), await read_labels(store, owner), await read_config(store))
 
 
 async def read_pools(store: Store) -> list[Pool]:

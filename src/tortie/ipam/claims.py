@@ -48,6 +48,11 @@ def full_owner(name: str) -> str:
     return name if name.startswith(VIRTUAL_OWNER) else f"host:{name}"
 
 
+def claims_prefix(name: str, family: int) -> str:
+    """How the keys of all claims of an owner on blocks of a family begin."""
+    return f"{affinity_prefix(name)}ipv{family}/block/"
+
+
 class Claims:
     """Claims and releases blocks for their owners (`host:<node>` or `virtual:<name>`)."""
 
@@ -57,8 +62,8 @@ class Claims:
 
     async def owned(self, owner: str, family: int) -> list[Cidr]:
         """The blocks that an owner claims, in whatever state, by address."""
-        prefix = f"{affinity_prefix(owner_name(owner))}ipv{family}/block/"
-        return sorted(Cidr.parse(name.name) for name in await self._store.names(prefix))
+        names = await self._store.names(claims_prefix(owner_name(owner), family))
+        return sorted(Cidr.parse(name.name) for name in names)
 
     async def everyone(self, unreadable: Unreadable = log_unreadable) -> dict[tuple[str, Cidr], BlockAffinity]:
         """All claims, by owner (as blocks spell it) and block; what cannot be read is told, and left out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
@@ -9,7 +10,7 @@ from tortie.api.ipam import IPAMBlock, IPAMHandle
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
 from tortie.base.errors import Conflict
-from tortie.datastore.keys import BLOCK_PREFIX, block_key, handle_key
+from tortie.datastore.keys import BLOCK_PREFIX, IPAM_CONFIG_KEY, block_key, handle_key, resource_prefix
 from tortie.ipam.block import (
     address_at,
     collect,
@@ -24,10 +25,10 @@ from tortie.ipam.block import (
 from tortie.ipam.catalog import read_config, read_labels, read_pools
 from tortie.ipam.claims import Claims
 from tortie.ipam.errors import Contention, OverlappingBlock, ReleaseConflict, UnknownNode
-from tortie.ipam.handles import Counted, decrement, find
+from tortie.ipam.handles import minus, without
 from tortie.ipam.pools import Pool, matches, pool_of
 from tortie.ipam.requests import LOAD_BALANCER, Released, ReleaseRequest
-from tortie.ipam.store import ATTEMPTS, Store, Stored
+from tortie.ipam.store import ATTEMPTS, Store, Stored, Wish
 
 
 class Releaser:
@@ -46,15 +47,16 @@ class Releaser:
                 blocks are dealt with first.
             Contention: others changed a block every time.
         """
-        pools = await read_pools(self._store)
-        cooldown = (await read_config(self._store)).ip_cooldown_seconds
+        ahead = await self._read_ahead()
+        pools, cooldown = await read_pools(ahead), (await read_config(ahead)).ip_cooldown_seconds
         results, conflicts = [], []
         for block, wanted in (await self._by_block(requests, pools)).items():
             try:
-                results.append(await self._release_in(block, wanted, cooldown))
+                released, rest = await self._release_in(block, wanted, cooldown)
+                results.append(released)
+                await self._give_up(rest, pools, cooldown)
             except ReleaseConflict as conflict:
                 conflicts.append(conflict)
-            await self._give_up(block, pools, cooldown)
         if conflicts:
             raise conflicts[0]
         return Released(
@@ -74,17 +76,33 @@ class Releaser:
         released: list[Cidr] = []
         for attempt in range(ATTEMPTS):
             await self._store.pause(attempt)
-            stored = await self._store.read(handle_key(handle), IPAMHandle)
+            ahead = await self._read_ahead(handle_key(handle))
+            stored = await ahead.read(handle_key(handle), IPAMHandle)
             if stored is None:
                 return tuple(released)
-            cooldown = (await read_config(self._store)).ip_cooldown_seconds
-            pools = await read_pools(self._store)
-            for block in map(Cidr.parse, stored.value.block):
-                released += await self._release_handle_in(block, handle, cooldown)
-                await self._give_up(block, pools, cooldown)
-            if await self._store.remove(handle_key(handle), stored):
-                return tuple(released)
+            pools, cooldown = await read_pools(ahead), (await read_config(ahead)).ip_cooldown_seconds
+            try:
+                await self._release_handle(handle, stored, released, pools, cooldown)
+            except Conflict:
+                continue
+            return tuple(released)
         raise Contention(f"release of handle {handle}", ATTEMPTS)
+
+    async def _release_handle(
+        self, handle: str, stored: Stored[IPAMHandle], released: list[Cidr], pools: Sequence[Pool], cooldown: int
+    ) -> None:
+        """Release what a handle holds, block by block; the last takes the handle with it. Raises Conflict."""
+        left: Stored[IPAMHandle] | None = stored
+        for block in map(Cidr.parse, stored.value.block):
+            assert left is not None, "a handle is there as long as it counts blocks"
+            addresses, rest, left = await self._release_handle_in(block, handle, left, cooldown)
+            released += addresses
+            await self._give_up(rest, pools, cooldown)
+        if left is not None:
+            await self._store.commit(Wish(handle_key(handle), left, None))
+
+    async def _read_ahead(self, *keys: str) -> Store:
+        return await self._store.ahead([IPAM_CONFIG_KEY, *keys], [resource_prefix("IPPool")])
 
     async def holding(self, handle: str, family: int) -> tuple[Cidr, ...]:
         """The addresses of a family that a handle holds, as its blocks say."""
@@ -130,62 +148,69 @@ class Releaser:
         """All blocks of a family, readable or not."""
         return [Cidr.parse(name.name) for name in await self._store.names(f"{BLOCK_PREFIX}ipv{family}/")]
 
-    async def _release_in(self, block: Cidr, requests: Sequence[ReleaseRequest], cooldown: int) -> Released:
+    async def _release_in(
+        self, block: Cidr, requests: Sequence[ReleaseRequest], cooldown: int
+    ) -> tuple[Released, IPAMBlock | None]:
+        """What became of the requests, and of the block."""
         addresses = tuple(request.address for request in requests)
         for attempt in range(ATTEMPTS):
             await self._store.pause(attempt)
             stored = await self._store.read(block_key(str(block)), IPAMBlock)
             if stored is None:
-                return Released(unallocated=addresses)
+                return Released(unallocated=addresses), None
             current = collect(stored.value, self._clock.now(), cooldown)
             ordinals = releasable(current, requests)
-            counts = await self._counts(current, ordinals)
-            if not ordinals or await self._write(stored, release(current, ordinals, self._clock.now()), cooldown):
-                for counted, count in counts:
-                    await decrement(self._store, counted, count)
-                done = {address_at(current, ordinal) for ordinal in ordinals}
-                free = tuple(address for address in addresses if address not in done)
-                return Released(tuple(address for address in addresses if address in done), free)
+            done = {address_at(current, ordinal) for ordinal in ordinals}
+            free = tuple(address for address in addresses if address not in done)
+            released = Released(tuple(address for address in addresses if address in done), free)
+            if not ordinals:
+                return released, stored.value
+            wish = self._wish(stored, release(current, ordinals, self._clock.now()), cooldown)
+            with contextlib.suppress(Conflict):
+                after, *_ = await self._store.commit(wish, *await self._counts(current, ordinals))
+                return released, after.value if after else None
         raise Contention(f"release in block {block}", ATTEMPTS)
 
-    async def _counts(self, block: IPAMBlock, ordinals: Collection[int]) -> list[tuple[Counted, int]]:
-        """What to count down once these ordinals are released."""
+    async def _counts(self, block: IPAMBlock, ordinals: Collection[int]) -> list[Wish]:
+        """The handles of these ordinals, without them."""
         holders = (holder(block, ordinal) for ordinal in ordinals)
         handles = Counter(handle_of(attribute) for attribute in holders if attribute)
-        found = [(await find(self._store, handle, block.cidr), count) for handle, count in handles.items() if handle]
-        return [(counted, count) for counted, count in found if counted]
+        found = {handle: await self._store.read(handle_key(handle), IPAMHandle) for handle in sorted(handles) if handle}
+        return [
+            Wish(handle_key(handle), stored, minus(stored.value, block.cidr, handles[handle]))
+            for handle, stored in found.items()
+            if stored
+        ]
 
-    async def _release_handle_in(self, block: Cidr, handle: str, cooldown: int) -> tuple[Cidr, ...]:
-        for attempt in range(ATTEMPTS):
-            await self._store.pause(attempt)
-            stored = await self._store.read(block_key(str(block)), IPAMBlock)
-            if stored is None:
-                return ()
+    async def _release_handle_in(
+        self, block: Cidr, handle: str, stored: Stored[IPAMHandle], cooldown: int
+    ) -> tuple[tuple[Cidr, ...], IPAMBlock | None, Stored[IPAMHandle] | None]:
+        """The addresses released, the block that remains, and the handle without it. Raises Conflict."""
+        wishes = [Wish(handle_key(handle), stored, without(stored.value, str(block)))]
+        found = await self._store.read(block_key(str(block)), IPAMBlock)
+        addresses: tuple[Cidr, ...] = ()
+        if found:
             now = self._clock.now()
-            current = collect(stored.value, now, cooldown)
+            current = collect(found.value, now, cooldown)
             ordinals = ordinals_of_handle(current, handle)
-            if await self._write(stored, release(current, ordinals, now, stamp=False), cooldown):
-                return tuple(address_at(current, ordinal) for ordinal in ordinals)
-        raise Contention(f"release of handle {handle} in block {block}", ATTEMPTS)
+            addresses = tuple(address_at(current, ordinal) for ordinal in ordinals)
+            wishes.append(self._wish(found, release(current, ordinals, now, stamp=False), cooldown))
+        left, *rest = await self._store.commit(*wishes)
+        return addresses, rest[0].value if rest and rest[0] else None, left
 
-    async def _write(self, stored: Stored[IPAMBlock], released: IPAMBlock, cooldown: int) -> bool:
-        """Write a block after a release, or delete it when it is empty and nobody's."""
+    def _wish(self, stored: Stored[IPAMBlock], released: IPAMBlock, cooldown: int) -> Wish:
+        """A block after a release: deleted when it is empty and nobody's."""
         rest = collect(released, self._clock.now(), cooldown)
-        wanted = None if rest.affinity is None and is_empty(rest) else written(rest)
-        try:
-            await self._store.write(block_key(rest.cidr), stored, wanted)
-        except Conflict:
-            return False
-        return True
+        return Wish(block_key(rest.cidr), stored, None if rest.affinity is None and is_empty(rest) else written(rest))
 
-    async def _give_up(self, block: Cidr, pools: Sequence[Pool], cooldown: int) -> None:
+    async def _give_up(self, block: IPAMBlock | None, pools: Sequence[Pool], cooldown: int) -> None:
         """Release the claim on an empty block that its owner has no business with any more."""
-        stored = await self._store.read(block_key(str(block)), IPAMBlock)
-        if stored is None or stored.value.affinity is None or not is_empty(stored.value):
+        if block is None or block.affinity is None or not is_empty(block):
             return
-        pool = pool_of(pools, block)
-        if stored.value.affinity == LOAD_BALANCER or (pool and not await self._selects(pool, stored.value.affinity)):
-            await self._claims.release(stored.value.affinity, block, cooldown)
+        cidr = Cidr.parse(block.cidr)
+        pool = pool_of(pools, cidr)
+        if block.affinity == LOAD_BALANCER or (pool and not await self._selects(pool, block.affinity)):
+            await self._claims.release(block.affinity, cidr, cooldown)
 
     async def _selects(self, pool: Pool, owner: str) -> bool:
         """Whether a pool is for the owner of one of its blocks; for a node that is gone, it stays as it is."""

@@ -70,6 +70,12 @@ class EtcdDatastore:
                 return await self._list(prefix)
         raise Unavailable(f"etcd: history was lost {_LIST_ATTEMPTS} times while {prefix} was being listed")
 
+    async def read(self, keys: Sequence[str], prefixes: Sequence[str] = ()) -> Mapping[str, KeyValue]:
+        ranges = [(encode_key(key), b"") for key in keys]
+        ranges += [messages.prefix_range(encode_key(prefix)) for prefix in prefixes]
+        answer = await self._cluster.call(messages.TXN, messages.read_transaction(ranges), repeatable=True)
+        return {item.key: item for item in messages.read_reply(answer)}
+
     async def pages(self, prefix: str) -> AsyncGenerator[Listing, None]:
         """One page is on its way while the one before is decoded and taken; no third is asked for."""
         begin, end = messages.prefix_range(encode_key(prefix))

@@ -160,6 +160,11 @@ def delete_operation(key: bytes) -> bytes:
     return message(_OPERATION_DELETE, text(1, key))
 
 
+def read_transaction(ranges: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Read several ranges at one revision; an empty end stands for one key."""
+    return b"".join(message(2, message(_OPERATION_RANGE, range_request(*one))) for one in ranges)
+
+
 def rehearsal(keys: Sequence[bytes]) -> bytes:
     """Write keys if what never was so is so: the server judges whether it would be allowed, and does nothing."""
     puts = b"".join(message(2, message(_OPERATION_PUT, put_request(key, b""))) for key in keys)
@@ -268,6 +273,19 @@ def joint_reply(data: bytes) -> JointReply:
             one = _operation_reply(data, begin, end)[1]
             found += [one] if one else []
     return JointReply(succeeded, revision, found)
+
+
+def read_reply(data: bytes) -> list[KeyValue]:
+    """The answer to `read_transaction`: all that was found."""
+    return [
+        key_value(data, first, last)
+        for number, begin, end in fields(data, 0, len(data))
+        if number == 3 and end >= 0
+        for operation, start, stop in fields(data, begin, end)
+        if operation == _OPERATION_RANGE and stop >= 0
+        for field, first, last in fields(data, start, stop)
+        if field == 2 and last >= 0
+    ]
 
 
 def watch_reply(data: bytes) -> WatchReply:
