@@ -7,7 +7,6 @@ one file what it begins and what it has done: the order of the lines is the orde
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import mmap
 import os
 import random
@@ -24,7 +23,6 @@ from tortie.base.errors import TortieError
 from tortie.datastore.etcd.driver import EtcdDatastore
 from tortie.datastore.etcd.settings import EtcdSettings
 from tortie.ipam.allocator import Allocator
-from tortie.ipam.errors import AddressError
 from tortie.ipam.requests import AssignRequest, ReleaseRequest
 
 HOSTS = 8
@@ -80,9 +78,9 @@ class Worker:
         self._doubtful: list[str] = []
         self._handles = 0
 
-    async def step(self) -> None:
-        """One operation; what did not end well is given back by its handle, as a runtime does."""
-        with contextlib.suppress(TortieError):
+    async def step(self) -> bool:
+        """One operation; whether it succeeded. What did not end well is given back by its handle, as a runtime does."""
+        try:
             if self._doubtful:
                 await self._allocator.release_by_handle(self._doubtful[-1])
                 self._tell("released", self._doubtful.pop())
@@ -93,6 +91,9 @@ class Worker:
                 await self._allocator.release_affinity(pool, self._node, only_empty=self._chance.random() < 0.5)
             else:
                 await self._assign()
+        except TortieError:
+            return False
+        return True
 
     async def _assign(self) -> None:
         self._handles += 1
@@ -137,11 +138,8 @@ async def work(url: str, log: int, number: int, life: int, done: Done, enough: i
 
     worker = Worker(number, life, Allocator(datastore, SkewedClock(chance), chance), tell)
     while done.total() < enough:
-        try:
-            await worker.step()
-        except AddressError as error:
-            tell("refused", str(error))
-        done.add(number)
+        if await worker.step():
+            done.add(number)
     await datastore.close()
 
 

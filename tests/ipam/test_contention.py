@@ -158,7 +158,7 @@ async def test_allocators_killed_frozen_and_cut_off_give_no_address_twice_and_lo
     tmp_path: Path, etcd: EtcdCluster, cluster: Any
 ) -> None:
     told = await contend(tmp_path, etcd, enough=2100, strikes=40, seed=1)
-    assert told.assigned + told.released > 2000
+    assert told.assigned + told.released >= 2000
     await prove(cluster, told)
 
 
@@ -170,5 +170,5 @@ async def test_a_hundred_thousand_times_over(
 ) -> None:
     await cluster.allocator.set_config(config)
     told = await contend(tmp_path, etcd, enough=100_000, strikes=800, seed=2)
-    assert told.assigned + told.released > 90_000
+    assert told.assigned + told.released >= 95_000
     await prove(cluster, told)
