@@ -155,3 +155,7 @@ def test_what_is_left_of_everything_is_told_by_what_is_not_in_it() -> None:
     assert describe(space.icmp(8) & space.family(4), 4) == "ICMP type 8"
     assert describe(space.family(6) & udp) == "IPv6: UDP"
     assert describe(space.none) == "nothing"
+
+
+def test_an_address_is_asked_about_alone(cluster: Cluster) -> None:
+    assert [one.packet.family for one in explained(cluster, "fd00::1", "web", "80")] == [6]

@@ -91,7 +91,7 @@ def _pairs(source: Party, destination: Party) -> list[Pair]:
 def _ends(party: Party) -> list[tuple[End | None, tuple[Cidr, ...]]]:
     if party.address is not None:
         return [(None, (party.address,))]
-    return [(end, end.addresses) for end in party.ends]
+    return [(end, (party.named,) if party.named else end.addresses) for end in party.ends]
 
 
 def _kind(reach: Reachability, end: End | None, address: Cidr) -> Kind:

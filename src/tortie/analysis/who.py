@@ -22,11 +22,16 @@ _SIGNS = frozenset("='\"!&|( ")
 
 
 class Party(msgspec.Struct, frozen=True):
-    """Whom a text names: ends of the cluster, or one address that is nobody's."""
+    """Whom a text names: ends of the cluster, or one address that is nobody's.
+
+    Args:
+        named: the address of the ends that the text is, if it is one.
+    """
 
     text: str
     ends: tuple[End, ...] = ()
     address: Cidr | None = None
+    named: Cidr | None = None
 
 
 def find_party(cluster: Cluster, text: str, namespace: str = "default") -> Party:
@@ -42,7 +47,7 @@ def find_party(cluster: Cluster, text: str, namespace: str = "default") -> Party
     address = _address(text)
     if address is not None:
         ends = tuple(end for end in cluster.ends.values() if address in end.addresses)
-        return Party(text, ends, None if ends else address)
+        return Party(text, ends, None if ends else address, address)
     ends = () if not text else _selected(cluster, text) if _SIGNS & set(text) else _named(cluster, text, namespace)
     if not ends:
         raise InvalidResource(Problem(text, "", "names nobody in this cluster", f"give {HOW}"))

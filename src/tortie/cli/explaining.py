@@ -7,10 +7,10 @@ import sys
 import click
 
 from tortie.cli.completing import complete_kinds
-from tortie.cli.connection import FAILED, is_missing, or_exit, with_location
+from tortie.cli.connection import or_exit, with_location
 from tortie.cli.inputs import Input
 from tortie.cli.options import input_options, structured_option
-from tortie.cli.output import Format, say, structured
+from tortie.cli.output import say
 from tortie.datastore.location import Location
 
 ARROWS = frozenset({"→", "->", "to"})
@@ -26,6 +26,8 @@ ARROWS = frozenset({"→", "->", "to"})
 @click.option("--port", default="", metavar="PORT", help="Of the traffic: its destination.")
 @click.option("--all", "everything", is_flag=True, help="Every policy that does not apply, too.")
 @click.option("--offline", is_flag=True, help="The files are all there is; no datastore is asked.")
+@click.option("--live", is_flag=True, help="In a lab: send the packet, watch it, and compare.")
+@click.option("--lab", default="lab", show_default=True, help="Which lab, with --live; its datastore is asked.")
 @structured_option
 @input_options
 @with_location
@@ -34,7 +36,7 @@ def explain(words: tuple[str, ...], deep: bool, given: Input, location: Location
 
     A and B are workloads or pods (NAMESPACE/NAME), all of a namespace (NAMESPACE/), hosts (host/NAME), addresses, or
     selectors. With -f the files stand in the place of what is stored. The exit code for traffic is 0 when all of it
-    gets through, and 4 when some of it is denied.
+    gets through, 4 when some of it is denied, and 5 when --live finds that a kernel does otherwise.
 
     \b
       tortie explain networkpolicy
@@ -42,6 +44,7 @@ def explain(words: tuple[str, ...], deep: bool, given: Input, location: Location
       tortie explain shop/client-1 shop/web-1 80/tcp
       tortie explain "app == 'web'" 10.0.0.7 --protocol udp --port 53 -o json
       tortie explain shop/client shop/web 80 -f new-policy.yaml
+      tortie explain default/w1 default/w2 80 --live
     """
     rest = [word for word in words if word not in ARROWS]
     if len(rest) == 1:
@@ -62,34 +65,18 @@ def _field(what: str, recursive: bool) -> None:
     say(or_exit(lambda: explain_text(name, path, recursive)).rstrip())
 
 
-DENIED = 4
-"""Exit code: what was asked about does not get through."""
-
-
 def _traffic(words: list[str], given: Input, location: Location, options: dict[str, object]) -> None:
-    from tortie.analysis.nodes import KINDS, Nodes
     from tortie.analysis.who import read_service
-    from tortie.cli.felix import configured
-    from tortie.cli.snapshot import compiled, snapshot, stored_blocks
-    from tortie.cli.why import explanations, parties, plain, text
-    from tortie.desired.policy import Action
+    from tortie.cli.telling import Telling, tell
 
+    if options["live"] and (given.paths or options["offline"]):
+        raise click.UsageError("--live is about what is in force: without files, and not --offline")
     said = "/".join(str(one) for one in (options["port"], options["protocol"]) if one)
     service = or_exit(lambda: read_service(words[2] if len(words) > 2 else said or "any"))
-    is_offline = bool(options["offline"])
-    resources = snapshot(location, given, offline=is_offline, besides=KINDS)
-    cluster = compiled(resources)
-    meant = or_exit(lambda: parties(cluster, (words[0], words[1]), given.namespace))
-    found = explanations(
-        cluster,
-        meant,
-        service,
-        Nodes(resources, configured, [] if is_offline or is_missing(location) else stored_blocks(location)),
+    telling = Telling(
+        everything=bool(options["everything"]),
+        offline=bool(options["offline"]),
+        lab=str(options["lab"]) if options["live"] else "",
+        output=str(options["output"] or ""),
     )
-    if options["output"]:
-        say(structured([plain(one) for one in found], Format(str(options["output"]))))
-    else:
-        say("\n\n".join(text(one, everything=bool(options["everything"])) for one in found) or "nobody is paired here")
-    if not found:
-        sys.exit(FAILED)
-    sys.exit(DENIED if any(one.verdict is Action.DENY for one in found) else 0)
+    sys.exit(tell((words[0], words[1]), service, given, location, telling))
