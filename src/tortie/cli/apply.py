@@ -12,14 +12,14 @@ from tortie.cli.fulfil import fulfil
 from tortie.cli.inputs import Input
 from tortie.cli.manifests import Manifests, scan_manifests
 from tortie.cli.options import DryRunCommand, dry_run_option, input_options, written_option
-from tortie.cli.origin import why_option
+from tortie.cli.origin import force_option, why_option
 from tortie.cli.plan import wish_for
 from tortie.cli.report import Showing, reporter
 from tortie.datastore.location import Location
 
 
 def _writing_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    return input_options(dry_run_option(written_option(why_option(with_location(function)))))
+    return input_options(dry_run_option(written_option(why_option(force_option(with_location(function))))))
 
 
 @click.command(cls=DryRunCommand)

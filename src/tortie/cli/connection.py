@@ -18,7 +18,7 @@ from tortie.base.errors import InvalidResource, NotPermitted, Problem, TortieErr
 from tortie.cli.everywhere import with_log_options
 from tortie.cli.origin import origin
 from tortie.cli.output import complain
-from tortie.cli.personality import CONFIG, DATASTORE, UNAUTHORIZED, before, has_own_voice, program
+from tortie.cli.personality import CONFIG, DATASTORE, LOCATION, UNAUTHORIZED, before, has_own_voice, program
 from tortie.datastore.contract import Datastore
 from tortie.datastore.location import CONFIG_FILE, DEFAULT_FILE, Location, find_location
 from tortie.datastore.open import open_datastore
@@ -55,6 +55,7 @@ def with_location(function: Function) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(*args: Any, datastore: str | None, config: Path | None, **options: Any) -> Any:
         location = or_exit(lambda: chosen_location(datastore, config))
+        click.get_current_context().meta[LOCATION] = location
         return function(*args, location=location, **options)
 
     return with_log_options(command)

@@ -15,11 +15,13 @@ from tortie.cli.belongings import belongings, remover, told_addresses
 from tortie.cli.circumstances import before_the_first_write, warnings_after, warnings_before
 from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, warn_unreadable_once, with_datastore, with_location
+from tortie.cli.fulfil import locked_out_by
 from tortie.cli.inputs import Input
 from tortie.cli.labels import label_selector
 from tortie.cli.manifests import Named, read_names
 from tortie.cli.options import DryRunCommand, dry_run_option, input_options, name_option, selector_option
-from tortie.cli.origin import origin, why_option
+from tortie.cli.origin import force_option, origin, why_option
+from tortie.cli.personality import has_own_voice
 from tortie.cli.plan import Plan, forbidden, plan_deletions, rehearse
 from tortie.cli.report import Showing, reporter, tell_unmatched
 from tortie.cli.selection import Selection, selection
@@ -62,6 +64,7 @@ class Choice(msgspec.Struct, frozen=True):
 @dry_run_option
 @name_option
 @why_option
+@force_option
 @with_location
 def delete(
     words: tuple[str, ...],
@@ -149,6 +152,10 @@ async def _delete(datastore: Datastore, choice: Choice, showing: Showing) -> Out
         plan = await _judged(store, choice, names)
         if choice.problems or (plan.refusals and voice.careful):
             return nothing_done(plan)
+        if lost := await locked_out_by(store, plan):
+            if not showing.dry_run and has_own_voice():
+                return nothing_done(Plan(plan.steps, (*plan.refusals, *lost)))
+            voice.warn([str(problem) for one in lost for problem in one.problems])
         addresses = await told_addresses(datastore, store, plan, foretold=bool(showing.dry_run))
         voice.warn([*await warnings_before(store, plan), *addresses])
         along = await belongings(store, plan) if showing.dry_run else ()

@@ -20,7 +20,7 @@ from tortie.cli.fulfil import fulfil_in
 from tortie.cli.inputs import Input
 from tortie.cli.manifests import Manifests, placed, scan_manifests
 from tortie.cli.options import namespace_option
-from tortie.cli.origin import why_option
+from tortie.cli.origin import force_option, why_option
 from tortie.cli.output import Format, complain, say, structured
 from tortie.cli.personality import program
 from tortie.cli.plan import wish_for
@@ -42,6 +42,7 @@ HELP = (
 @click.argument("words", nargs=-1, required=True, metavar="KIND NAME... | KIND/NAME...", shell_complete=complete_words)
 @namespace_option
 @why_option
+@force_option
 @with_location
 def edit(words: tuple[str, ...], namespace: str, location: Location) -> None:
     """Change resources in an editor ($EDITOR); what is wrong is shown there, and nothing typed is lost.

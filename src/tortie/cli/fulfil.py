@@ -11,7 +11,8 @@ from tortie.base.clock import SystemClock
 from tortie.cli.circumstances import before_the_first_write, warnings_after, warnings_before
 from tortie.cli.connection import end_without_folder, is_missing, or_exit, with_store
 from tortie.cli.manifests import Manifests
-from tortie.cli.plan import Plan, Wish, forbidden, plan_writes, rehearse
+from tortie.cli.personality import has_own_voice
+from tortie.cli.plan import HOST_KINDS, Plan, Refusal, Wish, forbidden, lock_out, plan_writes, rehearse
 from tortie.cli.report import WORDS, Showing, reporter
 from tortie.cli.writing import Outcomes, Written, carry_out, foretold, nothing_done
 from tortie.datastore.embedded import EmbeddedDatastore
@@ -66,6 +67,10 @@ async def fulfil_in(
         plan = await rehearse(store, await _judged(store, wishes, source))
         if source.problems or (plan.refusals and voice.careful):
             return nothing_done(plan)
+        if lost := await locked_out_by(store, plan):
+            if not showing.dry_run and has_own_voice():
+                return nothing_done(Plan(plan.steps, (*plan.refusals, *lost)))
+            voice.warn([str(problem) for one in lost for problem in one.problems])
         if not showing.dry_run and any(wish.may_create for wish in wishes):
             await store.ensure_initialized()
         voice.warn(await warnings_before(store, plan))
@@ -75,6 +80,18 @@ async def fulfil_in(
         outcomes = await carry_out(store, plan, lambda written: voice.told(showing, written))
     voice.warn(warnings_after(plan, outcomes))
     return outcomes
+
+
+async def locked_out_by(store: ResourceStore, plan: Plan) -> list[Refusal]:
+    """A refusal for what a plan would take from hosts."""
+    # The analysis compiles policy, which few writes need.
+    if not any(step.key.kind in HOST_KINDS and step.changes for step in plan.steps):
+        return []
+    from tortie.cli.lockout import locked_out
+
+    lost = await locked_out(store, plan)
+    key = next(step.key for step in plan.steps if step.key.kind in HOST_KINDS and step.changes)
+    return [lock_out(key, lost)] if lost else []
 
 
 def _unasked(showing: Showing, wishes: Sequence[Wish], source: Manifests) -> Outcomes:

@@ -17,7 +17,7 @@ from tortie.cli.fulfil import fulfil_in
 from tortie.cli.labels import label_selector
 from tortie.cli.manifests import complete
 from tortie.cli.options import DryRunCommand, dry_run_option, namespace_option, selector_option, written_option
-from tortie.cli.origin import why_option
+from tortie.cli.origin import force_option, why_option
 from tortie.cli.plan import Wish
 from tortie.cli.report import Showing, reporter, tell_unmatched
 from tortie.cli.selection import Selection, selection
@@ -86,6 +86,7 @@ def _marking_options(function: Callable[..., Any]) -> Callable[..., Any]:
         dry_run_option,
         written_option,
         why_option,
+        force_option,
         with_location,
     )
     for decorator in reversed(decorators):

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tortie.cli.personality import FORCE
 from tortie.datastore.changelog import Origin
 
 _ORIGIN, _WHY = "tortie.origin", "tortie.why"
@@ -31,6 +32,17 @@ why_option = click.option(
     help="Why, for `tortie history`.",
 )
 """`-m`: kept for the record; the command itself gets nothing."""
+
+
+def _insist(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta[FORCE] = True
+
+
+force_option = click.option(
+    "--force", is_flag=True, expose_value=False, callback=_insist, help="Even if it locks somebody out of a host."
+)
+"""`--force`: kept for the analysis; the command itself gets nothing."""
 
 
 def origin() -> Origin:

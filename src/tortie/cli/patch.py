@@ -19,7 +19,7 @@ from tortie.cli.completing import complete_words
 from tortie.cli.connection import or_exit, with_location
 from tortie.cli.fulfil import fulfil
 from tortie.cli.options import DryRunCommand, dry_run_option, namespace_option, written_option
-from tortie.cli.origin import why_option
+from tortie.cli.origin import force_option, why_option
 from tortie.cli.plan import Wish
 from tortie.cli.report import Showing, reporter
 from tortie.cli.selection import selection
@@ -46,6 +46,7 @@ TYPES = ("merge", "json", "strategic")
 @dry_run_option
 @written_option
 @why_option
+@force_option
 @with_location
 def patch(
     words: tuple[str, ...],

@@ -19,6 +19,9 @@ DATASTORE, CONFIG, NAMESPACE = "tortie.datastore", "tortie.config", "tortie.name
 """Keys of what was named before the command: the datastore, a configuration file, a namespace."""
 
 
+LOCATION, FORCE = "tortie.location", "tortie.force"
+"""Keys of where the datastore is that the command works on, and of whether it is to lock people out of hosts."""
+
 UNAUTHORIZED = "connection is unauthorized: "
 """What calicoctl says first when the datastore does not let a user, and scripts look for."""
 

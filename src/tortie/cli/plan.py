@@ -174,6 +174,20 @@ class _Keyed(Protocol):
 Keyed = TypeVar("Keyed", bound=_Keyed)
 
 
+HOST_KINDS = frozenset(
+    {"HostEndpoint", "GlobalNetworkPolicy", "GlobalNetworkSet", "Profile", "Tier", "FelixConfiguration"}
+)
+"""Of which a change can lock somebody out of a host."""
+
+
+def lock_out(key: ResourceKey, lost: Sequence[str]) -> Refusal:
+    """The refusal of a change that would lock somebody out."""
+    remedy = "try it with --confirm 60s, or insist with --force"
+    problems = tuple(Problem(str(key), "", f"would cut {one}") for one in lost[:-1])
+    last = Problem(str(key), "", f"would cut {lost[-1]}", remedy)
+    return Refusal(key, Conflict(str(key), "would lock somebody out"), (*problems, last))
+
+
 def forbidden(reason: Callable[[ResourceKey], str], wanted: Iterable[Keyed]) -> tuple[list[Refusal], list[Keyed]]:
     """Split what is wanted into what may not be written, and what may.
 

@@ -16,6 +16,7 @@ from tortie.cli.apply import read_or_exit
 from tortie.cli.circumstances import before_the_first_write
 from tortie.cli.connection import FAILED, fail, with_datastore, with_location, with_store
 from tortie.cli.inputs import Input
+from tortie.cli.lockout import locked_out
 from tortie.cli.manifests import Manifests
 from tortie.cli.origin import origin
 from tortie.cli.output import complain, say, say_now
@@ -103,6 +104,8 @@ async def _changes(store: ResourceStore, showing: Showing, manifests: Manifests)
     if len(steps) > MOST_TOGETHER:
         problem = f"{len(steps)} resources would change, and {MOST_TOGETHER} can be tried together"
         raise InvalidResource(Problem("apply --confirm", "", problem, "apply them in parts"))
+    if lost := await locked_out(store, plan):
+        reporter().warn(f"on trial: would cut {one}" for one in lost)
     return [await store.replacement(step.after) for step in steps if step.after is not None]
 
 
