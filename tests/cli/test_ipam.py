@@ -99,6 +99,52 @@ def test_one_address_tells_who_holds_it_and_who_uses_it(run: Run, used: str) -> 
     assert run("ipam", "show", "--ip", "web").exit_code == 1
 
 
+def test_an_address_tells_its_history_in_one_screen(
+    run: Run, used: str, assign: Callable[[str], str], tmp_path: Path
+) -> None:
+    text = run("ipam", "show", used).output
+    assert "Held by pod web on node n1\nSince 20" in text
+    assert "Because a workload was attached by CNI\nUsed by WorkloadEndpoint shop/n1-k8s-web-eth0" in text
+    assert "Nobody held it before, since its block was made." in text
+    run("delete", "workloadendpoint", "n1-k8s-web-eth0", "-n", "shop")
+    assert "Used by nothing that is known" in run("ipam", "show", used).output
+    run("ipam", "configure", "--ip-cooldown-seconds=1")
+    assert run("ipam", "release", "--ip", used).exit_code == 0
+    freed = run("ipam", "show", used).output
+    assert "is not assigned, and cooling down since 20" in freed
+    before = freed.splitlines()[freed.splitlines().index("Before:") + 1 :]
+    assert before[0].split() == ["SINCE", "RELEASED", "HELD", "BY", "HANDLE"]
+    assert before[1].endswith("pod web on node n1   net.c1")
+    plain = json.loads(run("ipam", "show", used, "-o", "json").output)
+    assert [tenure["attributes"]["handle"] for tenure in plain["before"]] == ["net.c1"]
+    assert plain["before"][0]["releasedAt"].startswith("20")
+
+    async def compact() -> None:
+        datastore = await EmbeddedDatastore.open(tmp_path / "datastore.db")
+        await datastore.compact((await datastore.list("")).revision)
+        await datastore.close()
+
+    asyncio.run(compact())
+    assert "the datastore has forgotten" in run("ipam", "show", used).output
+
+
+def test_usage_is_counted_by_pool_node_and_namespace(run: Run, used: str) -> None:
+    text = run("ipam", "usage").output
+    assert [line.split() for line in text.splitlines()] == [
+        ["POOL", "CIDR", "BLOCKS", "IPS", "TOTAL", "IN", "USE", "COOLING", "DOWN", "RESERVED", "FREE", "USED"],
+        ["pool", "10.0.0.0/24", "1", "256", "1", "0", "0", "255", "0%"],
+        [],
+        ["NODE", "FAMILY", "BLOCKS", "IPS", "TOTAL", "IN", "USE", "BORROWED", "LENT", "FREE"],
+        ["n1", "IPv4", "1", "64", "1", "0", "0", "63"],
+        [],
+        ["NAMESPACE", "FAMILY", "IN", "USE"],
+        ["-", "IPv4", "1"],
+    ]
+    (node,) = json.loads(run("ipam", "usage", "--by", "node", "-o", "json").output)
+    assert (node["node"], node["inUse"], node["free"]) == ("n1", 1, 63)
+    assert set(json.loads(run("ipam", "usage", "-o", "json").output)) == {"pool", "node", "namespace"}
+
+
 def test_addresses_that_cool_down_are_told_apart_from_those_in_use(run: Run, used: str) -> None:
     assert run("ipam", "configure", "--ip-cooldown-seconds=3600").exit_code == 0
     assert run("ipam", "release", "--ip", used, "--force").exit_code == 0

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,12 +96,14 @@ class Severing:
 
 
 @pytest.fixture
-def etcd(tmp_path: Path) -> Iterator[EtcdCluster]:
-    cluster = EtcdCluster(tmp_path / "etcd", on_loopback(["only"]))
-    cluster.start()
-    cluster.wait()
-    yield cluster
-    cluster.kill()
+def etcd() -> Iterator[EtcdCluster]:
+    # In memory: this is about writers that are in each other's way, not about a disk.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        cluster = EtcdCluster(Path(folder), on_loopback(["only"]))
+        cluster.start()
+        cluster.wait()
+        yield cluster
+        cluster.kill()
 
 
 @pytest.fixture

@@ -155,7 +155,9 @@ class Attachments:
         attributes = self._attributes(request)
         if requested := wishes.addresses:
             for address in requested:
-                await self._allocator.assign_address(address, self._node, request.handle, attributes, "Workload")
+                await self._allocator.assign_address(
+                    address, self._node, request.handle, attributes | {"note": "this address was asked for"}, "Workload"
+                )
             return requested
         assignment = await self._allocator.auto_assign(
             AssignRequest(

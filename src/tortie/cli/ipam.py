@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
@@ -17,39 +15,27 @@ from tortie.api.ipam import IPAMConfig
 from tortie.api.ippool import IPPool
 from tortie.api.resource import ResourceKey
 from tortie.base.addresses import Cidr
-from tortie.base.clock import SystemClock
 from tortie.base.errors import InvalidResource, NotFound, Problem
 from tortie.cli import ipam_plain, ipam_tables
-from tortie.cli.connection import FAILED, USAGE, or_exit, warn_unreadable_once, with_datastore, with_location
+from tortie.cli.connection import FAILED, USAGE, or_exit, with_location
 from tortie.cli.everywhere import location_options
+from tortie.cli.ipam_access import Access, parsed, read_all, with_access
+from tortie.cli.ipam_usage import usage
 from tortie.cli.options import structured_option
 from tortie.cli.output import Format, complain, say, structured
 from tortie.cli.personality import program
-from tortie.datastore.contract import Datastore
 from tortie.datastore.location import Location
-from tortie.datastore.migration import is_locked, refuse_while_importing
-from tortie.datastore.resources import ResourceStore
-from tortie.ipam.allocator import Allocator
+from tortie.datastore.migration import is_locked
 from tortie.ipam.catalog import DEFAULT_CONFIG
 from tortie.ipam.errors import UnreadableRecord
-from tortie.ipam.report import Books, Report, confirmed, read_books, read_report
+from tortie.ipam.report import Books, Report, confirmed, read_report
 from tortie.ipam.requests import ReleaseRequest
 from tortie.ipam.split import split_pool
-from tortie.ipam.telling import State, tell_address
-from tortie.selector.check import selector_problem
-
-Result = TypeVar("Result")
+from tortie.ipam.telling import State, ToldAddress, tell_address
+from tortie.ipam.tenures import Past, read_past
 
 READINGS_APART_SECONDS = 1.0
 """An attachment under way holds an address for some milliseconds before its endpoint is written."""
-
-
-class Access(msgspec.Struct, frozen=True):
-    """One open datastore as the commands need it: its keys, its resources, its addresses."""
-
-    datastore: Datastore
-    store: ResourceStore
-    allocator: Allocator
 
 
 @click.group("ipam", params=location_options())
@@ -57,14 +43,19 @@ def commands() -> None:
     """Addresses: who has which, and whether that is right."""
 
 
+commands.add_command(usage)
+
+
 @commands.command()
-@click.option("--ip", "address", help="One address: who holds it, and what is recorded of it.")
+@click.argument("one", required=False, metavar="[ADDRESS]")
+@click.option("--ip", "address", help="One address: who holds it, since when, why, and who did before.")
 @click.option("--show-blocks", is_flag=True, help="Blocks too, beneath their pools.")
 @click.option("--show-borrowed", is_flag=True, help="Addresses that nodes took from blocks of other nodes.")
 @click.option("--show-configuration", is_flag=True, help="The settings of address management.")
 @structured_option
 @with_location
 def show(
+    one: str | None,
     address: str | None,
     show_blocks: bool,
     show_borrowed: bool,
@@ -72,24 +63,22 @@ def show(
     output: Format | None,
     location: Location,
 ) -> None:
-    """Show how full pools are, or one address, or the settings.
+    """Show how full pools are, or one address and its history, or the settings.
 
     \b
       tortie ipam show --show-blocks
+      tortie ipam show 10.65.0.7
       tortie ipam show --ip 10.65.0.7 -o json
     """
     if show_configuration:
-        config = _with_access(location, lambda access: access.allocator.get_config())
+        config = with_access(location, lambda access: access.allocator.get_config())
         _tell(output, lambda: ipam_tables.configuration(config), lambda: ipam_plain.configuration_plain(config))
         return
-    wanted = or_exit(lambda: _parsed(address)) if address is not None else None
-    books = _with_access(location, _books)
-    if wanted is not None:
-        told = tell_address(books, wanted)
-        _tell(output, lambda: ipam_tables.one_address(told), lambda: ipam_plain.address_plain(told))
-        if told.state is State.UNKNOWN:
-            sys.exit(FAILED)
-    elif show_borrowed:
+    if (text := address or one) is not None:
+        _show_address(or_exit(lambda: parsed(text)), output, location)
+        return
+    books = with_access(location, read_all)
+    if show_borrowed:
         _tell(output, lambda: ipam_tables.borrowed(books), lambda: ipam_plain.borrowed_plain(books))
     else:
         _tell(
@@ -97,6 +86,17 @@ def show(
             lambda: ipam_tables.usage_table(books, blocks=show_blocks),
             lambda: ipam_plain.usage_plain(books, blocks=show_blocks),
         )
+
+
+def _show_address(address: Cidr, output: Format | None, location: Location) -> None:
+    async def look(access: Access) -> tuple[ToldAddress, Past]:
+        told = tell_address(await read_all(access), address)
+        return told, await read_past(access.datastore, Cidr.parse(told.block), address) if told.block else Past()
+
+    told, past = with_access(location, look)
+    _tell(output, lambda: ipam_tables.one_address(told, past), lambda: ipam_plain.address_plain(told, past))
+    if told.state is State.UNKNOWN:
+        sys.exit(FAILED)
 
 
 def _tell(output: Format | None, table: Callable[[], str], plain: Callable[[], Any]) -> None:
@@ -117,7 +117,7 @@ def check(output: Path | None, show_all_ips: bool, show_problem_ips: bool, locat
       tortie ipam check
       tortie ipam check -o report.json
     """
-    report, books = _with_access(location, _report)
+    report, books = with_access(location, _report)
     if show_all_ips:
         say(ipam_tables.every_address(books) + "\n")
     say(ipam_tables.report_text(report, books))
@@ -144,14 +144,12 @@ def release(address: str | None, from_report: tuple[Path, ...], force: bool, loc
         complain("say what to release: --ip ADDRESS, or --from-report FILE")
         sys.exit(USAGE)
     if address:
-        wanted = or_exit(lambda: _parsed(address))
-        released = _with_access(location, lambda access: _release_one(access, wanted, force), writes=True)
+        wanted = or_exit(lambda: parsed(address))
+        released = with_access(location, lambda access: _release_one(access, wanted, force), writes=True)
         say(f"Successfully released IP address {address}" if released else f"{address} was not assigned")
         return
     reports = or_exit(lambda: [read_report(path) for path in from_report])
-    released_count, skipped = _with_access(
-        location, lambda access: _release_leaked(access, reports, force), writes=True
-    )
+    released_count, skipped = with_access(location, lambda access: _release_leaked(access, reports, force), writes=True)
     say(f"Released {released_count} addresses; {len(skipped)} were no longer as reported")
     for line in skipped:
         say(f"  {line}")
@@ -171,7 +169,7 @@ def split(count: int, cidr: str | None, name: str | None, location: Location) ->
     if bool(cidr) == bool(name):
         complain("say which pool to split: --name NAME, or --cidr PREFIX")
         sys.exit(USAGE)
-    parts = _with_access(location, lambda access: _split(access, cidr, name, count), writes=True)
+    parts = with_access(location, lambda access: _split(access, cidr, name, count), writes=True)
     say("\n".join(f"ippool {part.metadata.name} created with {part.spec.cidr}" for part in parts))
 
 
@@ -216,7 +214,7 @@ def configure(
         config = msgspec.structs.replace(await _config_or_default(access), **changes)
         return await access.allocator.set_config(config)
 
-    if unreadable := _with_access(location, change, create=True, writes=True):
+    if unreadable := with_access(location, change, create=True, writes=True):
         complain(
             f"warning: the settings that were stored could not be read ({unreadable}): they were replaced by these, "
             f"and the defaults for all else; see {program()} ipam show --show-configuration"
@@ -233,34 +231,14 @@ async def _config_or_default(access: Access) -> IPAMConfig:
         return DEFAULT_CONFIG
 
 
-def _with_access(
-    location: Location, work: Callable[[Access], Awaitable[Result]], *, create: bool = False, writes: bool = False
-) -> Result:
-    async def run(datastore: Datastore) -> Result:
-        if writes:
-            await refuse_while_importing(datastore)
-        clock = SystemClock()
-        store = ResourceStore(datastore, clock, selector_problem, unreadable=warn_unreadable_once())
-        return await work(Access(datastore, store, Allocator(datastore, clock, Random())))
-
-    return with_datastore(location, run, create=create)
-
-
-async def _books(access: Access) -> Books:
-    for kind in ("IPPool", "IPReservation"):
-        # Address management leaves out what it cannot read of these; the listing here tells people of it.
-        await access.store.list(kind)
-    return await read_books(access.datastore, access.store, SystemClock(), Random())
-
-
 async def _report(access: Access) -> tuple[Report, Books]:
     """Two readings, unless the first is clean or nobody can write between them."""
-    first = await _books(access)
+    first = await read_all(access)
     locked = await _is_surely_locked(access)
     if locked or not confirmed(first, first, locked=False).findings:
         return confirmed(first, first, locked=locked), first
     await asyncio.sleep(READINGS_APART_SECONDS)
-    second = await _books(access)
+    second = await read_all(access)
     return confirmed(first, second, locked=False), second
 
 
@@ -271,15 +249,8 @@ async def _is_surely_locked(access: Access) -> bool:
         return False
 
 
-def _parsed(text: str) -> Cidr:
-    try:
-        return Cidr.host(str(ipaddress.ip_address(text)))
-    except ValueError as error:
-        raise InvalidResource(Problem(text, "", "is not an address", "such as 10.65.0.7")) from error
-
-
 async def _release_one(access: Access, address: Cidr, force: bool) -> bool:
-    users = (await _books(access)).users.get(address.text, ())
+    users = (await read_all(access)).users.get(address.text, ())
     if users and not force:
         remedy = "delete that first; --force releases the address under it, and somebody else may get it"
         raise InvalidResource(Problem(address.text, "", f"is in use by {', '.join(users)}", remedy))
@@ -287,7 +258,7 @@ async def _release_one(access: Access, address: Cidr, force: bool) -> bool:
 
 
 async def _release_leaked(access: Access, reports: list[Report], force: bool) -> tuple[int, list[str]]:
-    books = await _books(access)
+    books = await read_all(access)
     if not force and not await is_locked(access.store):
         remedy = f"run `{program()} datastore migrate lock` first, or give --force"
         raise InvalidResource(Problem("datastore", "", "is not locked, so addresses may be taken meanwhile", remedy))
@@ -298,7 +269,7 @@ async def _release_leaked(access: Access, reports: list[Report], force: bool) ->
             if reason:
                 skipped.append(f"{leak.address}: {reason}")
                 continue
-            request = ReleaseRequest(_parsed(leak.address), leak.handle, leak.sequence_number)
+            request = ReleaseRequest(parsed(leak.address), leak.handle, leak.sequence_number)
             count += len((await access.allocator.release([request])).released)
     return count, skipped
 

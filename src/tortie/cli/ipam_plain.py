@@ -10,6 +10,7 @@ from tortie.api.ipam import IPAMConfig
 from tortie.cli.ipam_tables import PROPERTIES, borrowed_rows
 from tortie.ipam.report import Books
 from tortie.ipam.telling import ToldAddress, usages
+from tortie.ipam.tenures import Past
 from tortie.ipam.usage import Usage
 
 
@@ -22,9 +23,9 @@ def usage_plain(books: Books, *, blocks: bool) -> list[dict[str, Any]]:
     return found
 
 
-def address_plain(told: ToldAddress) -> dict[str, Any]:
-    """Who holds an address."""
-    plain = msgspec.to_builtins(told)
+def address_plain(told: ToldAddress, past: Past) -> dict[str, Any]:
+    """Who holds an address, and who did before."""
+    plain = {**msgspec.to_builtins(told), "before": [msgspec.to_builtins(one) for one in past.tenures]}
     return {name: value for name, value in plain.items() if value}
 
 

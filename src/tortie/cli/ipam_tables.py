@@ -13,7 +13,8 @@ from tortie.ipam.block import borrowed as borrowed_ordinals
 from tortie.ipam.errors import UnreadableRecord
 from tortie.ipam.inspection import cooling_addresses
 from tortie.ipam.report import Books, Report
-from tortie.ipam.telling import State, ToldAddress, usages
+from tortie.ipam.telling import State, ToldAddress, owner_of, usages
+from tortie.ipam.tenures import Past
 from tortie.ipam.usage import Usage
 
 _CONFIGURATION = {
@@ -40,14 +41,37 @@ def usage_table(books: Books, *, blocks: bool) -> str:
     return "\n".join([table, "", *notes])
 
 
-def one_address(told: ToldAddress) -> str:
-    """Who holds an address."""
+def one_address(told: ToldAddress, past: Past) -> str:
+    """Who holds an address, since when and why, what uses it, and who held it before."""
     lines = [f"{told.address} {_state_words(told)}, in {f'pool {told.pool}' if told.pool else 'no pool'}"]
     lines += [told.problem] if told.problem else []
+    if told.block:
+        lines += [f"Block {told.block} of {told.block_owner or 'nobody'}"]
+    if told.state is State.IN_USE:
+        lines += [f"Held by {told.owner}", f"Since {told.since or 'a time that was not recorded'}"]
+        lines += [f"Because {told.reason}"] if told.reason else []
     lines += [f"Used by {user}" for user in told.used_by]
+    if told.state is State.IN_USE and not told.used_by:
+        lines += ["Used by nothing that is known: `tortie ipam check` tells whether it leaked"]
     if told.attributes:
         lines += ["Attributes:", *(f"  {name}: {value}" for name, value in told.attributes.items())]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_past_lines(past)] if told.block else lines)
+
+
+def _past_lines(past: Past) -> list[str]:
+    rows = [
+        [
+            tenure.attributes.get("timestamp", "") or "unknown",
+            tenure.released_at or "not recorded",
+            owner_of(tenure.attributes),
+            tenure.attributes.get("handle", "") or "-",
+        ]
+        for tenure in past.tenures
+    ]
+    lines = ["Before:", aligned(["SINCE", "RELEASED", "HELD BY", "HANDLE"], rows)] if rows else []
+    if not past.is_whole:
+        return [*lines, "What was before that, the datastore has forgotten (its history was compacted)."]
+    return lines or ["Nobody held it before, since its block was made."]
 
 
 def _state_words(told: ToldAddress) -> str:

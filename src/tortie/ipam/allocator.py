@@ -22,6 +22,7 @@ from tortie.ipam.pools import BLOCK_LENGTHS, Pool, PoolRequest, choose, pool_of
 from tortie.ipam.release import Releaser
 from tortie.ipam.requests import DEFAULT_BLOCK_LIMIT, Assignment, AssignRequest, Claimed, Released, ReleaseRequest
 from tortie.ipam.store import ATTEMPTS, Store
+from tortie.ipam.timestamps import attribute_time
 
 USES = ("Workload", "Tunnel", "LoadBalancer")
 MAX_CLAIM = 65536
@@ -97,7 +98,7 @@ class Allocator:
         assigner = Assigner(ahead, self._clock)
         owner, block = f"host:{node}", await self._releaser.block_of(address, pool)
         pick = exactly(address, owner, config.strict_affinity)
-        attribute = _attribute(handle, attributes)
+        attribute = self._attribute(handle, {"node": node, **attributes})
         for attempt in range(ATTEMPTS):
             await self._store.pause(attempt)
             if await assigner.take(block, attribute, pick, config.ip_cooldown_seconds):
@@ -216,8 +217,14 @@ class Allocator:
             config=facts.config,
             limit=block_limit(request.max_blocks, facts.config.max_blocks_per_host),
             reserved=await read_reserved(ahead, family),
-            attribute=_attribute(request.handle, request.attributes),
+            attribute=self._attribute(request.handle, request.attributes),
             owned=await Claims(ahead, self._clock).owned(request.owner, family),
+        )
+
+    def _attribute(self, handle: str | None, attributes: Mapping[str, str]) -> BlockAttribute:
+        """What is written of a holder; since when, in any case."""
+        return BlockAttribute(
+            handle_id=handle, secondary={"timestamp": attribute_time(self._clock.now()), **attributes}
         )
 
     async def _run(self, request: AssignRequest, job: Job, ahead: Store, is_new: bool) -> None:
@@ -253,10 +260,6 @@ def _assignment(jobs: Iterable[Job]) -> Assignment:
     by_family = {job.family: (*job.kept, *job.given) for job in jobs}
     messages = tuple(message for job in jobs for message in job.messages)
     return Assignment(by_family.get(4, ()), by_family.get(6, ()), messages)
-
-
-def _attribute(handle: str | None, attributes: Mapping[str, str]) -> BlockAttribute:
-    return BlockAttribute(handle_id=handle, secondary=dict(attributes) or None)
 
 
 def _pool_request(request: AssignRequest, family: int, labels: Mapping[str, str]) -> PoolRequest:
