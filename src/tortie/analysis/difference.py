@@ -23,6 +23,7 @@ class Change(msgspec.Struct, frozen=True):
         source, destination: in words.
         opened, closed: the packets; those of ends that are new or gone count, too.
         reasons: what decides one of these packets now, and what did before.
+        from_outside, to_outside: whether one of the two is addresses that are nobody's.
     """
 
     source: str
@@ -30,6 +31,8 @@ class Change(msgspec.Struct, frozen=True):
     opened: PacketSet
     closed: PacketSet
     reasons: tuple[str, ...]
+    from_outside: bool = False
+    to_outside: bool = False
 
 
 def changes(before: Cluster, after: Cluster) -> list[Change]:
@@ -44,7 +47,15 @@ def _change(reaches: tuple[Reachability, Reachability], pair: Pair) -> Change | 
     if old == new:
         return None
     reasons = dict.fromkeys(_reasons(reaches, pair, new - old)) | dict.fromkeys(_reasons(reaches, pair, old - new))
-    return Change(_name(reaches, pair.source), _name(reaches, pair.destination), new - old, old - new, tuple(reasons))
+    return Change(
+        _name(reaches, pair.source),
+        _name(reaches, pair.destination),
+        new - old,
+        old - new,
+        tuple(reasons),
+        from_outside=pair.source.is_outside,
+        to_outside=pair.destination.is_outside,
+    )
 
 
 def _name(reaches: tuple[Reachability, Reachability], group: Group) -> str:

@@ -8,7 +8,6 @@ from difflib import unified_diff
 from typing import Any
 
 import click
-import msgspec
 
 from tortie.api.codec import to_mapping
 from tortie.api.resource import Resource
@@ -24,7 +23,7 @@ from tortie.cli.writing import nothing_done
 from tortie.datastore.location import Location
 from tortie.datastore.resources import ResourceStore
 
-SAME, DIFFERENT, FAULT, FORBIDDEN = 0, 1, 2, 4
+SAME, DIFFERENT, FAULT = 0, 1, 2
 """Exit codes, as of other programs that compare; 3 is a datastore that does not answer."""
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -33,13 +32,21 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 @click.command()
 @click.option("--meaning", is_flag=True, help="Show what traffic it would open and close, and by which rules.")
 @click.option(
+    "--flows", type=FilePath(), multiple=True, help="Of the meaning: only for what these files say has happened."
+)
+@click.option(
     "--against",
     type=FilePath(),
     multiple=True,
     help="Of the meaning: files that hold the whole cluster as it is, in the place of the datastore; repeatable.",
 )
+@click.option("--revision", default="", metavar="REV", help="Of the meaning: compare with the files as git has them.")
+@click.option("--offline", is_flag=True, help="With --revision: the files are all there is; no datastore is asked.")
 @click.option(
-    "--forbid", type=click.Choice(["opens", "closes"]), help="Of the meaning: end with 4 if any traffic fares so."
+    "--forbid",
+    type=click.Choice(["opens", "closes", "opens-from-outside", "opens-to-outside"]),
+    multiple=True,
+    help="Of the meaning: end with 4 if any traffic fares so; repeatable.",
 )
 @click.option("-o", "--output", type=click.Choice(["text", "markdown", "json"]), default="text", help="Of the meaning.")
 @input_options
@@ -47,14 +54,16 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 def diff(given: Input, location: Location, meaning: bool, **options: Any) -> None:
     """Show what `tortie apply` of the same files would change.
 
-    The exit code is 0 for no change, 1 for changes, 2 when the files cannot be applied.
+    The exit code is 0 for no change, 1 for changes, 2 when the files cannot be applied, 4 for what is forbidden.
 
     \b
       tortie diff -f policies.yaml || tortie apply -f policies.yaml
       tortie diff -f policies.yaml --meaning -o markdown
+      tortie diff -f policies/ --revision main --meaning --forbid opens-from-outside
       tortie diff -f new/ --against old/ --meaning --forbid opens
+      tortie diff -f policies.yaml --flows flows.jsonl --forbid closes
     """
-    if meaning or options["against"]:
+    if meaning or options["against"] or options["revision"] or options["flows"]:
         _meaning(given, location, options)
         return
     showing = Showing("diff", dry_run="server")
@@ -79,23 +88,22 @@ def diff(given: Input, location: Location, meaning: bool, **options: Any) -> Non
 
 def _meaning(given: Input, location: Location, options: dict[str, Any]) -> None:
     # The analysis is not needed by those who compare texts.
-    from tortie.analysis.difference import changes
-    from tortie.cli.meaning import Shape, told
-    from tortie.cli.snapshot import compiled, filed_resources, merged, stored_resources
+    from tortie.cli.comparing import Wanted, compare
+    from tortie.cli.meaning import Shape
 
+    wanted = Wanted(
+        against=options["against"],
+        revision=options["revision"],
+        flows=options["flows"],
+        forbidden=options["forbid"],
+        offline=options["offline"],
+        shape=Shape(options["output"]),
+    )
     try:
-        filed = filed_resources(given)
-        if options["against"]:
-            before, after = filed_resources(msgspec.structs.replace(given, paths=options["against"])), filed
-        else:
-            before = stored_resources(location)
-            after = merged(before, filed)
-        found = changes(compiled(before), compiled(after))
+        code = compare(given, location, wanted)
     except SystemExit as error:
-        sys.exit(error.code if error.code == UNAVAILABLE else FAULT)
-    say(told(found, Shape(options["output"])))
-    forbidden = {"opens": any(one.opened for one in found), "closes": any(one.closed for one in found)}
-    sys.exit(FORBIDDEN if forbidden.get(options["forbid"] or "") else DIFFERENT if found else SAME)
+        code = UNAVAILABLE if error.code == UNAVAILABLE else FAULT
+    sys.exit(code)
 
 
 def _lines(step: Step) -> Iterator[str]:
