@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=${1:?"runtime or dev"}
 packages=(bird2 conntrack dnsmasq-base iproute2 nftables wireguard-go)
-[ "$kind" = dev ] && packages+=(dbus-daemon etcd-client etcd-server frr gobgpd iputils-ping netbase openssl procps python3-dbus python3-gi tcpdump wireguard-tools)
+[ "$kind" = dev ] && packages+=(busybox-static containerd containernetworking-plugins dbus-daemon etcd-client etcd-server frr gobgpd iptables
+    iputils-ping netbase openssl podman procps python3-dbus python3-gi runc tcpdump wireguard-tools)
 python=${PYTHON:-python3}
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $python is older" >&2; exit 1; }

@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from tortie.agent import attachments as module
+from tortie.agent.attached_endpoint import Names
 from tortie.agent.attachments import Attachments
+from tortie.agent.workload_addresses import WorkloadAddresses
 from tortie.api.ippool import IPPool, IPPoolSpec
 from tortie.api.node import Node
 from tortie.api.pod import Pod
@@ -22,8 +24,18 @@ from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
 from tortie.base.clock import SystemClock
 from tortie.base.errors import KernelError, TortieError, Unavailable
+from tortie.cni.configuration import (
+    Args,
+    CniArgs,
+    FeatureControl,
+    IpamConfig,
+    Label,
+    NetworkConfig,
+    RuntimeConfig,
+    ValidAttachment,
+)
 from tortie.cni.errors import CniError
-from tortie.cni.request import Args, CniArgs, IpamConfig, Label, NetworkConfig, Request, RuntimeConfig
+from tortie.cni.request import Request
 from tortie.cni.wiring import Cable
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.datastore.resources import ResourceStore
@@ -55,6 +67,10 @@ class Kernel:
     def unwire(self, host_interface: str) -> None:
         self.cables.pop(host_interface, None)
 
+    @property
+    def endpoints(self) -> list[EndpointId]:
+        return sorted({identity for identity, _ in self.waited})
+
     def hindrance(self, identity: EndpointId) -> str:
         return f"{identity.name} waits for Godot"
 
@@ -82,7 +98,8 @@ class Rig:
         self.datastore = EmbeddedDatastore.open_memory()
         self.store = ResourceStore(self.datastore, SystemClock(), selector_problem)
         self.allocator = Allocator(self.datastore, SystemClock(), Random(1))
-        self.attachments = Attachments("n1", "cali", self.store, self.allocator, executor, kernel, lambda: 1450, Noon())
+        addresses = WorkloadAddresses("n1", self.store, self.allocator, Noon())
+        self.attachments = Attachments(Names("n1", "cali"), self.store, addresses, executor, kernel, lambda: 1450)
 
     async def endpoint(self, name: str = "n1-k8s-web--0-eth0", namespace: str = "shop") -> WorkloadEndpoint | None:
         found = await self.store.get(ResourceKey("WorkloadEndpoint", namespace, name))
@@ -372,7 +389,7 @@ async def test_what_others_noted_on_an_endpoint_stays_when_a_new_sandbox_takes_i
     await rig.attachments.add(request("c2", args=Args(CniArgs(labels=(Label("new", "1"),)))))
     after = await rig.endpoint()
     assert after is not None
-    assert after.metadata.annotations == {"note": "x"}
+    assert after.metadata.annotations["note"] == "x"
     assert after.metadata.uid == endpoint.metadata.uid
     assert "new" in after.metadata.labels
     assert "old" not in after.metadata.labels
@@ -493,3 +510,90 @@ async def test_a_pod_that_asks_for_what_cannot_be_read_gets_nothing(rig: Rig, na
     with pytest.raises(CniError, match="annotation"):
         await rig.attachments.add(annotated({f"cni.projectcalico.org/{name}": "10.65.9.9"}))
     assert not rig.kernel.cables
+
+
+async def test_labels_come_from_podman_and_the_runtime_but_for_what_can_be_none(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "container_labels", lambda directory, container: {"role": "web", "note": "no label!"})
+    one = msgspec.structs.replace(request("c1", pod=""), arguments={"K8S_POD_NAME": "shop-web"})
+    await rig.attachments.add(one)
+    endpoint = await rig.endpoint("n1-cni-c1-eth0", "default")
+    assert endpoint is not None
+    labels = endpoint.metadata.labels
+    assert (labels["role"], labels["tortie/container"]) == ("web", "shop-web")
+    assert "note" not in labels
+
+
+async def test_labels_that_cannot_be_read_fail_the_add(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: Any) -> Any:
+        raise Unavailable("podman's database cannot be read")
+
+    monkeypatch.setattr(module, "container_labels", unreadable)
+    with pytest.raises(Unavailable):
+        await rig.attachments.add(request("c1", pod=""))
+    assert await rig.held(request("c1", pod="")) == ()
+
+
+async def test_requested_addresses_are_given_again_when_an_add_is_repeated(rig: Rig) -> None:
+    one = request(runtime_config=RuntimeConfig(ips=("10.65.1.2",)))
+    assert (await rig.attachments.add(one)).addresses == (await rig.attachments.add(one)).addresses
+
+
+async def test_addresses_without_ipam_are_taken_where_the_network_allows_them(rig: Rig) -> None:
+    annotated = RuntimeConfig(annotations={"cni.projectcalico.org/ipAddrsNoIpam": '["192.0.2.7"]'})
+    with pytest.raises(CniError, match="ip_addrs_no_ipam"):
+        await rig.attachments.add(request(runtime_config=annotated))
+    allowed = request(runtime_config=annotated, feature_control=FeatureControl(ip_addrs_no_ipam=True))
+    assert (await rig.attachments.add(allowed)).addresses == (Cidr.host("192.0.2.7"),)
+    assert await rig.held(allowed) == ()
+
+
+async def test_the_hardware_address_comes_from_the_runtime_or_the_annotation(rig: Rig) -> None:
+    wanted = RuntimeConfig(annotations={"cni.projectcalico.org/hwAddr": "02:00:00:00:00:0A"})
+    attachment = await rig.attachments.add(request(runtime_config=wanted))
+    assert rig.kernel.cables[attachment.host_interface].mac == "02:00:00:00:00:0a"
+    with pytest.raises(CniError, match="hardware address"):
+        await rig.attachments.add(request(runtime_config=RuntimeConfig(mac="nonsense")))
+
+
+async def test_a_network_may_do_without_waiting_for_policy(rig: Rig) -> None:
+    rig.kernel.hang = True
+    await rig.attachments.add(request(policy_timeout=0))
+    assert rig.kernel.waited == []
+
+
+async def test_a_configuration_for_another_node_is_refused(rig: Rig) -> None:
+    with pytest.raises(CniError, match="this one is n1"):
+        await rig.attachments.add(request(nodename="n2"))
+    await rig.attachments.add(request(nodename="n1"))
+
+
+async def test_status_asks_for_pools_of_the_families_that_are_wanted(rig: Rig) -> None:
+    await rig.attachments.status(request())
+    pool = await rig.store.get(ResourceKey("IPPool", "", "six"))
+    assert isinstance(pool, IPPool)
+    await rig.store.update(msgspec.structs.replace(pool, spec=msgspec.structs.replace(pool.spec, disabled=True)))
+    with pytest.raises(CniError, match="no enabled pool of IPv6") as caught:
+        await rig.attachments.status(request())
+    assert caught.value.code == 50
+    await rig.attachments.status(request(ipam=IpamConfig(assign_ipv6=False)))
+
+
+async def test_what_a_network_has_and_its_runtime_does_not_know_is_stale(rig: Rig) -> None:
+    for container, pod in (("c1", "web-0"), ("c2", "web-1"), ("c3", "")):
+        await rig.attachments.add(request(container, pod))
+    known = (ValidAttachment("c2", "eth0"),)
+    found = await rig.attachments.stale(request("", "", valid_attachments=known))
+    assert [(one.command, one.container_id, one.pod, one.workload) for one in found] == [
+        ("DEL", "c3", "", "c3"),
+        ("DEL", "c1", "web-0", "shop/web-0"),
+    ]
+    other = msgspec.structs.replace(request().config, name="another", valid_attachments=())
+    assert await rig.attachments.stale(msgspec.structs.replace(request(), config=other)) == []
+    with pytest.raises(CniError, match="valid-attachments"):
+        await rig.attachments.stale(request())
+    for one in found:
+        await rig.attachments.delete(one)
+        assert await rig.held(one) == ()
+    assert len(rig.kernel.cables) == 1

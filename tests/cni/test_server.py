@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tortie.base.addresses import Cidr
 from tortie.base.errors import Unavailable
 from tortie.cni import server as server_module
-from tortie.cni.errors import TRY_AGAIN_LATER, CniError
+from tortie.cni.errors import NOT_AVAILABLE, TRY_AGAIN_LATER, CniError
 from tortie.cni.request import Request
-from tortie.cni.result import Attachment
+from tortie.cni.result import SUPPORTED_VERSIONS, Attachment
 from tortie.cni.server import CniServer
 
 PLUGIN = Path(server_module.__file__).with_name("tortie-cni")
@@ -30,6 +31,7 @@ class Workloads:
         self.failure: Exception | None = None
         self.inside = 0
         self.most_inside = 0
+        self.forgotten: list[str] = []
 
     async def add(self, request: Request) -> Attachment:
         self.inside += 1
@@ -45,7 +47,20 @@ class Workloads:
         )
 
     async def delete(self, request: Request) -> None:
-        self.calls.append(("DEL", request.container_id))
+        await self._called("DEL", request)
+
+    async def check(self, request: Request) -> None:
+        await self._called("CHECK", request)
+
+    async def status(self, request: Request) -> None:
+        await self._called("STATUS", request)
+
+    async def stale(self, request: Request) -> list[Request]:
+        await self._called("GC", request)
+        return [msgspec.structs.replace(request, command="DEL", container_id=name) for name in self.forgotten]
+
+    async def _called(self, command: str, request: Request) -> None:
+        self.calls.append((command, request.container_id))
         if self.failure is not None:
             raise self.failure
 
@@ -63,7 +78,7 @@ async def call(
     environment = {
         "CNI_COMMAND": command,
         "CNI_CONTAINERID": container,
-        "CNI_NETNS": "/run/netns/none" if command == "ADD" else "",
+        "CNI_NETNS": "/run/netns/none" if command in ("ADD", "CHECK") else "",
         "CNI_IFNAME": "eth0",
         "CNI_ARGS": f"K8S_POD_NAMESPACE=shop;K8S_POD_NAME={pod}" if pod else "",
     }
@@ -78,7 +93,7 @@ async def call(
 @asynccontextmanager
 async def running(directory: Path, workloads: Workloads) -> AsyncIterator[None]:
     ready = asyncio.Event()
-    task = asyncio.create_task(CniServer(directory / "cni.sock", workloads.add, workloads.delete).run(ready))
+    task = asyncio.create_task(CniServer(directory / "cni.sock", workloads).run(ready))
     await ready.wait()
     try:
         yield
@@ -87,7 +102,7 @@ async def running(directory: Path, workloads: Workloads) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize("version", ["0.3.0", "0.3.1", "0.4.0", "1.0.0"])
+@pytest.mark.parametrize("version", ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])
 async def test_add_answers_with_interfaces_and_addresses(tmp_path: Path, version: str) -> None:
     async with running(tmp_path, Workloads()):
         status, output = await call(tmp_path, "ADD", version=version)
@@ -96,13 +111,76 @@ async def test_add_answers_with_interfaces_and_addresses(tmp_path: Path, version
     assert result["cniVersion"] == version
     assert result["interfaces"][1] == {"name": "eth0", "mac": "0a:00:00:00:00:01", "sandbox": "/run/netns/none"}
     assert [ip["address"] for ip in result["ips"]] == ["10.65.0.1/32", "fd00::1/128"]
-    assert ("version" in result["ips"][0]) == (version != "1.0.0")
+    assert ("version" in result["ips"][0]) == (version < "1.0.0")
 
 
-async def test_version_is_answered_without_an_agent(tmp_path: Path) -> None:
-    status, output = await call(tmp_path, "VERSION")
+@pytest.mark.parametrize("version", ["0.4.0", "1.1.0"])
+async def test_version_is_answered_without_an_agent_in_the_version_asked_for(tmp_path: Path, version: str) -> None:
+    status, output = await call(tmp_path, "VERSION", version=version)
     assert status == 0
-    assert "1.0.0" in json.loads(output)["supportedVersions"]
+    assert json.loads(output) == {"cniVersion": version, "supportedVersions": list(SUPPORTED_VERSIONS)}
+
+
+async def test_version_needs_nothing_of_what_other_commands_need(tmp_path: Path) -> None:
+    """Podman asks so."""
+    for config in (b"", b"{", b'{"cniVersion":1}', b"[]"):
+        process = await asyncio.create_subprocess_exec(
+            PLUGIN, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"CNI_COMMAND": "VERSION", "CNI_PATH": "dummy"}
+        )
+        output, _ = await process.communicate(config)
+        assert (process.returncode, json.loads(output)["cniVersion"]) == (0, "1.1.0")
+
+
+async def test_check_and_status_say_nothing_when_all_is_well(tmp_path: Path) -> None:
+    workloads = Workloads()
+    async with running(tmp_path, workloads):
+        assert await call(tmp_path, "CHECK", version="0.4.0") == (0, b"")
+        assert await call(tmp_path, "STATUS", version="1.1.0") == (0, b"")
+    assert [command for command, _ in workloads.calls] == ["CHECK", "STATUS"]
+
+
+@pytest.mark.parametrize(("command", "version"), [("CHECK", "0.3.1"), ("STATUS", "1.0.0"), ("GC", "1.0.0")])
+async def test_commands_that_a_version_does_not_know_are_refused(tmp_path: Path, command: str, version: str) -> None:
+    workloads = Workloads()
+    async with running(tmp_path, workloads):
+        status, output = await call(tmp_path, command, version=version)
+    assert (status, json.loads(output)["code"], workloads.calls) == (1, 1, [])
+
+
+async def test_a_command_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path, Workloads()):
+        status, output = await call(tmp_path, "DANCE")
+    assert (status, json.loads(output)["code"]) == (1, 4)
+    assert "DANCE" in json.loads(output)["msg"]
+
+
+async def test_gc_takes_away_what_is_stale_and_goes_on_after_a_failure(tmp_path: Path) -> None:
+    class Stubborn(Workloads):
+        async def delete(self, request: Request) -> None:
+            self.calls.append((request.command, request.container_id))
+            if request.container_id == "stuck":
+                raise CniError(TRY_AGAIN_LATER, "the endpoint is being written by others")
+
+    workloads = Stubborn()
+    workloads.forgotten = ["one", "stuck", "two"]
+    async with running(tmp_path, workloads):
+        status, output = await call(tmp_path, "GC", version="1.1.0", container="")
+        assert (status, json.loads(output)["code"]) == (1, TRY_AGAIN_LATER)
+        workloads.forgotten.remove("stuck")
+        assert await call(tmp_path, "GC", version="1.1.0", container="") == (0, b"")
+    assert workloads.calls[1:4] == [("DEL", "one"), ("DEL", "stuck"), ("DEL", "two")]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_status_says_that_nothing_can_be_attached_while_the_agent_is_away_or_closed(
+    tmp_path: Path, is_there: bool
+) -> None:
+    if is_there:
+        async with opening(tmp_path, Workloads(), ["the datastore is locked"]):
+            status, output = await call(tmp_path, "STATUS", version="1.1.0")
+    else:
+        status, output = await call(tmp_path, "STATUS", version="1.1.0")
+    assert (status, json.loads(output)["code"], json.loads(output)["cniVersion"]) == (1, NOT_AVAILABLE, "1.1.0")
 
 
 async def test_add_without_an_agent_says_so_and_asks_to_try_again(tmp_path: Path) -> None:
@@ -162,13 +240,15 @@ async def test_the_socket_is_for_root_only(tmp_path: Path) -> None:
 async def test_requests_that_come_while_the_spool_is_carried_out_wait_for_it(tmp_path: Path) -> None:
     """What found no listener is in the spool; from the look into the spool on, everybody must find one."""
     await call(tmp_path, "DEL", "gone")
-    workloads, go_on = Workloads(), asyncio.Event()
+    go_on = asyncio.Event()
 
-    async def delete(request: Request) -> None:
-        await go_on.wait()
-        await workloads.delete(request)
+    class Slow(Workloads):
+        async def delete(self, request: Request) -> None:
+            await go_on.wait()
+            await super().delete(request)
 
-    task = asyncio.create_task(CniServer(tmp_path / "cni.sock", workloads.add, delete).run())
+    workloads = Slow()
+    task = asyncio.create_task(CniServer(tmp_path / "cni.sock", workloads).run())
     await eventually((tmp_path / "cni.sock").exists)
     adding = asyncio.create_task(call(tmp_path, "ADD", "new"))
     deleting = asyncio.create_task(call(tmp_path, "DEL", "other"))
@@ -198,15 +278,16 @@ async def test_the_spool_is_looked_into_again_while_serving(tmp_path: Path, monk
 async def test_an_add_under_way_when_the_agent_ends_is_cancelled_and_fails(tmp_path: Path) -> None:
     cancelled, begun = asyncio.Event(), asyncio.Event()
 
-    async def add(request: Request) -> Attachment:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cancelled.set()
-        raise AssertionError
+    class Endless(Workloads):
+        async def add(self, request: Request) -> Attachment:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+            raise AssertionError
 
-    task = asyncio.create_task(CniServer(tmp_path / "cni.sock", add, Workloads().delete).run())
+    task = asyncio.create_task(CniServer(tmp_path / "cni.sock", Endless()).run())
     await eventually((tmp_path / "cni.sock").exists)
     adding = asyncio.create_task(call(tmp_path, "ADD"))
     await begun.wait()
@@ -221,7 +302,7 @@ async def test_an_add_under_way_when_the_agent_ends_is_cancelled_and_fails(tmp_p
 async def opening(directory: Path, workloads: Workloads, reasons: list[str]) -> AsyncIterator[asyncio.Event]:
     """A server that is closed for as long as there is a reason."""
     opened = asyncio.Event()
-    server = CniServer(directory / "cni.sock", workloads.add, workloads.delete, lambda: "".join(reasons))
+    server = CniServer(directory / "cni.sock", workloads, lambda: "".join(reasons))
     task = asyncio.create_task(server.run(opened))
     await eventually((directory / "cni.sock").exists)
     try:
@@ -239,7 +320,7 @@ async def test_while_nothing_can_be_carried_out_add_is_to_come_later_with_the_re
         status, output = await call(tmp_path, "ADD")
         assert (status, json.loads(output)["code"]) == (1, TRY_AGAIN_LATER)
         assert json.loads(output)["details"] == "the datastore is locked"
-        assert await call(tmp_path, "DEL", container="gone") == (0, b"\n")
+        assert await call(tmp_path, "DEL", container="gone") == (0, b"")
         assert [path.name for path in (tmp_path / "cni-spool").iterdir()] == ["gone-eth0"]
         assert workloads.calls == []
         assert not opened.is_set()
@@ -256,7 +337,7 @@ async def test_a_del_that_the_datastore_cannot_be_told_is_kept_and_carried_out_l
     workloads = Workloads()
     workloads.failure = Unavailable("nobody answers")
     async with running(tmp_path, workloads):
-        assert await call(tmp_path, "DEL") == (0, b"\n")
+        assert await call(tmp_path, "DEL") == (0, b"")
         assert len(list((tmp_path / "cni-spool").iterdir())) == 1
         workloads.failure = None
         await eventually(lambda: not list((tmp_path / "cni-spool").iterdir()))

@@ -10,7 +10,7 @@ import pytest
 
 from tortie.agent.client import ask
 from tortie.base.errors import AlreadyExists
-from tortie.cni.request import NetworkConfig
+from tortie.cni.configuration import NetworkConfig
 from tortie.datastore.embedded import EmbeddedDatastore
 from tortie.lab import processes
 from tortie.lab.cluster import initial_resources, write

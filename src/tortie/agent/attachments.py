@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -19,32 +19,30 @@ from typing import Protocol, TypeVar
 import msgspec
 import structlog
 
+from tortie.agent.attached_endpoint import Names, network_profile
 from tortie.agent.pod_wishes import PodWishes, pod_wishes
-from tortie.api.endpointnames import host_interface_name, workload_endpoint_name
-from tortie.api.profile import Profile, ProfileSpec
-from tortie.api.resource import Metadata, ResourceKey
-from tortie.api.rules import EntityRule, Rule
-from tortie.api.workloadendpoint import WorkloadEndpoint, WorkloadEndpointSpec
+from tortie.agent.podman import container_labels
+from tortie.agent.stale_attachments import stale_requests
+from tortie.agent.workload_addresses import Assigned, WorkloadAddresses
+from tortie.api import formats
+from tortie.api.resource import ResourceKey
+from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.addresses import Cidr
-from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import AlreadyExists, Conflict, NotFound, TortieError
-from tortie.cni.errors import ASSIGNMENT_FAILED, TRY_AGAIN_LATER, CniError
+from tortie.cni.checking import check_cable, expected
+from tortie.cni.errors import CONTAINER_UNKNOWN, NOT_AS_ADDED, TRY_AGAIN_LATER, CniError
 from tortie.cni.request import Request
-from tortie.cni.result import Attachment
-from tortie.cni.wiring import HOST_MAC, Cable, unwire, wire
+from tortie.cni.result import Attachment, ResultRoute
+from tortie.cni.wiring import GATEWAY4, GATEWAY6, HOST_MAC, Cable, unwire, wire
 from tortie.datastore.resources import ResourceStore
 from tortie.desired.endpoints import EndpointId
-from tortie.ipam.allocator import Allocator
-from tortie.ipam.requests import AssignRequest
-from tortie.ipam.timestamps import attribute_time
 
 PROGRAMMING_TIMEOUT = 30.0
 """Seconds that ADD waits for policy and routes before it gives up and takes everything back."""
 
 _WRITE_ATTEMPTS = 20
 
-_NAMESPACE_LABEL = "pcns."
-"""What a namespace's labels are prefixed with when endpoints inherit them."""
+_DEFAULT_ROUTES = (ResultRoute(Cidr(4, 0, 0), GATEWAY4.text), ResultRoute(Cidr(6, 0, 0), GATEWAY6.text))
 
 Result = TypeVar("Result")
 
@@ -58,189 +56,132 @@ class Programming(Protocol):
     def hindrance(self, identity: EndpointId) -> str:
         """What keeps it from being there, in words; empty when nothing is known of."""
 
+    @property
+    def endpoints(self) -> Collection[EndpointId]:
+        """Those of this node."""
+
 
 class Attachments:
     """The attachments of one node.
 
     Args:
-        node: its name.
-        prefix: how names of workload interfaces begin.
-        store, allocator: the datastore's resources and addresses.
+        names: what it calls endpoints.
+        store: the datastore's resources.
+        addresses: gives and takes them.
         executor: a thread in the node's network namespace, for wiring.
         programming: tells when an endpoint is in the kernel.
         mtu: tells that of workloads whose runtime does not; 0 is the kernel's default.
-        clock: tells when addresses were given.
     """
 
     def __init__(
         self,
-        node: str,
-        prefix: str,
+        names: Names,
         store: ResourceStore,
-        allocator: Allocator,
+        addresses: WorkloadAddresses,
         executor: Executor,
         programming: Programming,
         mtu: Callable[[], int] = int,
-        clock: Clock | None = None,
     ) -> None:
-        self._node = node
-        self._prefix = prefix
+        self._names = names
         self._store = store
-        self._allocator = allocator
+        self._addresses = addresses
         self._executor = executor
         self._programming = programming
         self._mtu = mtu
-        self._clock = clock or SystemClock()
         self._log = structlog.get_logger("tortie.attachments")
 
     async def add(self, request: Request) -> Attachment:
         """Attach a workload. Raises CniError, or another TortieError to be tried again."""
+        self._refuse_foreign(request)
         wired = False
         try:
             wishes = await pod_wishes(request, self._store)
-            cable = self._cable(request, await self._assign(request, wishes))
+            labels = await self._labels(request)
+            assigned = await self._addresses.assign(request, wishes)
+            cable = self._cable(request, wishes, assigned)
             # From here on there may be a cable of ours: wiring goes on in its thread even when we are cancelled.
             wired = True
             mac = await self._in_thread(partial(wire, cable))
-            await self._publish(request, cable, mac, wishes)
+            await self._publish(request, wishes, self._names.endpoint(request, labels, cable.addresses, mac))
         except BaseException:
             await asyncio.shield(self._take_back(request, wired))
             raise
-        return Attachment(
-            host_interface=cable.host_interface,
-            host_mac=HOST_MAC,
-            interface=cable.interface,
-            mac=mac,
-            netns=request.netns,
-            addresses=cable.addresses,
-            mtu=cable.mtu,
-        )
+        return _attachment(request, cable, mac, assigned)
 
     async def delete(self, request: Request) -> None:
         """Detach a workload; whatever is already gone is no error."""
         await self._detach(request, wired=False)
 
+    async def check(self, request: Request) -> None:
+        """Raises CniError: a workload is not, or no longer, as it was attached."""
+        self._refuse_foreign(request)
+        host_interface = self._names.host_interface(request)
+        wanted = expected(request.config.previous, request.interface, request.netns, host_interface)
+        endpoint = await self._store.get(self._names.key(request))
+        if not isinstance(endpoint, WorkloadEndpoint) or endpoint.spec.container_id != request.container_id:
+            raise CniError(CONTAINER_UNKNOWN, "the workload is not attached", str(self._names.key(request)))
+        known = set(map(Cidr.host, endpoint.spec.ip_networks))
+        if foreign := [one.text for one in wanted.addresses if one not in known]:
+            raise CniError(NOT_AS_ADDED, "the workload is known with other addresses", ", ".join(foreign))
+        await self._in_thread(partial(check_cable, wanted))
+        await self._addresses.check(request)
+        await self._wait_programmed(request, endpoint, int(endpoint.metadata.resource_version))
+
+    async def status(self, request: Request) -> None:
+        """Raises CniError: nobody could be attached now."""
+        self._refuse_foreign(request)
+        await self._addresses.status(request)
+
+    async def stale(self, request: Request) -> Sequence[Request]:
+        """DELs of what a network has here and its runtime no longer knows. Raises CniError."""
+        endpoints = [await self._store.get(_key(identity)) for identity in sorted(self._programming.endpoints)]
+        return stale_requests(request, [one for one in endpoints if isinstance(one, WorkloadEndpoint)])
+
+    def _refuse_foreign(self, request: Request) -> None:
+        self._names.require(request.config.nodename)
+
     async def _detach(self, request: Request, *, wired: bool) -> None:
         """Undo an attachment; `wired` says that the cable is this sandbox's, whoever has the endpoint."""
         is_gone = await self._delete_endpoint(request)
         if is_gone or wired:
-            await self._in_thread(partial(unwire, self._host_interface(request)))
-        await self._allocator.release_by_handle(request.handle)
-        if is_gone and request.pod:
-            # What an older plugin assigned: its handles named the pod, not the sandbox.
-            await self._allocator.release_by_handle(f"{request.namespace}.{request.pod}")
+            await self._in_thread(partial(unwire, self._names.host_interface(request)))
+        await self._addresses.release(request, is_gone)
 
-    def _cable(self, request: Request, addresses: tuple[Cidr, ...]) -> Cable:
+    def _cable(self, request: Request, wishes: PodWishes, assigned: Assigned) -> Cable:
+        config = request.config
         return Cable(
-            host_interface=self._host_interface(request),
+            host_interface=self._names.host_interface(request),
             interface=request.interface,
             netns=Path(request.netns),
-            addresses=addresses,
-            mtu=request.config.mtu or self._mtu(),
+            addresses=assigned.addresses,
+            mtu=config.mtu or self._mtu(),
+            mac=wishes.mac,
+            queues=config.queues,
+            forwarding=config.container_settings.allow_ip_forwarding,
         )
 
-    async def _publish(self, request: Request, cable: Cable, mac: str, wishes: PodWishes) -> None:
+    async def _labels(self, request: Request) -> dict[str, str]:
+        """Those that the workload brings, but for what can be no label."""
+        found = dict(request.labels)
+        if not request.pod and request.config.podman_directory:
+            directory = Path(request.config.podman_directory)
+            found |= await asyncio.to_thread(container_labels, directory, request.container_id)
+        if refused := [name for name, value in found.items() if not _is_label(name, value)]:
+            self._log.warning("labels_not_heeded", container=request.container_id, labels=refused)
+        return {name: value for name, value in found.items() if name not in refused}
+
+    async def _publish(self, request: Request, wishes: PodWishes, plain: WorkloadEndpoint) -> None:
         """Write the endpoint, and wait until the kernel filters and routes for it."""
-        endpoint = self._heeding(wishes, self._endpoint(request, cable.addresses, mac), cable)
-        await self._ensure_profile(request)
-        await self._wait_programmed(endpoint, await self._write(endpoint))
-
-    def _heeding(self, wishes: PodWishes, endpoint: WorkloadEndpoint, cable: Cable) -> WorkloadEndpoint:
-        spec, warnings = wishes.heeded(endpoint.spec, cable.addresses)
+        spec, warnings = wishes.heeded(plain.spec, tuple(map(Cidr.host, plain.spec.ip_networks)))
         for warning in warnings:
-            self._log.warning("annotation_not_heeded", endpoint=str(endpoint.key), reason=warning)
-        return msgspec.structs.replace(endpoint, spec=spec)
+            self._log.warning("annotation_not_heeded", endpoint=str(plain.key), reason=warning)
+        if not request.pod:
+            await self._ensure_profile(request.config.name)
+        endpoint = msgspec.structs.replace(plain, spec=spec)
+        await self._wait_programmed(request, endpoint, await self._write(endpoint))
 
-    async def _assign(self, request: Request, wishes: PodWishes) -> tuple[Cidr, ...]:
-        attributes = self._attributes(request)
-        if requested := wishes.addresses:
-            for address in requested:
-                await self._allocator.assign_address(
-                    address, self._node, request.handle, attributes | {"note": "this address was asked for"}, "Workload"
-                )
-            return requested
-        assignment = await self._allocator.auto_assign(
-            AssignRequest(
-                node=self._node,
-                num4=int(request.wants(4)),
-                num6=int(request.wants(6)),
-                handle=request.handle,
-                attributes=attributes,
-                pools4=wishes.pools4 or request.config.ipam.ipv4_pools,
-                pools6=wishes.pools6 or request.config.ipam.ipv6_pools,
-                namespace_labels=await self._namespace_labels(request),
-                # An ADD that is repeated gets what it got.
-                max_per_handle=1,
-                all_or_nothing=True,
-            )
-        )
-        addresses = tuple(Cidr(one.family, one.address, one.bits) for one in (*assignment.v4, *assignment.v6))
-        if not addresses:
-            raise CniError(ASSIGNMENT_FAILED, "no address was asked for", "enable assign_ipv4 or assign_ipv6")
-        return addresses
-
-    async def _namespace_labels(self, request: Request) -> dict[str, str]:
-        """Labels of the workload's namespace, as its profile hands them on."""
-        profile = await self._store.get(ResourceKey("Profile", "", f"kns.{request.namespace}"))
-        if not isinstance(profile, Profile):
-            return {}
-        labels = profile.spec.labels_to_apply
-        return {name.removeprefix(_NAMESPACE_LABEL): value for name, value in labels.items()}
-
-    def _attributes(self, request: Request) -> dict[str, str]:
-        facts = {
-            "node": self._node,
-            "pod": request.pod,
-            "namespace": request.namespace,
-            "timestamp": attribute_time(self._clock.now()),
-        }
-        return {name: value for name, value in facts.items() if value}
-
-    def _endpoint(self, request: Request, addresses: tuple[Cidr, ...], mac: str) -> WorkloadEndpoint:
-        namespace = request.namespace or "default"
-        orchestrator = "k8s" if request.pod else "cni"
-        profile = f"kns.{namespace}" if request.pod else request.config.name
-        return WorkloadEndpoint(
-            metadata=Metadata(
-                name=self._endpoint_name(request),
-                namespace=namespace,
-                labels=request.labels
-                | {"projectcalico.org/namespace": namespace, "projectcalico.org/orchestrator": orchestrator},
-            ),
-            spec=WorkloadEndpointSpec(
-                orchestrator=orchestrator,
-                node=self._node,
-                container_id=request.container_id,
-                pod=request.pod,
-                endpoint=request.interface,
-                ip_networks=tuple(str(address) for address in addresses),
-                profiles=(profile,),
-                interface_name=self._host_interface(request),
-                mac=mac,
-            ),
-        )
-
-    def _endpoint_name(self, request: Request) -> str:
-        if request.pod:
-            return workload_endpoint_name(self._node, "k8s", request.pod, request.interface)
-        return workload_endpoint_name(self._node, "cni", request.container_id, request.interface)
-
-    def _host_interface(self, request: Request) -> str:
-        return host_interface_name(self._prefix, request.namespace, request.pod, request.container_id)
-
-    async def _ensure_profile(self, request: Request) -> None:
-        """Outside Kubernetes each network has a profile of its name: its members may talk to each other."""
-        if request.pod:
-            return
-        name = request.config.name
-        profile = Profile(
-            metadata=Metadata(name=name),
-            spec=ProfileSpec(
-                ingress=(Rule(action="Allow", source=EntityRule(selector=f"has({name})")),),
-                egress=(Rule(action="Allow"),),
-                labels_to_apply={name: ""},
-            ),
-        )
+    async def _ensure_profile(self, network: str) -> None:
+        profile = network_profile(network)
         # Agents may be forbidden to write profiles: where an operator has made it, that is enough.
         if await self._store.get(profile.key) is None:
             with contextlib.suppress(AlreadyExists):
@@ -254,21 +195,26 @@ class Attachments:
                 if old is None:
                     written = await self._store.create(endpoint)
                 else:
-                    metadata = msgspec.structs.replace(old.metadata, labels=endpoint.metadata.labels)
+                    notes = old.metadata.annotations | endpoint.metadata.annotations
+                    labels = endpoint.metadata.labels
+                    metadata = msgspec.structs.replace(old.metadata, labels=labels, annotations=notes)
                     written = await self._store.update(msgspec.structs.replace(endpoint, metadata=metadata))
                 return int(written.metadata.resource_version)
             except Conflict:
                 continue
         raise CniError(TRY_AGAIN_LATER, "the endpoint is being written by others", str(endpoint.key))
 
-    async def _wait_programmed(self, endpoint: WorkloadEndpoint, revision: int) -> None:
+    async def _wait_programmed(self, request: Request, endpoint: WorkloadEndpoint, revision: int) -> None:
+        patience = request.config.policy_timeout
+        if patience == 0:
+            return
         identity = EndpointId(endpoint.metadata.namespace, endpoint.metadata.name)
         try:
-            async with asyncio.timeout(PROGRAMMING_TIMEOUT):
+            async with asyncio.timeout(PROGRAMMING_TIMEOUT if patience is None else patience):
                 await self._programming.programmed(identity, revision)
         except TimeoutError as error:
             hindrance = self._programming.hindrance(identity)
-            place = f"see `tortie node status` on {self._node} for what {identity} waits for"
+            place = f"see `tortie node status` on {endpoint.spec.node} for what {identity} waits for"
             raise CniError(
                 TRY_AGAIN_LATER,
                 "policy and routes were not programmed in time",
@@ -277,7 +223,7 @@ class Attachments:
 
     async def _delete_endpoint(self, request: Request) -> bool:
         """Delete the endpoint unless a newer sandbox of the same pod owns it, and with it the cable: then false."""
-        key = ResourceKey("WorkloadEndpoint", request.namespace or "default", self._endpoint_name(request))
+        key = self._names.key(request)
         for _ in range(_WRITE_ATTEMPTS):
             old = await self._store.get(key)
             if not isinstance(old, WorkloadEndpoint):
@@ -302,3 +248,27 @@ class Attachments:
 
     async def _in_thread(self, function: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
+
+def _attachment(request: Request, cable: Cable, mac: str, assigned: Assigned) -> Attachment:
+    families = {address.family for address in cable.addresses} if request.config.include_default_routes else set()
+    defaults = tuple(one for one in _DEFAULT_ROUTES if one.destination.family in families)
+    return Attachment(
+        host_interface=cable.host_interface,
+        host_mac=HOST_MAC,
+        interface=cable.interface,
+        mac=mac,
+        netns=request.netns,
+        addresses=cable.addresses,
+        mtu=cable.mtu,
+        routes=defaults + tuple(one for one in assigned.routes if one not in defaults),
+        dns=request.dns(assigned.dns),
+    )
+
+
+def _key(identity: EndpointId) -> ResourceKey:
+    return ResourceKey(WorkloadEndpoint.kind, identity.namespace, identity.name)
+
+
+def _is_label(name: str, value: str) -> bool:
+    return formats.LABEL_KEY.accepts(name) and formats.LABEL_VALUE.accepts(value)

@@ -19,7 +19,7 @@ from typing import TypeVar
 import structlog
 
 from tortie import __version__
-from tortie.agent.attachments import Attachments
+from tortie.agent.attaching import cni_server
 from tortie.agent.bgp_sessions import bgp_sessions, problems_of_bird
 from tortie.agent.client import SOCKET
 from tortie.agent.configuration import Configuration
@@ -317,17 +317,8 @@ class Agent:
             await self._wait_ready(parts.reconciler, serving)
 
     def _cni_server(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> CniServer:
-        attachments = Attachments(
-            node=self._settings.node,
-            prefix=self._settings.interface_prefix,
-            store=ResourceStore(parts.datastore, self._clock, selector_problem),
-            allocator=Allocator(parts.datastore, self._clock, Random()),
-            executor=wiring,
-            programming=parts.feed,
-            mtu=self._mtus(dataplane, parts.reconciler).workload,
-        )
-        socket = self._settings.run_directory / "cni.sock"
-        return CniServer(socket, attachments.add, attachments.delete, lambda: parts.feed.closed)
+        mtu = self._mtus(dataplane, parts.reconciler).workload
+        return cni_server(self._settings, parts, wiring, mtu, self._clock)
 
     async def _wait_ready(self, reconciler: Reconciler, serving: asyncio.Event) -> None:
         """Ready is: in sync, everything programmed once (BIRD may come later), and open for workloads."""

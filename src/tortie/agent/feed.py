@@ -99,6 +99,11 @@ class Feed:
             return self._refusal
         return "" if self.synchronised.is_set() else "the datastore has not been read yet"
 
+    @property
+    def endpoints(self) -> list[EndpointId]:
+        """Those of this node."""
+        return [identity for identity, revision in self._revisions.items() if revision]
+
     async def run(self) -> None:
         """Work until cancelled."""
         async for batch in self._stream.batches():

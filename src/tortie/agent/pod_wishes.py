@@ -15,7 +15,7 @@ from tortie.api.workloadendpoint import WorkloadEndpointSpec
 from tortie.base.addresses import Cidr
 from tortie.base.errors import InvalidResource
 from tortie.cni.errors import INVALID_NETWORK_CONFIG, CniError
-from tortie.cni.request import Request
+from tortie.cni.request import Request, checked_mac
 from tortie.convert import podaddresses
 from tortie.convert.qos import limits
 from tortie.datastore.resources import ResourceStore
@@ -26,12 +26,16 @@ class PodWishes(msgspec.Struct, frozen=True):
 
     Args:
         pod: with all annotations.
+        unmanaged: addresses that no IPAM is to be asked for.
+        mac: the hardware address; empty is any.
     """
 
     pod: Pod
     addresses: tuple[Cidr, ...]
     pools4: tuple[str, ...]
     pools6: tuple[str, ...]
+    unmanaged: tuple[Cidr, ...] = ()
+    mac: str = ""
 
     def heeded(self, spec: WorkloadEndpointSpec, own: Sequence[Cidr]) -> tuple[WorkloadEndpointSpec, list[str]]:
         """The endpoint with what the pod asks for, and what of that cannot be."""
@@ -57,6 +61,8 @@ async def pod_wishes(request: Request, store: ResourceStore) -> PodWishes:
             request.requested_addresses or podaddresses.requested(pod),
             podaddresses.pools(pod, 4),
             podaddresses.pools(pod, 6),
+            podaddresses.unmanaged(pod),
+            request.requested_mac or checked_mac(annotations.get(podaddresses.HARDWARE_ADDRESS, "")),
         )
     except ValueError as error:
         raise CniError(INVALID_NETWORK_CONFIG, "an annotation of the pod cannot be read", str(error)) from error

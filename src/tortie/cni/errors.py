@@ -12,7 +12,12 @@ IO_FAILURE = 5
 DECODE_FAILURE = 6
 INVALID_NETWORK_CONFIG = 7
 TRY_AGAIN_LATER = 11
+NOT_AVAILABLE = 50
+"""To STATUS: no workload can be attached now."""
+
 ASSIGNMENT_FAILED = 100
+NOT_AS_ADDED = 101
+DELEGATE_FAILED = 102
 """Codes of 100 and above are the plugin's own."""
 
 

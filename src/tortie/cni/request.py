@@ -1,4 +1,4 @@
-"""What a container runtime asks, parsed (CNI specification 1.0.0, section 2)."""
+"""What a container runtime asks, parsed (CNI specification 1.1.0, section 2)."""
 
 from __future__ import annotations
 
@@ -8,65 +8,35 @@ from collections.abc import Mapping
 import msgspec
 
 from tortie.base.addresses import Cidr
+from tortie.cni.configuration import Dns, Label, NetworkConfig, read_configuration
 from tortie.cni.errors import INVALID_ENVIRONMENT, INVALID_NETWORK_CONFIG, CniError
 
 _CONTAINER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _INTERFACE = re.compile(r"[^/\s:]{1,15}")
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 
+LABELS_OF_ARGUMENTS = {
+    "NOMAD_NAMESPACE": "nomad/namespace",
+    "NOMAD_JOB_ID": "nomad/job",
+    "NOMAD_GROUP_NAME": "nomad/group",
+}
+"""Entries of CNI_ARGS that become labels of the workload."""
 
-class Label(msgspec.Struct, frozen=True):
-    """One label of the CNI conventions' `args.cni.labels`."""
+CONTAINER_NAME = "tortie/container"
+"""The label with the name that a runtime other than Kubernetes' gave a container."""
 
-    key: str
-    value: str = ""
-
-
-class CniArgs(msgspec.Struct, frozen=True):
-    """The CNI conventions' `args.cni`: labels of the workload, and addresses it asks for."""
-
-    labels: tuple[Label, ...] = ()
-    ips: tuple[str, ...] = ()
-
-
-class Args(msgspec.Struct, frozen=True):
-    """`args` of the network configuration."""
-
-    cni: CniArgs = CniArgs()
-
-
-class RuntimeConfig(msgspec.Struct, frozen=True):
-    """Capabilities: addresses that the workload asks for, and its pod's annotations, as containerd hands them on."""
-
-    ips: tuple[str, ...] = ()
-    annotations: dict[str, str] | None = msgspec.field(default=None, name="io.kubernetes.cri.pod-annotations")
-
-
-class IpamConfig(msgspec.Struct, frozen=True):
-    """Which families and pools (names or prefixes) to take addresses from."""
-
-    assign_ipv4: bool | str = True
-    assign_ipv6: bool | str = True
-    ipv4_pools: tuple[str, ...] = ()
-    ipv6_pools: tuple[str, ...] = ()
-
-
-class NetworkConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """The fields of the network configuration that we read."""
-
-    cni_version: str = "0.2.0"
-    name: str = ""
-    mtu: int = 0
-    ipam: IpamConfig = IpamConfig()
-    args: Args = Args()
-    runtime_config: RuntimeConfig = RuntimeConfig()
+_OF_ONE_WORKLOAD = ("ADD", "DEL", "CHECK")
 
 
 class Request(msgspec.Struct, frozen=True):
     """One call of the plugin.
 
     Args:
-        namespace, pod: from CNI_ARGS when the runtime is Kubernetes' or behaves so; else empty.
+        namespace, pod: from CNI_ARGS when the runtime is Kubernetes' or behaves so; else both are empty.
         netns: path of the workload's network namespace; may be empty for DEL.
+        variables: the CNI_ variables as they came.
+        arguments: CNI_ARGS.
+        data: the configuration as it came.
     """
 
     command: str
@@ -76,6 +46,9 @@ class Request(msgspec.Struct, frozen=True):
     namespace: str
     pod: str
     config: NetworkConfig
+    variables: Mapping[str, str] = {}
+    arguments: Mapping[str, str] = {}
+    data: bytes = b""
 
     @property
     def workload(self) -> str:
@@ -90,10 +63,17 @@ class Request(msgspec.Struct, frozen=True):
     @property
     def requested_addresses(self) -> tuple[Cidr, ...]:
         """Addresses that the workload asks for, each of full length. Raises CniError."""
+        given = [*self.config.runtime_config.ips, *self.config.args.cni.ips, self.arguments.get("IP", "")]
         try:
-            return tuple(Cidr.host(text) for text in (*self.config.runtime_config.ips, *self.config.args.cni.ips))
+            return tuple(dict.fromkeys(Cidr.host(text) for text in given if text))
         except ValueError as error:
             raise CniError(INVALID_NETWORK_CONFIG, "a requested address is not one", str(error)) from error
+
+    @property
+    def requested_mac(self) -> str:
+        """The hardware address that the workload asks for; empty is any. Raises CniError."""
+        given = self.config.runtime_config.mac or self.config.args.cni.mac or self.arguments.get("MAC", "")
+        return checked_mac(given)
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -102,13 +82,37 @@ class Request(msgspec.Struct, frozen=True):
 
     @property
     def labels(self) -> dict[str, str]:
-        """Labels that the workload brings."""
-        return {label.key: label.value for label in self.config.args.cni.labels}
+        """Labels that the workload brings; what its runtime says counts more than what the network says."""
+        config = self.config
+        named = {label: self.arguments.get(name, "") for name, label in LABELS_OF_ARGUMENTS.items()}
+        if not self.pod:
+            named[CONTAINER_NAME] = self.arguments.get("K8S_POD_NAME", "")
+        found = {name: value for name, value in named.items() if value}
+        for labels in (
+            config.args.mesos.network_info.labels.labels,
+            config.args.cni.labels,
+            config.runtime_config.labels,
+        ):
+            found |= labels if isinstance(labels, dict) else _by_key(labels)
+        return found
+
+    def dns(self, given: Dns | None) -> Dns:
+        """Name servers for the result: of the runtime, else of the network, else those given."""
+        asked = self.config.runtime_config.dns
+        if asked is not None:
+            return Dns(nameservers=asked.servers, search=asked.searches, options=asked.options)
+        return self.config.dns if given is None or self.config.dns != Dns() else given
 
     def wants(self, family: int) -> bool:
         """Whether an address of this family is to be assigned."""
-        value = self.config.ipam.assign_ipv4 if family == 4 else self.config.ipam.assign_ipv6
-        return value if isinstance(value, bool) else value.lower() == "true"
+        return self.config.ipam.wants(family)
+
+
+def checked_mac(text: str) -> str:
+    """A hardware address in lower case; empty stays so. Raises CniError."""
+    if text and not _MAC.fullmatch(text):
+        raise CniError(INVALID_NETWORK_CONFIG, "a requested hardware address is not one", repr(text))
+    return text.lower()
 
 
 def parse(data: bytes) -> Request:
@@ -124,16 +128,23 @@ def parse(data: bytes) -> Request:
         entry.decode(errors="surrogateescape").split("=", 1) for entry in head.split(b"\0") if b"=" in entry
     )
     arguments = _arguments(variables.get("CNI_ARGS", ""))
+    namespace, pod = arguments.get("K8S_POD_NAMESPACE", ""), arguments.get("K8S_POD_NAME", "")
+    is_pod = bool(namespace and pod)
     request = Request(
         command=variables.get("CNI_COMMAND", ""),
         container_id=variables.get("CNI_CONTAINERID", ""),
         netns=variables.get("CNI_NETNS", ""),
         interface=variables.get("CNI_IFNAME", ""),
-        namespace=arguments.get("K8S_POD_NAMESPACE", ""),
-        pod=arguments.get("K8S_POD_NAME", ""),
-        config=_config(config),
+        # Podman gives a name and no namespace: that is no pod.
+        namespace=namespace if is_pod else "",
+        pod=pod if is_pod else "",
+        config=read_configuration(config),
+        variables=variables,
+        arguments=arguments,
+        data=config,
     )
-    _check(request)
+    if request.command in _OF_ONE_WORKLOAD:
+        _check(request)
     return request
 
 
@@ -142,14 +153,8 @@ def _arguments(text: str) -> Mapping[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _config(data: bytes) -> NetworkConfig:
-    try:
-        config = msgspec.json.decode(data, type=NetworkConfig)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise CniError(INVALID_NETWORK_CONFIG, "the network configuration cannot be read", str(error)) from error
-    if not config.name:
-        raise CniError(INVALID_NETWORK_CONFIG, "the network configuration has no name", "add a `name`")
-    return config
+def _by_key(labels: tuple[Label, ...]) -> dict[str, str]:
+    return {label.key: label.value for label in labels}
 
 
 def _check(request: Request) -> None:
@@ -157,5 +162,6 @@ def _check(request: Request) -> None:
         raise CniError(INVALID_ENVIRONMENT, "CNI_CONTAINERID is missing or malformed", repr(request.container_id))
     if not _INTERFACE.fullmatch(request.interface) or request.interface in (".", ".."):
         raise CniError(INVALID_ENVIRONMENT, "CNI_IFNAME is not an interface name", repr(request.interface))
-    if request.command == "ADD" and not request.netns:
-        raise CniError(INVALID_ENVIRONMENT, "CNI_NETNS is missing", "ADD needs the path of a network namespace")
+    if request.command != "DEL" and not request.netns:
+        needed = f"{request.command} needs the path of a network namespace"
+        raise CniError(INVALID_ENVIRONMENT, "CNI_NETNS is missing", needed)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import structlog
 
 from tortie.base.errors import TortieError, Unavailable
-from tortie.base.files import write_atomically
-from tortie.cni.errors import TRY_AGAIN_LATER, CniError
+from tortie.cni.errors import INVALID_ENVIRONMENT, NOT_AVAILABLE, TRY_AGAIN_LATER, CniError
 from tortie.cni.request import Request, parse
 from tortie.cni.result import SUPPORTED_VERSIONS, Attachment, check_version, failure, success
+from tortie.cni.spool import Spool, spool_directory
 
 MAXIMUM_REQUEST = 1 << 20
-"""Bytes; a network configuration is a few hundred."""
+"""Bytes; a network configuration is a few hundred, and one of GC names every container of a host."""
 
 READ_TIMEOUT = 10.0
 """Seconds for the plugin to hand over its request."""
@@ -28,9 +29,24 @@ SPOOL_SECONDS = 10.0
 LOOK_AGAIN_SECONDS = 0.2
 """Between two looks whether anything can be carried out again."""
 
-Add = Callable[[Request], Awaitable[Attachment]]
-Delete = Callable[[Request], Awaitable[None]]
-Closed = Callable[[], str]
+
+class Verbs(Protocol):
+    """What the commands of the specification mean. Each raises CniError or another TortieError."""
+
+    async def add(self, request: Request) -> Attachment:
+        """Wire a workload."""
+
+    async def delete(self, request: Request) -> None:
+        """Take one away; idempotent, and without a namespace too."""
+
+    async def check(self, request: Request) -> None:
+        """Raise when a workload is no longer as it was wired."""
+
+    async def status(self, request: Request) -> None:
+        """Raise when no workload could be wired now."""
+
+    async def stale(self, request: Request) -> Sequence[Request]:
+        """For GC: DELs of all that the network of the request has here and its runtime knows no longer."""
 
 
 def _never_closed() -> str:
@@ -38,21 +54,19 @@ def _never_closed() -> str:
 
 
 class CniServer:
-    """Answers the plugin with the functions given.
+    """Answers the plugin.
 
     Args:
-        socket: path of the unix socket; the spool is the folder `cni-spool` beside it.
-        add: wires a workload; raises CniError or another TortieError.
-        delete: takes one away; must be idempotent and work without a namespace.
+        socket: path of the unix socket.
+        verbs: carry requests out.
         closed: why nothing can be carried out now, empty when it can. Meanwhile ADD is to be tried again, and
             DEL is kept in the spool.
     """
 
-    def __init__(self, socket: Path, add: Add, delete: Delete, closed: Closed = _never_closed) -> None:
+    def __init__(self, socket: Path, verbs: Verbs, closed: Callable[[], str] = _never_closed) -> None:
         self._socket = socket
-        self._spool = socket.parent / "cni-spool"
-        self._add = add
-        self._delete = delete
+        self._spool = Spool(spool_directory(socket))
+        self._verbs = verbs
         self._closed = closed
         self._log = structlog.get_logger("tortie.cni")
         self._running: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -65,14 +79,14 @@ class CniServer:
         self._socket.parent.mkdir(parents=True, exist_ok=True)
         self._socket.unlink(missing_ok=True)
         # Listening comes first: a DEL that finds no listener is spooled, and would miss the look into the spool.
-        server = await asyncio.start_unix_server(self._accept, self._socket, limit=MAXIMUM_REQUEST)
+        server = await asyncio.start_unix_server(self._accept, self._socket, limit=MAXIMUM_REQUEST, backlog=1000)
         self._socket.chmod(0o600)
         try:
             while True:
                 self._kept.clear()
                 is_closed = bool(self._closed())
                 if not is_closed:
-                    await self.drain_spool()
+                    await self._spool.drain(self._delete)
                     self._drained.set()
                     if ready is not None:
                         ready.set()
@@ -94,33 +108,12 @@ class CniServer:
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
-    async def drain_spool(self) -> None:
-        """Carry out the DELs that came while no agent was there; what fails stays for the next time."""
-        if not self._spool.is_dir():
-            return
-        for file in sorted(self._spool.iterdir()):
-            if file.name.startswith("."):
-                continue
-            try:
-                request = parse(file.read_bytes())
-                async with self._lock(request):
-                    await self._delete(request)
-            except CniError as error:
-                if error.code == TRY_AGAIN_LATER:
-                    self._log.warning("cni_spool_failed", file=file.name, error=str(error))
-                    continue
-                self._log.warning("cni_spool_unreadable", file=file.name, error=str(error))
-            except TortieError as error:
-                self._log.warning("cni_spool_failed", file=file.name, error=str(error))
-                continue
-            file.unlink(missing_ok=True)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT):
                 data = await reader.read(-1)
             status, body = await self._answer(data)
-            writer.write(b"%d\n" % status + body + b"\n")
+            writer.write(b"%d\n" % status + body + (b"\n" if body else b""))
             await writer.drain()
         except (ConnectionError, TimeoutError) as error:
             self._log.warning("cni_connection_lost", error=str(error))
@@ -132,54 +125,73 @@ class CniServer:
         try:
             request = parse(data)
             version = request.config.cni_version
-            check_version(version)
-            if request.command == "DEL":
-                return 0, await self._delete_or_keep(request, data)
-            if reason := self._closed():
-                raise CniError(TRY_AGAIN_LATER, "no workload can be attached now", reason)
-            await self._drained.wait()
-            async with self._lock(request):
-                return 0, await self._carry_out(request)
+            check_version(version, request.command)
+            return 0, await self._carry_out(request, data)
         except CniError as error:
             return self._failed(error, version)
         except TortieError as error:
             return self._failed(CniError(TRY_AGAIN_LATER, "the request could not be carried out", str(error)), version)
 
+    async def _carry_out(self, request: Request, data: bytes) -> bytes:
+        match request.command:
+            case "ADD":
+                await self._until_open(TRY_AGAIN_LATER)
+                async with self._lock(request):
+                    return success(await self._verbs.add(request), request.config.cni_version)
+            case "DEL":
+                await self._delete_or_keep(request, data)
+            case "CHECK":
+                await self._until_open(TRY_AGAIN_LATER)
+                async with self._lock(request):
+                    await self._verbs.check(request)
+            case "STATUS":
+                await self._until_open(NOT_AVAILABLE)
+                await self._verbs.status(request)
+            case "GC":
+                await self._until_open(TRY_AGAIN_LATER)
+                await self._collect(request)
+            case other:
+                known = "use ADD, DEL, CHECK, GC, STATUS or VERSION"
+                raise CniError(INVALID_ENVIRONMENT, f"CNI_COMMAND {other!r} is not known", known)
+        return b""
+
+    async def _until_open(self, code: int) -> None:
+        if reason := self._closed():
+            raise CniError(code, "no workload can be attached now", reason)
+        await self._drained.wait()
+
     def _lock(self, request: Request) -> asyncio.Lock:
         return self._running.setdefault(request.workload, asyncio.Lock())
 
-    async def _delete_or_keep(self, request: Request, data: bytes) -> bytes:
+    async def _delete(self, request: Request) -> None:
+        async with self._lock(request):
+            await self._verbs.delete(request)
+
+    async def _collect(self, request: Request) -> None:
+        """Each failure leaves the others alone; the first is told."""
+        failures: list[TortieError] = []
+        for one in await self._verbs.stale(request):
+            self._log.info("cni_collected", container=one.container_id, interface=one.interface)
+            try:
+                await self._delete(one)
+            except TortieError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def _delete_or_keep(self, request: Request, data: bytes) -> None:
         """What the datastore cannot be told now it is told later; the runtime need not wait for that."""
         reason = self._closed()
         if not reason:
             await self._drained.wait()
             try:
-                async with self._lock(request):
-                    await self._delete(request)
+                await self._delete(request)
             except Unavailable as error:
                 reason = str(error)
         if reason:
-            await asyncio.to_thread(self._keep, request, data)
+            await asyncio.to_thread(self._spool.keep, request, data)
             self._kept.set()
             self._log.warning("cni_delete_kept", container=request.container_id, reason=reason)
-        return b""
-
-    def _keep(self, request: Request, data: bytes) -> None:
-        """As the plugin does when nobody answers."""
-        try:
-            self._spool.mkdir(mode=0o700, exist_ok=True)
-            write_atomically(self._spool / f"{request.container_id}-{request.interface}", data, sync=True)
-        except OSError as error:
-            raise CniError(TRY_AGAIN_LATER, "the request could not be kept for later", str(error)) from error
-
-    async def _carry_out(self, request: Request) -> bytes:
-        match request.command:
-            case "ADD":
-                return success(await self._add(request), request.config.cni_version)
-            case "CHECK":
-                return b""
-            case other:
-                raise CniError(4, f"CNI_COMMAND {other!r} is not known", "use ADD, DEL, CHECK or VERSION")
 
     def _failed(self, error: CniError, version: str) -> tuple[int, bytes]:
         self._log.warning("cni_failed", code=error.code, error=str(error))

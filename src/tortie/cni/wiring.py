@@ -39,6 +39,9 @@ class Cable(msgspec.Struct, frozen=True):
         netns: path of the workload's network namespace.
         addresses: the workload's, of full length.
         mtu: bytes; 0 is the kernel's default.
+        mac: hardware address of the workload's end; empty is a random one.
+        queues: of either end, in each direction; 0 is the kernel's default.
+        forwarding: whether the workload may forward; None leaves that as it is.
     """
 
     host_interface: str
@@ -46,6 +49,9 @@ class Cable(msgspec.Struct, frozen=True):
     netns: Path
     addresses: tuple[Cidr, ...]
     mtu: int = 0
+    mac: str = ""
+    queues: int = 0
+    forwarding: bool | None = None
 
 
 def wire(cable: Cable) -> str:
@@ -86,21 +92,32 @@ def unwire(host_interface: str, socket: NetlinkSocket | None = None) -> None:
 def _pair(cable: Cable, workload: int) -> list[Request]:
     return [
         links.create_veth(
-            links.NewLink(cable.host_interface, mac=HOST_MAC, mtu=cable.mtu),
-            links.NewLink(cable.interface, namespace=workload, mtu=cable.mtu),
+            links.NewLink(cable.host_interface, mac=HOST_MAC, mtu=cable.mtu, queues=cable.queues),
+            links.NewLink(cable.interface, workload, cable.mac, cable.mtu, cable.queues),
         )
     ]
 
 
 def _set_up_workload(cable: Cable, workload: int) -> str:
     with inside(workload), NetlinkSocket(NETLINK_ROUTE) as socket:
-        _write_sysctl(f"ipv6/conf/{cable.interface}/accept_dad", "0")
+        _prepare_workload(cable)
         execute(socket, links.change("lo", up=True), links.change(cable.interface, up=True))
         link = links.get_link(socket, cable.interface)
         if link is None:
             raise KernelError(f"find interface {cable.interface}", errno.ENODEV, "it vanished while being set up")
         execute(socket, *_workload_requests(cable.addresses, link.index))
         return link.mac
+
+
+def _prepare_workload(cable: Cable) -> None:
+    _write_sysctl(f"ipv6/conf/{cable.interface}/accept_dad", "0")
+    if any(address.family == 6 for address in cable.addresses):
+        # Some runtimes make namespaces without IPv6.
+        _write_sysctl("ipv6/conf/lo/disable_ipv6", "0")
+        _write_sysctl(f"ipv6/conf/{cable.interface}/disable_ipv6", "0")
+    if cable.forwarding is not None:
+        _write_sysctl("ipv4/ip_forward", str(int(cable.forwarding)))
+        _write_sysctl("ipv6/conf/all/forwarding", str(int(cable.forwarding)))
 
 
 def _workload_requests(own: tuple[Cidr, ...], index: int) -> list[Request]:

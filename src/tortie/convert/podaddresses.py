@@ -20,8 +20,14 @@ SPOOFED = "cni.projectcalico.org/allowedSourcePrefixes"
 """Annotations that hold JSON lists."""
 
 REQUESTED = "cni.projectcalico.org/ipAddrs"
+UNMANAGED = "cni.projectcalico.org/ipAddrsNoIpam"
+"""Annotations with JSON lists too: addresses that a pod wants, from the pools or from nobody."""
+
 POOLS = {4: "cni.projectcalico.org/ipv4pools", 6: "cni.projectcalico.org/ipv6pools"}
-"""Annotations with JSON lists too: addresses that a pod wants, and names or prefixes of pools to choose from."""
+"""Annotations with names or prefixes of pools to choose from."""
+
+HARDWARE_ADDRESS = "cni.projectcalico.org/hwAddr"
+"""Annotation with the MAC that a pod wants."""
 
 FINISHED = ("Succeeded", "Failed")
 """Phases after which nothing of a pod runs any more."""
@@ -74,6 +80,11 @@ def spoofed(pod: Pod, warnings: list[str]) -> tuple[str, ...]:
 def requested(pod: Pod) -> tuple[Cidr, ...]:
     """Addresses that a pod asks for, each of full length. Raises ValueError."""
     return tuple(map(Cidr.host, _texts(pod, REQUESTED)))
+
+
+def unmanaged(pod: Pod) -> tuple[Cidr, ...]:
+    """Addresses that a pod has from elsewhere, whatever the pools are; each of full length. Raises ValueError."""
+    return tuple(map(Cidr.host, _texts(pod, UNMANAGED)))
 
 
 def pools(pod: Pod, family: int) -> tuple[str, ...]:

@@ -38,6 +38,8 @@ _IFLA_MASTER = 10
 _IFLA_LINKINFO = 18
 _IFLA_NET_NS_FD = 28
 _IFLA_EXT_MASK = 29
+_IFLA_NUM_TX_QUEUES = 31
+_IFLA_NUM_RX_QUEUES = 32
 _IFLA_INFO_KIND = 1
 _IFLA_INFO_DATA = 2
 _VETH_INFO_PEER = 1
@@ -75,17 +77,20 @@ class NewLink(msgspec.Struct, frozen=True, gc=False):
         namespace: file descriptor of the network namespace to make it in; None is the socket's own.
         mac: colon-separated hexadecimal, or empty for a random one.
         mtu: bytes; 0 is the kernel's default.
+        queues: in each direction; 0 is the kernel's default.
     """
 
     name: str
     namespace: int | None = None
     mac: str = ""
     mtu: int = 0
+    queues: int = 0
 
     @property
     def packed(self) -> bytes:
         """Its attributes."""
-        return text(_IFLA_IFNAME, self.name) + _settings(mac=self.mac, mtu=self.mtu, namespace=self.namespace)
+        queues = u32(_IFLA_NUM_TX_QUEUES, self.queues) + u32(_IFLA_NUM_RX_QUEUES, self.queues) if self.queues else b""
+        return text(_IFLA_IFNAME, self.name) + queues + _settings(mac=self.mac, mtu=self.mtu, namespace=self.namespace)
 
 
 def create(link: NewLink, kind: str, data: bytes = b"") -> Request:
