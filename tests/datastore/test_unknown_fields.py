@@ -181,5 +181,6 @@ async def test_blocks_keep_them_through_assignment_and_release(datastore: Embedd
     assert found is not None
     after = msgspec.json.decode(found.value)
     assert after["newer"] == {"since": "v4"}
-    assert after["attributes"] == [{"handle_id": "h", "lease": 7}, {"handle_id": "j"}]
+    assert after["attributes"][0] == {"handle_id": "h", "lease": 7}
+    assert [attribute["handle_id"] for attribute in after["attributes"]] == ["h", "j"]
     assert codec.decode_value(IPAMBlock, found.value).sequence_number == 7

@@ -23,6 +23,7 @@ from tortie.ipam.release import Releaser
 from tortie.ipam.requests import DEFAULT_BLOCK_LIMIT, Assignment, AssignRequest, Claimed, Released, ReleaseRequest
 from tortie.ipam.store import ATTEMPTS, Store
 from tortie.ipam.timestamps import attribute_time
+from tortie.ipam.unsettled import Unsettled
 
 USES = ("Workload", "Tunnel", "LoadBalancer")
 MAX_CLAIM = 65536
@@ -46,7 +47,8 @@ class Allocator:
         self._visited: dict[tuple[str, int], list[Cidr]] = {}
         self._store = Store(datastore, clock, random)
         self._claims = Claims(self._store, clock)
-        self._releaser = Releaser(self._store, clock, self._claims)
+        self._unsettled = Unsettled(self._store)
+        self._releaser = Releaser(self._store, clock, self._claims, self._unsettled)
 
     async def auto_assign(self, request: AssignRequest) -> Assignment:
         """Give addresses from the pools that suit the request; may give fewer, and says why.
@@ -95,7 +97,7 @@ class Allocator:
         ahead = await self._store.ahead([IPAM_CONFIG_KEY], [resource_prefix("IPPool")])
         pool = _pool_for(await read_pools(ahead), address, use)
         config = await read_config(ahead)
-        assigner = Assigner(ahead, self._clock)
+        assigner = Assigner(ahead, self._clock, self._unsettled)
         owner, block = f"host:{node}", await self._releaser.block_of(address, pool)
         pick = exactly(address, owner, config.strict_affinity)
         attribute = self._attribute(handle, {"node": node, **attributes})
@@ -204,7 +206,9 @@ class Allocator:
 
     def _auto(self, ahead: Store) -> AutoAssigner:
         # Who claims reads claims before blocks, so nothing of that is read ahead.
-        return AutoAssigner(self._store, self._clock, self._random, self._claims, Assigner(ahead, self._clock))
+        return AutoAssigner(
+            self._store, self._clock, self._random, self._claims, Assigner(ahead, self._clock, self._unsettled)
+        )
 
     async def _job(self, request: AssignRequest, family: int, facts: Facts, ahead: Store) -> Job:
         return Job(

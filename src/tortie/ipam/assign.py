@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from tortie.api.ipam import BlockAttribute, IPAMBlock, IPAMHandle
 from tortie.base.addresses import Cidr
 from tortie.base.clock import Clock
-from tortie.base.errors import Conflict
+from tortie.base.errors import Conflict, OutcomeUnknown
 from tortie.datastore.keys import block_key, handle_key
 from tortie.ipam.block import address_at, assign, attribute_at, collect, next_free, ordinal_of, written
 from tortie.ipam.errors import AlreadyAssigned, Contention, StrictAffinity
 from tortie.ipam.handles import plus
 from tortie.ipam.ranges import Ranges
 from tortie.ipam.store import ATTEMPTS, Store, Stored, Wish
+from tortie.ipam.unsettled import Unsettled
 
 Pick = Callable[[IPAMBlock], Sequence[int] | None]
 """Which ordinals of a block to take; None when the block is not to be used at all."""
@@ -53,9 +54,10 @@ def exactly(address: Cidr, owner: str, strict: bool) -> Pick:
 class Assigner:
     """Takes addresses out of blocks."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, unsettled: Unsettled) -> None:
         self._store = store
         self._clock = clock
+        self._unsettled = unsettled
 
     async def take(self, block: Cidr, attribute: BlockAttribute, pick: Pick, cooldown: int) -> tuple[Cidr, ...] | None:
         """Assign what `pick` chooses; None when the block is missing or not to be used.
@@ -89,6 +91,10 @@ class Assigner:
             await self._store.commit(*wishes)
         except Conflict:
             return False
+        except OutcomeUnknown:
+            if attribute.handle_id is not None:
+                self._unsettled.note(attribute.handle_id, Cidr.parse(wanted.cidr))
+            raise
         return True
 
 

@@ -1,12 +1,9 @@
-"""Who owns which block: claims on blocks through their states, each step one conditional write.
+"""Who owns which block: claims on blocks, each change of block and claim one conditional write of both.
 
-The block says who owns it; affinities are the index by owner, and go through these states:
-
-    (none) → pending → confirmed → pendingDeletion → (none)
-
-`pending` is written before the block and `confirmed` after it, `pendingDeletion` before the block
-is given up. Whoever finds a claim in between (its writer died) goes on from there. A block found
-under an unconfirmed claim is rewritten first: that invalidates what a slow releaser has read.
+The block says who owns it; affinities are the index by owner. Other writers take a block step by
+step, and leave claims that are `pending` or `pendingDeletion` when they die: whoever finds one goes
+on from there. A claim is read before its block and changes with it, so a claim that is still as it
+was read cannot belong to a block that appeared since.
 """
 
 from __future__ import annotations
@@ -27,11 +24,9 @@ from tortie.datastore.keys import (
 )
 from tortie.ipam.block import collect, is_empty, new_block, orphaned, written
 from tortie.ipam.errors import Contention
-from tortie.ipam.store import ATTEMPTS, Store, Stored, Unreadable, log_unreadable
+from tortie.ipam.store import ATTEMPTS, Store, Stored, Unreadable, Wish, log_unreadable
 
-PENDING = BlockAffinity(state="pending")
 CONFIRMED = BlockAffinity(state="confirmed")
-LEAVING = BlockAffinity(state="pendingDeletion")
 SETTLED = frozenset({"confirmed", ""})
 """States that let the owner use the block at once; very old writers stored none."""
 
@@ -80,7 +75,7 @@ class Claims:
         Raises:
             Contention: others changed the claim every time.
         """
-        key = affinity_key(owner_name(owner), str(block))
+        key = _claim_key(owner, block)
         for attempt in range(ATTEMPTS):
             await self._store.pause(attempt)
             try:
@@ -98,10 +93,8 @@ class Claims:
             return None
         if found and claim and claim.value.state in SETTLED:
             return found
-        pending = await self._store.write(key, claim, PENDING)
         wanted = written(found.value) if found else new_block(block, owner, self._clock.now())
-        mine = await self._store.write(block_key(str(block)), found, wanted)
-        await self._store.write(key, pending, CONFIRMED)
+        mine, _ = await self._store.commit(Wish(block_key(str(block)), found, wanted), Wish(key, claim, CONFIRMED))
         _log.info("block claimed", owner=owner, block=str(block))
         return mine
 
@@ -118,11 +111,16 @@ class Claims:
         """
         for attempt in range(ATTEMPTS):
             await self._store.pause(attempt)
+            claim = await self._store.read(_claim_key(owner, block), BlockAffinity) if owner else None
             found = await self._store.read(block_key(str(block)), IPAMBlock)
-            if found and found.value.affinity == owner and not self._may_go(found.value, cooldown, only_empty, number):
+            if found is None or found.value.affinity != owner:
+                if claim:
+                    await self._store.remove(_claim_key(owner, block), claim)
+                return True
+            if not self._may_go(found.value, cooldown, only_empty, number):
                 return False
             try:
-                await self._release(owner, block, found, cooldown)
+                await self._release(owner, found, claim, cooldown)
             except Conflict:
                 continue
             return True
@@ -132,15 +130,18 @@ class Claims:
         empty = is_empty(collect(block, self._clock.now(), cooldown))
         return (empty or not only_empty) and number in (0, block.sequence_number)
 
-    async def _release(self, owner: str | None, block: Cidr, found: Stored[IPAMBlock] | None, cooldown: int) -> None:
-        """Mark the claim, give up the block as it was read, then drop the claim."""
-        key = affinity_key(owner_name(owner or ""), str(block))
-        claim = await self._store.read(key, BlockAffinity) if owner else None
-        if found and found.value.affinity == owner:
-            claim = await self._store.write(key, claim, LEAVING) if claim else None
-            rest = collect(found.value, self._clock.now(), cooldown)
-            wanted = None if is_empty(rest) else written(orphaned(rest))
-            await self._store.write(block_key(str(block)), found, wanted)
-            _log.info("block released", owner=owner, block=str(block), deleted=wanted is None)
+    async def _release(
+        self, owner: str | None, found: Stored[IPAMBlock], claim: Stored[BlockAffinity] | None, cooldown: int
+    ) -> None:
+        """Give up a block as it was read, and the claim on it."""
+        rest = collect(found.value, self._clock.now(), cooldown)
+        block = Cidr.parse(found.value.cidr)
+        wishes = [Wish(block_key(str(block)), found, None if is_empty(rest) else written(orphaned(rest)))]
         if claim:
-            await self._store.remove(key, claim)
+            wishes.append(Wish(_claim_key(owner, block), claim, None))
+        await self._store.commit(*wishes)
+        _log.info("block released", owner=owner, block=str(block), deleted=is_empty(rest))
+
+
+def _claim_key(owner: str | None, block: Cidr) -> str:
+    return affinity_key(owner_name(owner or ""), str(block))

@@ -29,15 +29,17 @@ from tortie.ipam.handles import minus, without
 from tortie.ipam.pools import Pool, matches, pool_of
 from tortie.ipam.requests import LOAD_BALANCER, Released, ReleaseRequest
 from tortie.ipam.store import ATTEMPTS, Store, Stored, Wish
+from tortie.ipam.unsettled import Unsettled
 
 
 class Releaser:
     """Releases addresses."""
 
-    def __init__(self, store: Store, clock: Clock, claims: Claims) -> None:
+    def __init__(self, store: Store, clock: Clock, claims: Claims, unsettled: Unsettled) -> None:
         self._store = store
         self._clock = clock
         self._claims = claims
+        self._unsettled = unsettled
 
     async def release(self, requests: Iterable[ReleaseRequest]) -> Released:
         """Release addresses, block by block; those of a block all or none.
@@ -74,6 +76,7 @@ class Releaser:
             Contention: others changed the handle or a block every time.
         """
         released: list[Cidr] = []
+        await self._unsettled.settle(handle)
         for attempt in range(ATTEMPTS):
             await self._store.pause(attempt)
             ahead = await self._read_ahead(handle_key(handle))
