@@ -135,3 +135,23 @@ def test_what_could_go_is_listed(run: Run, folder: Path) -> None:
         {"what": "NetworkPolicy shop/web", "why": "governs nobody"}
     ]
     assert run("verify").exit_code == 2
+
+
+def test_a_snapshot_of_a_cluster_is_tested_like_fixtures(run: Run, folder: Path) -> None:
+    run("apply", "-f", str(folder / "endpoints.yaml"))
+    snapshot = run("get", "workloadendpoints,profiles", "-A", "-o", "yaml").stdout
+    (folder / "snapshot.yaml").write_text(snapshot)
+    (folder / "of.yaml").write_text(
+        "manifests: [snapshot.yaml, policy.yaml]\n"
+        "expect: [{from: shop/client, to: shop/web, port: 80, verdict: allow}]\n"
+    )
+    assert run("test", "-f", str(folder / "of.yaml")).output.endswith("1 of 1 hold\n")
+
+
+def test_live_needs_a_lab_and_takes_no_manifests(run: Run, folder: Path) -> None:
+    checks = str(folder / "checks.yaml")
+    absent = run("test", "-f", checks, "--live", "--lab", "nosuchlab")
+    assert (absent.exit_code, "needs a lab that is up" in absent.output) == (3, True), absent.output
+    assert run("test", "-f", checks, "--live", "-m", checks).exit_code == 2
+    for words in (("-f", checks), ("--offline",)):
+        assert run("explain", "a", "b", "80", "--live", *words).exit_code == 2

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tortie.analysis.checks import Demand, Statement, Traffic
 from tortie.analysis.who import read_service
 from tortie.cli.inputs import Input
 from tortie.cli.live import CONTRADICTED
+from tortie.cli.live_checks import check_live
+from tortie.cli.snapshot import compiled, stored_resources
 from tortie.cli.telling import DENIED, Telling, explained, tell_live
 from tortie.lab.cluster import location
 
@@ -70,3 +73,20 @@ def test_what_cannot_be_sent_is_said(world: World, capsys: pytest.CaptureFixture
     )
     assert tell_live(world.lab, found, Telling(lab="x")) == DENIED
     assert "seen in the lab\n  nothing: there is no 203.0.113.1 in lab" in capsys.readouterr().out
+
+
+def test_statements_are_put_to_the_kernel(world: World) -> None:
+    cluster = compiled(stored_resources(location(world.lab.topology)))
+
+    def held(demand: Demand, source: str, to: str, port: str) -> str:
+        traffic = Traffic(source, to, port)
+        return check_live(world.lab, cluster, Statement("it", demand, traffic), "default").against
+
+    assert held(Demand.ALWAYS, "default/client", "default/server", "80/tcp") == ""
+    assert held(Demand.NEVER, "role == 'stranger'", "default/server", "any") == ""
+    assert held(Demand.ONLY, "role == 'client'", "default/server", "53/udp") == ""
+    text = "default/h2-k8s-client-eth0 → default/h1-k8s-server-eth0: TCP 80 gets through in the lab"
+    assert held(Demand.NEVER, "default/client", "default/server", "80/tcp") == text
+    assert held(Demand.ALWAYS, "default/stranger", "default/server", "icmp").endswith("does not get through in the lab")
+    assert "outside" in held(Demand.NEVER, "outside", "default/server", "80")
+    assert "names nobody" in held(Demand.NEVER, "default/none", "default/server", "80")

@@ -6,7 +6,7 @@ import enum
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from xml.sax.saxutils import quoteattr
 
 import click
@@ -98,17 +98,41 @@ def verify(files: Sequence[Path], manifests: Sequence[Path], location: Location,
 @click.command("test")
 @_files
 @_manifests
+@click.option("--live", is_flag=True, help="By packets in a lab that is up, under what is in force there.")
+@click.option("--lab", default="lab", show_default=True, help="Which lab, with --live.")
 @_shape
 @namespace_option
-def test(files: Sequence[Path], manifests: Sequence[Path], output: Shape | None, namespace: str) -> None:
+def test(files: Sequence[Path], manifests: Sequence[Path], output: Shape | None, namespace: str, **live: Any) -> None:
     """Test policies without a cluster: what files expect of manifests, with endpoints of their own.
 
     \b
       tortie policy test -f policies.test.yaml
       tortie test -f policies.test.yaml -m policies/ -o github
+      tortie test -f policies.test.yaml --live
     """
     found = _all_read(files)
+    if live["live"]:
+        if manifests:
+            raise click.UsageError("--live is about what is in force: apply the manifests instead of -m")
+        _run_live(found, live["lab"], output, namespace)
     _run([(file, checks, []) for file, checks in found], Input(tuple(manifests), namespace), output)
+
+
+def _run_live(found: Sequence[tuple[Path, CheckFile]], name: str, output: Shape | None, namespace: str) -> NoReturn:
+    # Labs and probes are for those who ask for them.
+    from tortie.cli.live import lab_of
+    from tortie.cli.live_checks import check_live
+    from tortie.lab.cluster import location
+
+    lab = lab_of(name)
+    cluster = compiled(stored_resources(location(lab.topology)))
+    try:
+        outcomes = [
+            (file, check_live(lab, cluster, one, namespace)) for file, checks in found for one in statements(checks)
+        ]
+    finally:
+        lab.close()
+    _finish(outcomes, output)
 
 
 def _tell_idle(resources: list[Resource], output: Shape | None) -> None:
@@ -138,6 +162,10 @@ def _run(found: Sequence[tuple[Path, CheckFile, list[Resource]]], given: Input, 
         filed = filed_resources(msgspec.structs.replace(given, paths=(*beside, *given.paths)))
         reach = Reachability(Space(), compiled(merged([*stored, *_made(checks)], filed)))
         outcomes += [(file, check(reach, one, given.namespace)) for one in statements(checks)]
+    _finish(outcomes, output)
+
+
+def _finish(outcomes: Sequence[tuple[Path, Outcome]], output: Shape | None) -> NoReturn:
     say(_told(outcomes, output))
     failed = any(not one.holds for _, one in outcomes)
     sys.exit(FAILED if failed or not outcomes else 0)
