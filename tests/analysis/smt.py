@@ -25,7 +25,7 @@ SOURCE, DESTINATION = z3.BitVec("source", 128), z3.BitVec("destination", 128)
 SOURCE_PORT, DESTINATION_PORT = z3.BitVec("source_port", 16), z3.BitVec("destination_port", 16)
 KIND, CODE = z3.BitVec("kind", 8), z3.BitVec("code", 8)
 
-HAS_PORTS = z3.Or([PROTOCOL == number for number in (6, 17, 132, 136)])
+HAS_PORTS = z3.Or([number == PROTOCOL for number in (6, 17, 132, 136)])
 IS_ICMP = z3.If(SIX, PROTOCOL == 58, PROTOCOL == 1)
 POSSIBLE = z3.Or(SIX, z3.And([z3.ULT(one, 1 << 32) for one in (SOURCE, DESTINATION)]))
 """What every packet is: addresses of IPv4 have 32 bits."""
@@ -59,9 +59,9 @@ def _rule(rule: Rule, sets: Mapping[SetId, IPSet]) -> Formula:
     if rule.family is not None:
         said.append(_is_family(rule.family))
     if rule.protocol is not None:
-        said.append(PROTOCOL == rule.protocol)
+        said.append(rule.protocol == PROTOCOL)
     if rule.not_protocol is not None:
-        said.append(PROTOCOL != rule.not_protocol)
+        said.append(rule.not_protocol != PROTOCOL)
     if rule.icmp is not None:
         said.append(_icmp(rule.icmp))
     if rule.not_icmp is not None:
@@ -117,7 +117,7 @@ def _listed(whole: IPSet, address: Formula, port: Formula) -> Formula:
     for family, packed, width in ((4, whole.members.ports4, 7), (6, whole.members.ports6, 19)):
         for raw in unpack(packed, width):
             holder, protocol, number = int.from_bytes(raw[:-3], "big"), raw[-3], int.from_bytes(raw[-2:], "big")
-            found.append(z3.And(_is_family(family), address == holder, PROTOCOL == protocol, port == number))
+            found.append(z3.And(_is_family(family), address == holder, protocol == PROTOCOL, port == number))
     return z3.And(HAS_PORTS, z3.Or(found))
 
 
