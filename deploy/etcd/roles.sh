@@ -24,6 +24,7 @@ may tortie-agent readwrite "$resources/workloadendpoints/"
 may tortie-agent readwrite "$resources/caliconodestatuses/"
 may tortie-agent readwrite /calico/ipam/v2/
 may tortie-agent readwrite /calico/felix/
+may tortie-agent readwrite /tortie/testimony/
 may tortie-agent readwrite /tortie/heard/v1/
 
 # Writes policy of every kind and scope, and the sets that policy speaks of, with the record of who changed what.

@@ -87,5 +87,13 @@ def test_a_claim_or_handle_that_cannot_be_read_is_the_only_finding(key: str) -> 
 
 
 def test_every_kind_of_finding_is_tested() -> None:
-    others = {"leaked-address", "unrecorded-address", "shared-address", "unreadable-block", "unreadable-record"}
+    others = {
+        "overlapping-pools",
+        "block-without-owner",
+        "leaked-address",
+        "unrecorded-address",
+        "shared-address",
+        "unreadable-block",
+        "unreadable-record",
+    }
     assert CHECKS.keys() == DAMAGE.keys() | others

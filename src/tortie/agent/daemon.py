@@ -49,6 +49,7 @@ from tortie.agent.standing_in import DatastoreBack, copy_to_go_by, make_trials, 
 from tortie.agent.status import AgentReport, DatastoreReport
 from tortie.agent.tunnels import GRACE, Encryption, TunnelAddresses
 from tortie.agent.watched import WATCHED_KINDS
+from tortie.agent.witness import Witness
 from tortie.api.caliconodestatus import CalicoNodeStatus
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock, SystemClock
@@ -312,6 +313,8 @@ class Agent:
             await parts.feed.synchronised.wait()
             tasks.create_task(parts.tunnels.run(), name="addresses of tunnels")
             tasks.create_task(parts.statuses.run(), name="node statuses")
+            witness = Witness(self._settings, parts.datastore, wiring, self._clock, lambda: parts.feed.closed)
+            tasks.create_task(witness.run(), name="testify")
             tasks.create_task(parts.trials.run(lambda: _programmed(parts.reconciler)), name="unconfirmed changes")
             tasks.create_task(self._probe_paths(parts, wiring), name="paths")
             await self._wait_ready(parts.reconciler, serving)

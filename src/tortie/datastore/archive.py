@@ -19,7 +19,15 @@ ROOTS = ("/calico/", "/tortie/")
 IMPORT_KEY = "/tortie/import"
 """Stands in a datastore while an archive is being brought into it."""
 
-VOLATILE = ("/calico/felix/", "/calico/bgp/v1/", "/calico/openstack/v1/", "/calico/openstack/v2/", IMPORT_KEY)
+VOLATILE = (
+    "/calico/felix/",
+    "/calico/bgp/v1/",
+    "/calico/openstack/v1/",
+    "/calico/openstack/v2/",
+    "/tortie/testimony/",
+    "/tortie/controllers/",
+    IMPORT_KEY,
+)
 """Written again by whoever is alive: liveness, status and elections do not move; nor does what tells of a move."""
 
 FORMAT = "tortie-datastore"

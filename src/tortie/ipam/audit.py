@@ -34,6 +34,12 @@ CHECKS = {
         "restore its value from a backup, or delete this key alone: the blocks say who owns and holds what",
     ),
     "overlapping-blocks": Check(True, "two blocks hold the same addresses", "release the affinity of one of them"),
+    "overlapping-pools": Check(
+        True, "two pools hold the same addresses, maybe in blocks of other sizes", "delete or shrink one of them"
+    ),
+    "block-without-owner": Check(
+        False, "no node owns a block: its free addresses are only borrowed", "it goes with its last address"
+    ),
     "misplaced-block": Check(True, "a block is stored under the key of another prefix", "delete it"),
     "broken-ordinals": Check(True, "an address is both free and held, neither, or free twice", "release it"),
     "broken-attributes": Check(True, "an address points at a holder that does not exist", "release it"),

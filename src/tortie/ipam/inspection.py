@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 
 import msgspec
 
@@ -55,8 +56,9 @@ def inspect(snapshot: Snapshot, users: Users, pools: Iterable[Pool]) -> tuple[Fi
     """Everything that does not agree, in the records and between records and use."""
     recorded = holders(snapshot)
     live = {recorded[address] for address in users if address in recorded}
-    findings = [*audit(snapshot, live), *_unrecorded(snapshot, recorded, users, list(pools)), *_shared(users)]
-    return tuple(sorted(findings))
+    known = list(pools)
+    findings = [*audit(snapshot, live), *_unrecorded(snapshot, recorded, users, known), *_shared(users)]
+    return tuple(sorted([*findings, *_overlapping(known), *_ownerless(snapshot)]))
 
 
 def leaks(snapshot: Snapshot, findings: Iterable[Finding]) -> tuple[Leak, ...]:
@@ -104,6 +106,18 @@ def _unrecorded(snapshot: Snapshot, recorded: Mapping[str, str], users: Users, p
         is_known = text in recorded or snapshot.unreadable_block_of(address)
         if not is_known and pool_of(pools, address) is not None:
             yield Finding("unrecorded-address", text, f"used by {', '.join(by)}")
+
+
+def _overlapping(pools: list[Pool]) -> Iterator[Finding]:
+    for one, other in combinations(sorted(pools, key=lambda pool: pool.name), 2):
+        if one.cidr.overlaps(other.cidr):
+            yield Finding("overlapping-pools", other.name, f"{other.cidr} overlaps {one.cidr} of pool {one.name}")
+
+
+def _ownerless(snapshot: Snapshot) -> Iterator[Finding]:
+    for cidr, block in snapshot.blocks.items():
+        if block.affinity is None:
+            yield Finding("block-without-owner", str(cidr), f"{sum(1 for _ in held(block))} of its addresses are held")
 
 
 def _shared(users: Users) -> Iterator[Finding]:

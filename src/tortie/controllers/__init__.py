@@ -1,0 +1,1 @@
+"""Cluster-wide loops: one process leads, the others stand by."""
