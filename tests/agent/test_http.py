@@ -53,7 +53,10 @@ async def agent(tmp_path: Path) -> AsyncIterator[Fake]:
     fake = Fake()
     listener = listen_unix(tmp_path / SOCKET)
     task = asyncio.create_task(
-        serve(application(fake.report, lambda: fake.ready, registry(lambda: REPORT)), [listener])
+        serve(
+            application(fake.report, lambda: fake.ready, registry(lambda: REPORT), (), lambda: ["something is wrong"]),
+            [listener],
+        )
     )
     yield fake
     task.cancel()
@@ -72,13 +75,13 @@ async def get(directory: Path, path: str) -> tuple[int, str]:
 async def test_liveness_and_readiness_are_answered_without_looking_at_anything(agent: Fake, tmp_path: Path) -> None:
     """A hanging BIRD must not make an agent look dead."""
     assert await get(tmp_path, "/liveness") == (200, "live\n")
-    assert await get(tmp_path, "/readiness") == (200, "ready\n")
+    assert await get(tmp_path, "/readiness") == (200, "ready\nsomething is wrong\n")
     assert agent.asked == 0
 
 
 async def test_readiness_is_503_before_everything_was_programmed(agent: Fake, tmp_path: Path) -> None:
     agent.ready = False
-    assert await get(tmp_path, "/readiness") == (503, "not ready\n")
+    assert await get(tmp_path, "/readiness") == (503, "not ready\nsomething is wrong\n")
     assert not await asyncio.to_thread(is_ready, tmp_path)
     agent.ready = True
     assert await asyncio.to_thread(is_ready, tmp_path)

@@ -80,9 +80,10 @@ def cut(world: World) -> None:
     """Nothing goes through the link of the first host any more."""
     hooks = (("prerouting", "iif"), ("output", "oif"))
     chains = "".join(
-        f"chain {hook} {{ type filter hook {hook} priority -400; {side}name eth0 drop; }}" for hook, side in hooks
+        f"chain {hook} {{ type filter hook {hook} priority -400; {side}name eth0 drop; }}; " for hook, side in hooks
     )
     world.run("nft", f"table inet tt_cut {{ {chains} }}")
+    assert "eth0" in world.run("nft", "list", "table", "inet", "tt_cut")
 
 
 def uncut(world: World) -> None:

@@ -39,18 +39,17 @@ from tortie.agent.monitor import watch_numbers
 from tortie.agent.moving import Movers
 from tortie.agent.moving_settings import priorities
 from tortie.agent.mtus import Mtus
-from tortie.agent.node_statuses import NodeStatuses
+from tortie.agent.node_statuses import make_statuses
 from tortie.agent.observing import Observed, watching_routes
 from tortie.agent.parts import Parts
 from tortie.agent.path_probe import PathProbe, ways_to_nodes
 from tortie.agent.reporting import Reporter, Sources
 from tortie.agent.settings import Settings, Values
 from tortie.agent.standing_in import DatastoreBack, copy_to_go_by, make_trials, until_back
-from tortie.agent.status import AgentReport, DatastoreReport
+from tortie.agent.status import AgentReport, DatastoreReport, reasons
 from tortie.agent.tunnels import GRACE, Encryption, TunnelAddresses
 from tortie.agent.watched import WATCHED_KINDS
 from tortie.agent.witness import Witness
-from tortie.api.caliconodestatus import CalicoNodeStatus
 from tortie.base.backoff import Backoff
 from tortie.base.clock import Clock, SystemClock
 from tortie.base.errors import InvalidResource, KernelError, Unavailable
@@ -172,11 +171,10 @@ class Agent:
         schedule = Schedule(full_interval=self._settings.refresh_seconds, drift_spacing=DRIFT_SPACING)
         reconciler = Reconciler(dataplane.targets, kernel, self._clock, schedule)
         settings = self._settings
-        by_workload = settings.route_source == "WorkloadIPs"
         calculation = Calculation(
             settings.node,
             router_id=settings.router_id,
-            workload_routes=by_workload,
+            workload_routes=settings.route_source == "WorkloadIPs",
             configure=self.configuration,
             is_of_host=dataplane.is_of_host,
         )
@@ -212,7 +210,7 @@ class Agent:
         reconciler.listen(reporter.after_pass)
         tunnels = self._make_tunnels(datastore, feed, reconciler, dataplane)
         reconciler.listen(tunnels.after_pass)
-        statuses = self._make_statuses(datastore, feed)
+        statuses = make_statuses(settings, datastore, self._clock, lambda: feed.closed)
         paths = self._make_paths(dataplane, reconciler)
         return Parts(
             datastore,
@@ -229,12 +227,6 @@ class Agent:
             trials.trials,
             cutter,
         )
-
-    def _make_statuses(self, datastore: Datastore, feed: Feed) -> NodeStatuses:
-        stream = ResourceStream(datastore, (CalicoNodeStatus.kind,), self._clock)
-        store = ResourceStore(datastore, self._clock, selector_problem)
-        settings = self._settings
-        return NodeStatuses(settings.node, stream, store, self._clock, settings.bird_socket, lambda: feed.closed)
 
     def _make_tunnels(
         self, datastore: Datastore, feed: Feed, reconciler: Reconciler, dataplane: Dataplane
@@ -317,6 +309,7 @@ class Agent:
             tasks.create_task(witness.run(), name="testify")
             tasks.create_task(parts.trials.run(lambda: _programmed(parts.reconciler)), name="unconfirmed changes")
             tasks.create_task(self._probe_paths(parts, wiring), name="paths")
+            tasks.create_task(parts.host.run(wiring, self._settings, self._clock), name="host")
             await self._wait_ready(parts.reconciler, serving)
 
     def _cni_server(self, parts: Parts, dataplane: Dataplane, wiring: Executor) -> CniServer:
@@ -333,7 +326,11 @@ class Agent:
     async def _serve_status(self) -> None:
         more = watching_routes(self._observed)
         app = application(
-            self.report, self.ready.is_set, registry(self._report_without_bgp, self._delays.histogram), more
+            self.report,
+            self.ready.is_set,
+            registry(self._report_without_bgp, self._delays.histogram),
+            more,
+            lambda: reasons(self._report_without_bgp()),
         )
         health = HealthPort(app, self._settings.health_host, self._settings.health_port)
         self.configuration.listen(lambda settings: health.move(settings.health_host, settings.health_port))

@@ -36,6 +36,7 @@ def application(
     ready: Callable[[], bool],
     registry: CollectorRegistry,
     more: Sequence[Route] = (),
+    reasons: Callable[[], Sequence[str]] = tuple,
 ) -> Starlette:
     """The routes: /liveness, /readiness (503 until everything was programmed once), /status, /metrics, and more."""
 
@@ -43,7 +44,8 @@ def application(
         return PlainTextResponse("live\n")
 
     async def readiness(_: Request) -> Response:
-        return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
+        lines = "".join(f"{line}\n" for line in ("ready" if ready() else "not ready", *reasons()))
+        return PlainTextResponse(lines, 200 if ready() else 503)
 
     async def status(_: Request) -> Response:
         return Response(msgspec.json.encode(await report()), media_type="application/json")

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from tortie.agent.node_status_content import ROUTES, answer
+from tortie.agent.settings import Settings
 from tortie.api.caliconodestatus import CalicoNodeStatus, CalicoNodeStatusSpec
 from tortie.api.resource import ResourceKey
 from tortie.base.clock import Clock
@@ -18,8 +19,10 @@ from tortie.bgp.control import BirdControl, BirdRefused
 from tortie.bgp.routes import Question, routes
 from tortie.bgp.speaker import Speaker
 from tortie.bgp.status import daemon, sessions
+from tortie.datastore.contract import Datastore
 from tortie.datastore.resources import ResourceStore
 from tortie.datastore.stream import Change, ResourceStream
+from tortie.selector.check import selector_problem
 
 RETRY_SECONDS = 5.0
 """Between two attempts at an answer that could not be written."""
@@ -145,3 +148,10 @@ def _look(socket: Path | None, *, with_routes: bool) -> Speaker | None:
             return Speaker(daemon(control), tuple(sessions(control)), tuple(found))
     except (Unavailable, BirdRefused):
         return None
+
+
+def make_statuses(settings: Settings, datastore: Datastore, clock: Clock, refusal: Callable[[], str]) -> NodeStatuses:
+    """Those of the node that the settings are of."""
+    stream = ResourceStream(datastore, (CalicoNodeStatus.kind,), clock)
+    store = ResourceStore(datastore, clock, selector_problem)
+    return NodeStatuses(settings.node, stream, store, clock, settings.bird_socket, refusal)

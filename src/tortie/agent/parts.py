@@ -8,6 +8,7 @@ import msgspec
 
 from tortie.agent.cutting import Cutter
 from tortie.agent.feed import Feed
+from tortie.agent.host_watch import HostWatch
 from tortie.agent.moving import Movers
 from tortie.agent.node_statuses import NodeStatuses
 from tortie.agent.observing import Observed
@@ -39,6 +40,7 @@ class Parts(msgspec.Struct, frozen=True):
     paths: PathProbe
     trials: Trials
     cutter: Cutter | None = None
+    host: HostWatch = msgspec.field(default_factory=HostWatch)
 
     def complete(self, report: AgentReport) -> AgentReport:
         """The report with what these know."""
@@ -78,6 +80,7 @@ class Parts(msgspec.Struct, frozen=True):
         yield from [self.tunnels.problem] if self.tunnels.problem else []
         yield from self.paths.problems()
         yield from self.trials.problems
+        yield from self.host.problems
         yield from self.calculation.conflicts()
 
 

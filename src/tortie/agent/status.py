@@ -85,3 +85,8 @@ class AgentReport(msgspec.Struct, frozen=True):
     problems: Sequence[str] = ()
     rejected: dict[str, str] = {}
     moving: dict[str, str] = {}
+
+
+def reasons(report: AgentReport) -> list[str]:
+    """What keeps an agent from being ready, and what is wrong although it is, for the text of its readiness."""
+    return [*([report.delayed] if report.delayed and not report.ready else []), *report.problems]

@@ -249,3 +249,14 @@ def _of(table: Table, answers: list[Message]) -> Iterator[Message]:
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "big")
+
+
+def read_base_chains(socket: NetlinkSocket) -> list[tuple[Table, ChainInfo]]:
+    """The chains of all tables of all families that packets come to by themselves. Raises KernelError."""
+    found = []
+    for message in socket.dump(GETCHAIN, Table(0, "").header(), "list chains"):
+        chain = parse_chain(message)
+        if chain.hook is not None:
+            name = as_text(attributes(message.payload, _HEADER).get(1, b""))
+            found.append((Table(message.payload[0], name), chain))
+    return found
