@@ -103,6 +103,8 @@ def test_somebody_else_on_the_port_of_bgp_is_an_error() -> None:
     assert host_checks.bgp_port(HERE).state is State.OK
     with socket.create_server(("127.0.0.1", 179)):
         finding = host_checks.bgp_port(HERE)
+        without = host_checks.bgp_port(Surroundings(speaks_bgp=False))
+    assert without.state is State.OK, "another speaker may have it"
     assert finding.state is State.ERROR
     assert "listening: " in finding.evidence
 

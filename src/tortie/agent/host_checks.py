@@ -70,12 +70,14 @@ class Surroundings(msgspec.Struct, frozen=True):
     Args:
         prefix: how names of workload interfaces begin.
         run_directory: of the agent.
+        speaks_bgp: whether the agent works with BIRD; else the port may be anybody's.
     """
 
     proc: Path = Path("/proc")
     etc: Path = Path("/etc")
     prefix: str = "cali"
     run_directory: Path = Path("/run/tortie")
+    speaks_bgp: bool = True
 
 
 Look = Callable[[Surroundings], Finding]
@@ -211,6 +213,8 @@ def clock(where: Surroundings) -> Finding:
 
 def bgp_port(where: Surroundings) -> Finding:
     """BIRD must be able to listen, and nobody else may."""
+    if not where.speaks_bgp:
+        return _ok("this agent works without BIRD")
     sockets = set(_listeners(where, BGP_PORT))
     owners = {name for name, held in _holders(where) if held & sockets}
     if not sockets:

@@ -32,7 +32,11 @@ class HostWatch:
         Args:
             executor: whose thread is in the host's network namespace.
         """
-        where = Surroundings(prefix=settings.interface_prefix, run_directory=settings.run_directory)
+        where = Surroundings(
+            prefix=settings.interface_prefix,
+            run_directory=settings.run_directory,
+            speaks_bgp=settings.bird_directory is not None,
+        )
         spared = () if settings.ip_forwarding == "Enabled" else ("forwarding",)
         while True:
             found = await asyncio.get_running_loop().run_in_executor(executor, host_findings, where)

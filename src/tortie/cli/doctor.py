@@ -62,10 +62,18 @@ def doctor(run_directory: Path, output: Format | None, location: Location) -> No
 
 def examine(run_directory: Path, location: Location) -> Iterator[Finding]:
     """Everything that is looked at, in the order in which it is told."""
-    yield from host_findings(Surroundings(run_directory=run_directory))
+    yield from host_findings(Surroundings(run_directory=run_directory, speaks_bgp=_speaks_bgp(run_directory)))
     yield from kernel_findings() if os.geteuid() == 0 else [_unasked("kernel", "only root can try it")]
     yield from _agent(run_directory)
     yield from asyncio.run(_datastore(location))
+
+
+def _speaks_bgp(run_directory: Path) -> bool:
+    """Whether the agent works with BIRD; where none answers, it may be meant to."""
+    try:
+        return bool(ask(run_directory).bird_socket)
+    except Unavailable:
+        return True
 
 
 def _agent(run_directory: Path) -> Iterator[Finding]:
