@@ -9,6 +9,7 @@ import structlog
 
 from tortie.agent.consent import Consent
 from tortie.agent.delays import Delays
+from tortie.agent.turns import Turns
 from tortie.api.ipam import IPAMConfig, IPAMHandle
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.clock import Clock
@@ -18,9 +19,6 @@ from tortie.datastore.reading import INFORMATION
 from tortie.datastore.stream import Change, ResourceStream
 from tortie.desired.delta import Delta
 from tortie.desired.endpoints import EndpointId
-
-SLICE_SECONDS = 0.01
-"""Longest time that the calculation takes the event loop for."""
 
 _TARGETS_OF_AN_ENDPOINT = ("nftables", "routes", "interfaces")
 
@@ -71,6 +69,7 @@ class Feed:
         self._reconciler = reconciler
         self._consent = consent
         self._clock = clock
+        self._turns = Turns(clock)
         self._told = told
         self._shape = shape
         self._delays = delays
@@ -180,24 +179,15 @@ class Feed:
     async def _calculated(self) -> Delta:
         """What follows from all updates; others get their turn meanwhile."""
         steps = self._calculation.steps()
-        slice_ends = self._clock.monotonic() + SLICE_SECONDS
         while True:
             try:
                 next(steps)
             except StopIteration as end:
                 delta: Delta = end.value
                 return delta
-            slice_ends = await self._pause(slice_ends)
-
-    async def _pause(self, slice_ends: float) -> float:
-        """Let others work if the time is over; returns when it will be."""
-        if self._clock.monotonic() <= slice_ends:
-            return slice_ends
-        await asyncio.sleep(0)
-        return self._clock.monotonic() + SLICE_SECONDS
+            await self._turns.pause()
 
     async def _update(self, changes: Sequence[Change]) -> None:
-        slice_ends = self._clock.monotonic() + SLICE_SECONDS
         for change in changes:
             value = change.value
             assert not isinstance(value, IPAMHandle | IPAMConfig), "not watched"
@@ -206,7 +196,7 @@ class Feed:
                 continue
             self._calculation.update(change.key, value)
             self._note(change)
-            slice_ends = await self._pause(slice_ends)
+            await self._turns.pause()
 
     def _note(self, change: Change) -> None:
         """Which revision of each endpoint of this node the calculation has; 0 is none any more."""

@@ -23,6 +23,11 @@ from tortie.agent.standard_error import StandardError
 from tortie.agent.whereabouts import Origin
 from tortie.base.errors import TortieError
 
+NEVER = 1_000_000_000
+"""Collections of what is young until one of what is old."""
+SWITCH_SECONDS = 0.001
+"""How long a thread that computes keeps the interpreter from the event loop, each time that the loop waited."""
+
 
 @click.command()
 @agent_options
@@ -78,6 +83,7 @@ def configure_logging(threshold: Threshold) -> None:
 
 async def run(local: Values, threshold: Threshold) -> int:
     """Run until SIGTERM or SIGINT; what is in the kernel stays there."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -109,6 +115,9 @@ def _leaves(group: BaseExceptionGroup[TortieError]) -> Iterator[TortieError]:
 
 
 async def _freeze(ready: asyncio.Event) -> None:
-    """What came with the snapshot stays; the collector need not look at it again, nor now: that would take long."""
+    """What comes with the snapshot stays: the collector need not look at all of it again, and until then not at all."""
+    usual = gc.get_threshold()
+    gc.set_threshold(*usual[:2], NEVER)
     await ready.wait()
     gc.freeze()
+    gc.set_threshold(*usual)
