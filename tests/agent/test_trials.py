@@ -168,6 +168,7 @@ async def test_a_confirmed_change_is_told_where_it_was_withheld(datastore: Embed
     stored = await datastore.get(PATH)
     assert stored is not None
     node.hears(AFTER, stored.revision)
+    node.trials.handed_on()
 
     async def said() -> bool:
         return await trials.heard(datastore, "c1") == {"n1": trials.APPLIED}
@@ -180,6 +181,22 @@ async def test_a_confirmed_change_is_told_where_it_was_withheld(datastore: Embed
     await node.until(told)
     assert node.hears(AFTER, stored.revision) == AFTER
     assert node.shelf.all() == []
+
+
+async def test_what_is_still_being_calculated_is_not_called_applied(
+    datastore: EmbeddedDatastore, tmp_path: Path
+) -> None:
+    node = Node(datastore, tmp_path)
+    await with_trial(datastore)
+    await node.trials.load()
+    node.hears(AFTER)
+
+    async def said(state: str) -> bool:
+        return await trials.heard(datastore, "c1") == {"n1": state}
+
+    await node.until(lambda: said(trials.PREPARED))
+    node.trials.handed_on()
+    await node.until(lambda: said(trials.APPLIED))
 
 
 async def test_the_time_goes_on_over_a_restart(datastore: EmbeddedDatastore, tmp_path: Path) -> None:

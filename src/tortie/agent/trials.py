@@ -53,6 +53,7 @@ class Trial:
         deadline: seconds since the epoch, None until the change is seen.
         is_withheld: whether the calculation is told what was before.
         seen: keys that hold what the change made of them, and the revision.
+        is_handed_on: whether whoever programs the kernel has all that was seen.
         said: what was told to the datastore.
     """
 
@@ -62,13 +63,14 @@ class Trial:
         self.is_withheld = is_withheld
         self.is_over = False
         self.seen: dict[str, int] = {}
+        self.is_handed_on = False
         self.said = ""
         self.writes: dict[str, PendingWrite] = {write.stored_key: write for write in kept.pending.writes}
 
     @property
     def is_applied(self) -> bool:
-        """Whether all that it changes was seen changed."""
-        return len(self.seen) == len(self.writes)
+        """Whether all that it changes was seen changed, and went on from there."""
+        return self.is_handed_on and len(self.seen) == len(self.writes)
 
 
 class Trials:
@@ -142,6 +144,8 @@ class Trials:
 
     def handed_on(self) -> None:
         """What was told before is in the kernel, or on its way."""
+        for trial in self._trials.values():
+            trial.is_handed_on = len(trial.seen) == len(trial.writes)
         self._moved.set()
 
     async def run(self, programmed: Callable[[], Awaitable[None]]) -> None:
