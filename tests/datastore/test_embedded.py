@@ -209,7 +209,7 @@ async def test_the_timer_finds_the_commit_of_a_writer_that_died_before_telling(
     waiting = asyncio.ensure_future(anext(watch))
     await asyncio.sleep(0.05)
     with raw(path) as silent:
-        tables.write_all(silent, [[Write("/a", b"")]], keep=1000, now=0)
+        tables.write_all(silent, [[Write("/a", b"")]], keep=1000, monotonic=lambda: 0.0)
     async with asyncio.timeout(DEADLINE):
         assert (await waiting).revision == 1
     await watch.aclose()

@@ -191,6 +191,15 @@ async def test_every_write_has_a_lease_of_its_own_and_gives_back_the_one_before(
     assert await in_etcd.get("/a") is None
 
 
+async def test_processes_that_write_at_the_same_time_do_not_take_each_other_for_an_earlier_boot(path: Path) -> None:
+    several = [await EmbeddedDatastore.open(path) for _ in range(4)]
+    for number in range(40):
+        await asyncio.gather(*(one.put(f"/{number}/{n}", b"", lifetime=600) for n, one in enumerate(several)))
+        assert len((await several[0].list(f"/{number}/")).items) == len(several)
+    for one in several:
+        await one.close()
+
+
 async def test_writes_at_the_same_time_leave_the_key_and_one_lease(in_etcd: EtcdDatastore, etcd: Any) -> None:
     before = set(leases(etcd))
     await asyncio.gather(*(in_etcd.put("/a", b"%d" % number, lifetime=600) for number in range(20)))

@@ -29,6 +29,7 @@ from tortie.lab.topology import simple
 from tortie.netlink.namespace import NAMED, inside
 
 PROGRESS_SECONDS = 30.0
+SETTLING_ROUNDS, SETTLING_SECONDS = 20, 1.0
 WRITERS_EACH = 3
 WRITES_BETWEEN = 5
 NAMES = ("e1", "e2", "e3")
@@ -115,13 +116,23 @@ class Trial:
         await store.close()
         return newest
 
+    async def _settled(self) -> list[dict[str, tuple[bytes, int]]]:
+        """What each member lists, once nothing arrives any more: not even a write that got no answer."""
+        for _ in range(SETTLING_ROUNDS):
+            newest = await self.collect()
+            await self.until(lambda end=newest: [one.name for one in self.clients if one.watcher.revision < end])
+            listings = [await self._listing(url) for url in self.cluster.urls]
+            await asyncio.sleep(SETTLING_SECONDS)
+            later = await self._listing(self.cluster.urls[0])
+            if all(one == later for one in listings):
+                break
+        return listings
+
     async def end(self) -> dict[str, object]:
         """Stop writing, let the watchers arrive, and judge."""
         for client in self.clients:
             await client.stop_writing()
-        newest = await self.collect()
-        await self.until(lambda: [each.name for each in self.clients if each.watcher.revision < newest])
-        listings = [await self._listing(url) for url in self.cluster.urls]
+        listings = await self._settled()
         await self.until(lambda: [each.name for each in self.clients if each.viewer.view != listings[0]], fatal=False)
         for client in self.clients:
             await client.close()

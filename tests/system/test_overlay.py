@@ -74,7 +74,7 @@ def overheard(world: World, host: str, interface: str = "eth0") -> Iterator[list
     """What passes an interface of a host meanwhile, from the IP header on."""
     found: list[bytes] = []
     with inside(world.lab.topology.host_namespace(host)):
-        listener = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+        listener = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
     with listener:
         listener.bind((interface, 3))
         listener.setblocking(False)

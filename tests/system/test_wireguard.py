@@ -76,7 +76,7 @@ def overheard(world: World, host: str = "h1") -> Iterator[list[bytes]]:
     """What passes a host's uplink meanwhile, from the IP header on."""
     found: list[bytes] = []
     with inside(world.lab.topology.host_namespace(host)):
-        listener = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+        listener = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
     with listener:
         listener.bind(("eth0", 3))
         listener.setblocking(False)

@@ -169,11 +169,11 @@ class EmbeddedDatastore:
     ) -> T:
         """What a lane reads, after whatever has outlived its time is gone."""
         try:
-            return await lane.run(lifetimes.read_unless_over, self._clock.monotonic(), call, *args, **kwargs)
+            return await lane.run(lifetimes.read_unless_over, self._clock.monotonic, call, *args, **kwargs)
         except lifetimes.Overdue:
             # Where nothing can be written, what is there can still be read.
             with contextlib.suppress(Unavailable):
-                await self._writer.run(_commit, self._path, (), self._keep_revisions, self._clock.monotonic())
+                await self._writer.run(_commit, self._path, (), self._keep_revisions, self._clock.monotonic)
                 self._feed.wake()
             return await lane.run(call, *args, **kwargs)
 
@@ -230,8 +230,8 @@ class EmbeddedDatastore:
         results: Sequence[Sequence[int] | Conflict | Unavailable] = ()
         try:
             writes = [group for group, _ in batch]
-            now = self._clock.monotonic()
-            results = await self._writer.run(_commit, self._path, writes, self._keep_revisions, now)
+            monotonic = self._clock.monotonic
+            results = await self._writer.run(_commit, self._path, writes, self._keep_revisions, monotonic)
         except Unavailable as error:
             results = [error] * len(batch)
         finally:
@@ -243,9 +243,13 @@ class EmbeddedDatastore:
 
 
 def _commit(
-    connection: sqlite3.Connection, path: Path | None, writes: Sequence[Sequence[Write]], keep: int, now: float
+    connection: sqlite3.Connection,
+    path: Path | None,
+    writes: Sequence[Sequence[Write]],
+    keep: int,
+    monotonic: Callable[[], float],
 ) -> Sequence[Sequence[int] | Conflict]:
-    results = tables.write_all(connection, writes, keep, now)
+    results = tables.write_all(connection, writes, keep, monotonic)
     if path is not None:
         _tell_other_processes(path)
     return results

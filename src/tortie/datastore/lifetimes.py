@@ -43,7 +43,7 @@ def take_over(connection: sqlite3.Connection, now: float) -> list[tuple[str, int
 
 def read_unless_over(
     connection: sqlite3.Connection,
-    now: float,
+    monotonic: Callable[[], float],
     call: Callable[Concatenate[sqlite3.Connection, P], T],
     /,
     *args: P.args,
@@ -52,9 +52,9 @@ def read_unless_over(
     """The result of `call(connection, ...)`.
 
     Raises:
-        Overdue: keys have to be removed before.
+        Overdue: keys have to be removed before; or one began this moment, which who removes them will see.
     """
-    if _is_any_over(connection, now):
+    if _is_any_over(connection, monotonic()):
         raise Overdue
     return call(connection, *args, **kwargs)
 

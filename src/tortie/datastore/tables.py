@@ -7,7 +7,7 @@ the revision of the last write and of the last compaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -124,7 +124,7 @@ def read_history(connection: sqlite3.Connection, after: int, prefix: str, limit:
 
 
 def write_all(
-    connection: sqlite3.Connection, groups: Sequence[Sequence[Write]], keep: int, now: float
+    connection: sqlite3.Connection, groups: Sequence[Sequence[Write]], keep: int, monotonic: Callable[[], float]
 ) -> list[Sequence[int] | Conflict]:
     """Remove what has outlived its time, carry out groups of writes in order, all in one commit, and trim history.
 
@@ -132,9 +132,10 @@ def write_all(
 
     Args:
         keep: revisions of history that stay.
-        now: on the monotonic clock.
+        monotonic: the clock, asked when all others have written: what began before is then not in the future.
     """
     with transaction(connection, "IMMEDIATE"):
+        now = monotonic()
         revision, compacted = _counter(connection)
         over = [(Write(key, None, expected),) for key, expected in lifetimes.take_over(connection, now)]
         results: list[Sequence[int] | Conflict] = []
