@@ -159,3 +159,15 @@ def test_what_is_left_of_everything_is_told_by_what_is_not_in_it() -> None:
 
 def test_an_address_is_asked_about_alone(cluster: Cluster) -> None:
     assert [one.packet.family for one in explained(cluster, "fd00::1", "web", "80")] == [6]
+
+
+def test_a_name_that_stands_alone_is_looked_for_in_its_namespace_and_then_everywhere() -> None:
+    def end(namespace: str, name: str) -> Resource:
+        spec = {"orchestrator": "k8s", "node": "n", "interfaceName": f"cali{namespace}{name}", "pod": name}
+        return resource("WorkloadEndpoint", f"n-k8s-{name}-eth0", namespace, **spec)
+
+    cluster = compile_cluster([end("default", "web"), end("shop", "web"), end("shop", "db"), end("test", "web")])
+    for text, namespace, found in (("web", "default", "default"), ("web", "test", "test"), ("db", "default", "shop")):
+        assert [one.key.namespace for one in find_party(cluster, text, namespace).ends] == [found]
+    with pytest.raises(InvalidResource, match="give one of default/web, shop/web, test/web"):
+        find_party(cluster, "web", "elsewhere")

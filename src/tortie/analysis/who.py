@@ -15,7 +15,7 @@ from tortie.calculation.protocols import protocol_number
 from tortie.selector.errors import InvalidSelector
 from tortie.selector.parser import parse
 
-HOW = "NAMESPACE/NAME of a workload or pod, NAMESPACE/ for all of one, host/NAME, an address, or a selector"
+HOW = "the name of a workload or pod or NAMESPACE/NAME, NAMESPACE/ for all of one, host/NAME, an address, or a selector"
 
 _SIGNS = frozenset("='\"!&|( ")
 """What only selectors are written with."""
@@ -38,10 +38,10 @@ def find_party(cluster: Cluster, text: str, namespace: str = "default") -> Party
     """Whom a text names.
 
     Args:
-        namespace: of a name that stands alone.
+        namespace: where a name that stands alone is looked for first; then everywhere.
 
     Raises:
-        InvalidResource: nobody, or not a selector.
+        InvalidResource: nobody, workloads of several namespaces, or not a selector.
     """
     text = text.strip()
     address = _address(text)
@@ -75,9 +75,18 @@ def _named(cluster: Cluster, text: str, namespace: str) -> tuple[End, ...]:
     if place == "host":
         key = ResourceKey("HostEndpoint", "", name)
         return (cluster.ends[key],) if key in cluster.ends else ()
-    place = place if slash else namespace
-    inside = [end for end in cluster.ends.values() if end.key.namespace == place]
-    return tuple(end for end in inside if name in ("", end.key.name, end.pod))
+    if slash:
+        return _of_namespace(cluster.ends.values(), place, name)
+    called = [end for end in cluster.ends.values() if end.key.namespace and name in (end.key.name, end.pod)]
+    places = {end.key.namespace for end in called}
+    if namespace not in places and len(places) > 1:
+        several = ", ".join(f"{one}/{name}" for one in sorted(places))
+        raise InvalidResource(Problem(text, "", "is in several namespaces", f"give one of {several}"))
+    return _of_namespace(called, namespace if namespace in places else "".join(places), name)
+
+
+def _of_namespace(ends: Iterable[End], namespace: str, name: str) -> tuple[End, ...]:
+    return tuple(end for end in ends if end.key.namespace == namespace and name in ("", end.key.name, end.pod))
 
 
 class Service(msgspec.Struct, frozen=True):
