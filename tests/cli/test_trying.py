@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from tortie.cli import trying
-from tortie.cli.probing import DATASTORE, Probes, answers_dns, name_servers
+from tortie.cli.probing import DATASTORE, Probes, answers_dns, answers_tcp, name_servers
 from tortie.datastore import pending as trials
 from tortie.datastore.embedded import EmbeddedDatastore
 
@@ -148,8 +148,21 @@ async def test_name_servers_are_asked(tmp_path: Path) -> None:
         thread.join()
 
 
+async def test_the_other_end_of_the_ssh_session_is_asked(tmp_path: Path) -> None:
+    none = tmp_path / "none"
+    found = await Probes(tmp_path / "store.db", (), none, "127.0.0.1 50000 127.0.0.1 22").built_in()
+    assert found == {DATASTORE, "the other end of this SSH session, 127.0.0.1"}
+    assert await answers_tcp("127.0.0.1", 1), "refused is answered"
+    assert not await answers_tcp("no address at all", 1)
+    with socket.socket() as listening, socket.socket() as first:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        first.connect(listening.getsockname())
+        assert not await answers_tcp("127.0.0.1", listening.getsockname()[1], 0.05), "a full backlog answers nobody"
+
+
 async def test_the_datastore_is_reached_anew(tmp_path: Path) -> None:
     none = tmp_path / "none"
-    assert await Probes(tmp_path / "store.db", (), none).built_in() == {DATASTORE}
+    assert await Probes(tmp_path / "store.db", (), none, "").built_in() == {DATASTORE}
     (tmp_path / "broken.db").write_text("this is no datastore at all" * 100)
-    assert await Probes(tmp_path / "broken.db", (), none).built_in() == set()
+    assert await Probes(tmp_path / "broken.db", (), none, "").built_in() == set()

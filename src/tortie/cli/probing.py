@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from tortie.datastore.pending import PENDING_ROOT
 RESOLVERS = Path("/etc/resolv.conf")
 DNS_PORT = 53
 DNS_SECONDS = 2.0
+SSH_PORT = 22
+SSH_SECONDS = 2.0
 DATASTORE = "the datastore, by a new connection"
 
 _QUERY = bytes.fromhex("7454 0100 0001 0000 0000 0000 00 0002 0001")
@@ -28,19 +31,25 @@ class Probes:
     Args:
         commands: of the user, for the shell.
         resolvers: file that names the name servers.
+        session: what sshd says of the present session (`SSH_CONNECTION`); the environment's, if None.
     """
 
-    def __init__(self, location: Location, commands: Sequence[str], resolvers: Path = RESOLVERS) -> None:
+    def __init__(
+        self, location: Location, commands: Sequence[str], resolvers: Path = RESOLVERS, session: str | None = None
+    ) -> None:
         self._location = location
         self._commands = commands
         self._resolvers = resolvers
+        self._session = os.environ.get("SSH_CONNECTION", "") if session is None else session
 
     async def built_in(self) -> set[str]:
         """What is reached from here."""
-        servers = list(name_servers(self._resolvers))
-        answers = await asyncio.gather(self._datastore(), *(answers_dns(server) for server in servers))
-        names = [DATASTORE, *(f"the name server {server}" for server in servers)]
-        return {name for name, answered in zip(names, answers, strict=True) if answered}
+        asked = {DATASTORE: self._datastore()}
+        asked |= {f"the name server {server}": answers_dns(server) for server in name_servers(self._resolvers)}
+        if peer := ssh_peer(self._session):
+            asked[f"the other end of this SSH session, {peer}"] = answers_tcp(peer)
+        answers = await asyncio.gather(*asked.values())
+        return {name for name, answered in zip(asked, answers, strict=True) if answered}
 
     async def checks(self) -> list[str]:
         """Which of the user's commands failed."""
@@ -70,6 +79,24 @@ def name_servers(file: Path) -> Iterator[str]:
                 yield str(ipaddress.ip_address(words[1].partition("%")[0]))
             except ValueError:
                 continue
+
+
+def ssh_peer(session: str) -> str:
+    """Where a session comes from (sshd(8): SSH_CONNECTION), with the interface of a link-local address; nothing if none."""
+    return session.partition(" ")[0]
+
+
+async def answers_tcp(host: str, port: int = SSH_PORT, seconds: float = SSH_SECONDS) -> bool:
+    """Whether a host answers a new connection, be it by refusing it."""
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(host, port)
+    except ConnectionRefusedError:
+        return True
+    except OSError:  # a timeout too
+        return False
+    writer.close()
+    return True
 
 
 async def answers_dns(server: str, port: int = DNS_PORT, seconds: float = DNS_SECONDS) -> bool:
