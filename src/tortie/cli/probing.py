@@ -82,7 +82,7 @@ def name_servers(file: Path) -> Iterator[str]:
 
 
 def ssh_peer(session: str) -> str:
-    """Where a session comes from (sshd(8): SSH_CONNECTION), with the interface of a link-local address; nothing if none."""
+    """Where a session comes from (sshd(8): SSH_CONNECTION), its interface included; nothing if nowhere."""
     return session.partition(" ")[0]
 
 
