@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,13 @@ def test_it_is_confirmed_from_elsewhere(run: Run, tmp_path: Path) -> None:
     done = run("apply", "-f", "-", "--confirm", "10m", text=POLICY)
     other.join()
     assert (done.exit_code, "is confirmed" in done.output) == (0, True)
+
+
+def test_what_was_confirmed_before_it_could_be_taken_back_is_told_as_it_is(run: Run) -> None:
+    confirm = f"{sys.executable} -m tortie.cli confirm; false"
+    done = run("apply", "-f", "-", "--confirm", "60s", "--check", confirm, text=POLICY)
+    assert (done.exit_code, "was taken back" in done.output, "is confirmed" in done.output) == (0, False, True)
+    assert "Deny" in shown(run)
 
 
 def test_nothing_is_pending_twice(run: Run, tmp_path: Path) -> None:

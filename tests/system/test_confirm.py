@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +200,50 @@ def test_an_agent_that_died_goes_back_without_the_datastore(world: World) -> Non
     world.lab.etcd.start()
     world.lab.etcd.wait()
     world.lab.wait_ready(40)
+    ends_as_before(world, before)
+
+
+def restarted(world: World) -> None:
+    """What a host has lost when it was switched off and on: its kernel's filters, and what was under /run."""
+    world.kill("h1")
+    shutil.rmtree(world.lab.topology.host_directory("h1") / "pending")
+    world.run("nft", "delete", "table", "inet", "tortie")
+
+
+def test_a_host_that_restarts_goes_back_with_the_others(world: World) -> None:
+    before = stored(world)
+    kill(applied(world))
+    restarted(world)
+    world.start("h1", wait=False)
+    ends_as_before(world, before)
+
+
+def test_a_host_that_restarts_without_the_datastore_lets_nothing_in(world: World) -> None:
+    before = stored(world)
+    kill(applied(world))
+    world.lab.etcd.kill()
+    restarted(world)
+    world.start("h1", wait=False)
+    world.until(lambda: not is_open(world), "workloads of which the agent does not know are closed", PATIENCE)
+    world.lab.etcd.start()
+    world.lab.etcd.wait()
+    world.lab.wait_ready(40)
+    ends_as_before(world, before)
+
+
+def test_a_confirmation_in_the_last_moment_holds_everywhere_or_nowhere(world: World) -> None:
+    before = stored(world)
+    process = applied(world)
+    (standing,) = pending(world)
+    world.until(lambda: time.time() > standing.pending.until - 0.4, "its time is nearly over", PATIENCE)
+    is_confirmed = tortie(world, "confirm").wait(PATIENCE) == 0
+    assert (process.wait(PATIENCE) == 0) == is_confirmed
+    world.until(lambda: not pending(world), "it is decided", PATIENCE)
+    assert (stored(world) != before) == is_confirmed
+    if is_confirmed:
+        world.until(lambda: is_open(world), "the node holds to what was decided", PATIENCE)
+        (*_, last) = with_datastore(world, read_history)
+        assert tortie(world, "rollback", last.record.change).wait(PATIENCE) == 0
     ends_as_before(world, before)
 
 

@@ -233,11 +233,13 @@ class Trial:
         change = self._pending.change
         try:
             left = await _take_back(self._datastore, change, why)
+            if left is None:  # somebody else was first: an agent with taking it back, or a person with confirming it
+                return await self._told_end()
         except Unavailable as error:
             complain(f"{why}; the datastore does not answer ({error}): agents take change {change} back by themselves")
             return FAILED
         complain(f"change {change} was taken back: {why}")
-        for key in left or ():
+        for key in left:
             complain(f"{key} was changed meanwhile by somebody else, and stays as it is")
         return FAILED
 
