@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tortie.analysis.cluster import compile_cluster
-from tortie.analysis.idle import NO_PACKET, NOBODY, TOO_LATE, idle
+from tortie.analysis.idle import NO_PACKET, NOBODY, NOT_THEIRS, TOO_LATE, idle
 from tortie.analysis.packets import Space
 from tortie.analysis.reachability import Reachability
 from tortie.api.policy import NetworkPolicy, NetworkPolicySpec
@@ -42,6 +42,11 @@ def test_a_policy_that_selects_nobody_is_idle() -> None:
 
 def test_a_rule_whose_peers_are_not_there_matches_no_packet() -> None:
     assert found(policy("a", allow("app == 'none'", 80))) == [("a", "ingress", 0, NO_PACKET)]
+
+
+def test_a_rule_about_destinations_that_its_policy_does_not_govern_says_so() -> None:
+    elsewhere = Rule(action="Allow", destination=EntityRule(selector="app == 'client'"))
+    assert found(policy("a", elsewhere)) == [("a", "ingress", 0, NOT_THEIRS)]
 
 
 def test_a_rule_behind_wider_ones_comes_too_late() -> None:

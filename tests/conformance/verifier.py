@@ -47,14 +47,14 @@ class Asked:
     def reach(self, argument: str) -> Reachability:
         """Who reaches whom under the policies that an argument names."""
         if argument not in self._made:
-            self._made[argument] = self.under(self.documents(argument), self._others(argument))
+            self._made[argument] = self.under(self.documents(argument), self.others(argument))
         return self._made[argument]
 
     def workloads(self, argument: str) -> Mapping[str, str]:
         """The workload of each end, by the end's name."""
-        return _registry(self._others(argument) or self._topology, self._names)[0].workloads
+        return _registry(self.others(argument) or self._topology, self._names)[0].workloads
 
-    def _others(self, argument: str) -> Sequence[Document] | None:
+    def others(self, argument: str) -> Sequence[Document] | None:
         """What an argument has in the place of the case's cluster."""
         others: Sequence[Document] | None = self._configs[self._case["configs"][argument.split("/")[0]]].get(
             "resources"
