@@ -155,3 +155,29 @@ def test_live_needs_a_lab_and_takes_no_manifests(run: Run, folder: Path) -> None
     assert run("test", "-f", checks, "--live", "-m", checks).exit_code == 2
     for words in (("-f", checks), ("--offline",)):
         assert run("explain", "a", "b", "80", "--live", *words).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["test", "verify"])
+def test_a_file_that_is_no_text_is_told(run: Run, tmp_path: Path, command: str) -> None:
+    file = tmp_path / "binary.test.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    done = run(command, "-f", str(file))
+    assert (done.exit_code, done.output) == (
+        1,
+        f"{file}: is not text: invalid start byte at byte 0 (store it as UTF-8)\n",
+    )
+
+
+def test_a_file_that_states_nothing_does_not_pass(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").touch()
+    done = run("test", "-f", str(tmp_path / "empty.yaml"))
+    assert (done.exit_code, "nothing is stated" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize("words", [("reach",), ("explain", "10.0.0.1", "10.0.0.2"), ("diff", "--meaning")])
+def test_what_is_wrong_with_files_is_told_once(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text("a: [b\nc: d\n")
+    done = run(*words, "-f", str(file), "--offline")
+    assert done.exit_code in (1, 2)
+    assert done.output.count(str(file)) == 1, done.output

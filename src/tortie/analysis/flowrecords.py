@@ -83,7 +83,9 @@ def read_flows(lines: Iterable[str], file: str) -> list[FlowRecord]:
             found += [_record(one) for one in _objects(json.loads(line))]
         except (ValueError, TypeError, RecursionError) as error:
             remedy = "write one JSON object a line, with source_name, source_namespace, dest_name, dest_namespace, "
-            problems.append(Problem(file, "", f"{error}", f"{remedy}protocol, dest_port, source_address", file, number))
+            problems.append(
+                Problem("flow", "", f"{error}", f"{remedy}protocol, dest_port, source_address", file, number, 1)
+            )
     if problems:
         raise InvalidResource(*problems)
     return found

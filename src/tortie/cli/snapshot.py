@@ -12,7 +12,7 @@ from tortie.api.codec import decode_value
 from tortie.api.ipam import IPAMBlock
 from tortie.api.resource import Resource
 from tortie.base.errors import InvalidResource
-from tortie.cli.connection import is_missing, or_exit, with_datastore, with_reader
+from tortie.cli.connection import FAILED, is_missing, or_exit, with_datastore, with_reader
 from tortie.cli.inputs import Input
 from tortie.cli.output import complain
 from tortie.datastore.contract import Datastore, KeyValue
@@ -59,11 +59,9 @@ def filed_resources(given: Input) -> list[Resource]:
     from tortie.cli.apply import read_or_exit
     from tortie.cli.report import Showing
 
-    manifests = read_or_exit(Showing("validate", "name"), given)
+    manifests = read_or_exit(Showing("look at", "name"), given)
     if manifests.problems:
-        for problem in manifests.problems:
-            complain(str(problem))
-        raise SystemExit(1)
+        raise SystemExit(FAILED)
     return list(manifests.resources)
 
 

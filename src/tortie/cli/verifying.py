@@ -152,6 +152,9 @@ def _read(file: Path) -> CheckFile:
         text = file.read_text()
     except OSError as error:
         raise InvalidResource(Problem(str(file), "", f"cannot be read: {error.strerror}")) from error
+    except UnicodeDecodeError as error:
+        problem = f"is not text: {error.reason} at byte {error.start}"
+        raise InvalidResource(Problem(str(file), "", problem, "store it as UTF-8")) from error
     return read_checks(text, str(file))
 
 
@@ -184,7 +187,11 @@ def _told(outcomes: Sequence[tuple[Path, Outcome]], output: Shape | None) -> str
         return "\n".join(_github(file, one) for file, one in outcomes if not one.holds)
     failed = sum(not one.holds for _, one in outcomes)
     lines = [f"{'holds ' if one.holds else 'FAILED'}  {one.statement.name}{_why(one)}" for _, one in outcomes]
-    summary = f"{len(outcomes) - failed} of {len(outcomes)} hold" if outcomes else "nothing is stated"
+    summary = (
+        f"{len(outcomes) - failed} of {len(outcomes)} hold"
+        if outcomes
+        else "nothing is stated: files need a list under expect or invariants"
+    )
     return "\n".join([*lines, summary])
 
 
