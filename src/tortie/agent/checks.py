@@ -139,14 +139,14 @@ def _root() -> None:
 CHECKS = (
     Check("root", _root, "run the agent as root"),
     Check("packet filter (nf_tables)", _packet_filter, "use a kernel of at least 5.17 with nf_tables"),
-    Check("connection tracking", _connection_tracking, "load nf_conntrack and nf_conntrack_netlink"),
-    Check("veth devices", _devices("veth"), "load veth"),
+    Check("connection tracking", _connection_tracking, "modprobe -a nf_conntrack nf_conntrack_netlink"),
+    Check("veth devices", _devices("veth"), "modprobe veth"),
     Check("IPv6", _ipv6, "start the kernel without ipv6.disable=1", required=False),
     Check("forwarding", _forwarding, "let the agent write /proc/sys/net"),
     Check("BIRD 2", _bird, "apt-get install bird2; not needed where nothing speaks BGP", required=False),
     Check("inotify", _inotify, f"sysctl fs.inotify.max_user_instances={ENOUGH_INSTANCES}", required=False),
-    Check("VXLAN devices", _devices("vxlan", VXLAN_NUMBER), "load vxlan; only overlays need it", required=False),
-    Check("IP-in-IP devices", _devices("ipip"), "load ipip; only overlays need it", required=False),
-    Check("WireGuard devices", _wireguard, "load wireguard, or apt-get install wireguard-go", required=False),
+    Check("VXLAN devices", _devices("vxlan", VXLAN_NUMBER), "modprobe vxlan; only overlays need it", required=False),
+    Check("IP-in-IP devices", _devices("ipip"), "modprobe ipip; only overlays need it", required=False),
+    Check("WireGuard devices", _wireguard, "modprobe wireguard, or apt-get install wireguard-go", required=False),
 )
 """What to try, in the order in which it is told."""
