@@ -100,6 +100,24 @@ async def test_the_first_pass_rewrites_nothing_that_is_right(make: Make) -> None
     assert target.journal == [("fake", Drop(key("z"))), ("fake", Put(key("b"), "cali2"))]
 
 
+async def test_others_work_while_changes_are_taken_in_and_what_they_tell_belongs_to_the_next_pass(
+    make: Make, clock: Clock
+) -> None:
+    target = FakeTarget()
+    reconciler = make(target)
+    reconciler.update(wants(a="cali1"))
+    reconciler.update(wants(b="cali2"))
+    task = asyncio.create_task(reconciler.reconcile())
+    await asyncio.sleep(0)
+    assert not target.reads
+    assert reconciler.update(wants(c="cali3")) == 3
+    await task
+    assert target.kernel == {key("a"): "cali1", key("b"): "cali2"}
+    assert reconciler.acknowledged(["fake"]) == 2
+    await reconciler.reconcile()
+    assert target.kernel == {key("a"): "cali1", key("b"): "cali2", key("c"): "cali3"}
+
+
 class AbsentDevice:
     """A target of one device that is neither there nor wanted: what it reads is None."""
 

@@ -9,10 +9,10 @@ import structlog
 
 from tortie.agent.consent import Consent
 from tortie.agent.delays import Delays
-from tortie.agent.turns import Turns
 from tortie.api.ipam import IPAMConfig, IPAMHandle
 from tortie.api.workloadendpoint import WorkloadEndpoint
 from tortie.base.clock import Clock
+from tortie.base.turns import Turns
 from tortie.calculation.graph import Calculation
 from tortie.dataplane.loop import Reconciler
 from tortie.datastore.reading import INFORMATION

@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from tortie.base.clock import Clock
+from tortie.base.turns import Turns
 from tortie.dataplane.keeper import Keeper, Schedule, Surroundings
 from tortie.dataplane.status import TargetStatus
 from tortie.dataplane.target import Plan, Target
@@ -43,6 +44,7 @@ class Reconciler:
     ) -> None:
         surroundings = Surroundings(executor, clock, schedule or Schedule(), random or _system_random())
         self._clock = clock
+        self._turns = Turns(clock)
         self._keepers = {target.name: Keeper(target, surroundings) for target in targets}
         self._desired = DesiredState()
         self._changes = Changes()
@@ -111,7 +113,7 @@ class Reconciler:
         """One pass over all targets. A target that is refused does not hold up those after it."""
         self._wake.clear()
         generation = self._generation
-        changes = self._take_changes()
+        changes = await self._take_changes()
         for keeper in self._keepers.values():
             await keeper.reconcile(self._desired, changes, generation)
         self._tell_waiters()
@@ -137,12 +139,14 @@ class Reconciler:
         """A snapshot of every target, in order."""
         return tuple(keeper.status() for keeper in self._keepers.values())
 
-    def _take_changes(self) -> Changes:
+    async def _take_changes(self) -> Changes:
+        """Move to what was desired last, delta by delta: after each of them it is a state that was desired once."""
         deltas, self._deltas = self._deltas, []
         changes, self._changes = self._changes, Changes()
         for delta in deltas:
             self._desired.apply(delta)
             changes.note(delta)
+            await self._turns.pause()
         return changes
 
     def _tell_waiters(self) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tortie.agent.turns import Turns
 from tortie.base.clock import Clock
+from tortie.base.turns import Turns
 
 
 class SetClock(Clock):
