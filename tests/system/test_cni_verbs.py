@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,16 @@ def test_check_sees_every_way_in_which_a_container_may_differ(runtime: Runtime) 
     with pytest.raises(PluginFailed) as caught:
         chain.check(one, result)
     assert code(caught) == 3
+
+
+def test_fifty_containers_that_come_at_once_are_all_attached_and_detached(runtime: Runtime) -> None:
+    chain, containers = runtime.chain(), [runtime.container() for _ in range(50)]
+    with ThreadPoolExecutor(len(containers)) as pool:
+        results = list(pool.map(chain.add, containers))
+        assert len({result["ips"][0]["address"] for result in results}) == len(containers)
+        assert [one.identity for one in containers if not runtime.answers(one)] == []
+        list(pool.map(chain.delete, containers, results))
+    assert [one.identity for one in containers if "eth0" in runtime.run(one, "ip", "-br", "link")] == []
 
 
 def test_gc_takes_what_the_runtime_does_not_know_of_its_own_network_only(runtime: Runtime) -> None:
